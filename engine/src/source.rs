@@ -1,0 +1,152 @@
+//! Where rows come from: sources, and the work units they are cut into.
+//!
+//! Owns the contract between a source and the engine. Must not know DataFusion plans, features or sinks.
+//! A source is connected once, then asked for a [`Scan`]: a fixed list of work units over some of its columns. The unit is
+//! the grain of parallelism, of output shards and of merge order, so it depends on the data alone, never on threads or memory.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use millpond_spill::MemoryBudget;
+
+use crate::error::Result;
+
+pub(crate) mod bigquery;
+pub(crate) mod connect;
+pub(crate) mod csv;
+pub(crate) mod files;
+pub(crate) mod parquet;
+pub(crate) mod predicate;
+
+pub(crate) use predicate::{Comparison, Literal, Predicate};
+
+/// The batches of one work unit, in the unit's row order.
+pub(crate) type BatchStream = BoxStream<'static, Result<RecordBatch>>;
+
+/// One piece of a scan that one worker reads from start to end.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Unit {
+    /// What it is, for people: a file and its row groups, or a read stream.
+    pub name: String,
+    /// Rows before any local filter, when known beforehand.
+    pub rows: Option<u64>,
+    /// Bytes to be read (compressed for files, estimated for read streams), when known beforehand.
+    pub bytes: Option<u64>,
+}
+
+/// What reading a unit a second time costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rescan {
+    /// Nothing but time: later passes read the source again.
+    Free,
+    /// Money or a changed answer: the rows of the first pass are kept in the reservoir.
+    Paid,
+}
+
+/// What a scan is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct ScanRequest {
+    /// Columns by name; the scan's schema holds them in this order.
+    pub columns: Vec<String>,
+    /// Conjuncts the source said it applies exactly.
+    pub predicates: Vec<Predicate>,
+}
+
+/// What is known of the state of the source that was read, for the artefact and the report.
+pub(crate) type Snapshot = serde_json::Map<String, serde_json::Value>;
+
+/// A table that can be scanned.
+#[async_trait]
+pub(crate) trait Source: Debug + Send + Sync {
+    /// The source as the user wrote it.
+    fn name(&self) -> &str;
+
+    /// All columns of the table.
+    fn schema(&self) -> SchemaRef;
+
+    /// Whether the source applies `predicate` with exactly DataFusion's meaning, so that no local filter is needed.
+    fn applies(&self, predicate: &Predicate) -> bool {
+        let _ = predicate;
+        false
+    }
+
+    /// Fixes the work units of a scan. The same source state and request give the same units.
+    ///
+    /// # Errors
+    /// When the source cannot be reached or refuses the request.
+    async fn scan(&self, request: ScanRequest) -> Result<Arc<dyn Scan>>;
+}
+
+/// A fixed list of work units over chosen columns. Units may be opened in any order, several at once, and again.
+pub(crate) trait Scan: Debug + Send + Sync {
+    /// The columns delivered, in the order asked for.
+    fn schema(&self) -> SchemaRef;
+
+    /// The work units, possibly none.
+    fn units(&self) -> &[Unit];
+
+    /// What opening a unit again costs.
+    fn rescan(&self) -> Rescan;
+
+    /// What is known of the snapshot that is read.
+    fn snapshot(&self) -> Snapshot;
+
+    /// The rows of unit `index` in order. Lazy: nothing is read before the first poll; dropping the stream ends the read.
+    /// At most one batch is alive between two polls besides what the context's budget permits in flight.
+    ///
+    /// # Errors
+    /// When there is no such unit. Errors of reading arrive in the stream.
+    fn open(&self, index: usize, context: &ReadContext) -> Result<BatchStream>;
+}
+
+/// What a reader needs from its job.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadContext {
+    /// The ledger in-flight bytes are permitted by.
+    pub budget: MemoryBudget,
+    /// Rows per batch wanted from readers that can choose.
+    pub batch_rows: usize,
+    /// Where readers count.
+    pub metrics: Arc<ReadMetrics>,
+}
+
+/// Running totals of all readers of a job.
+#[derive(Debug, Default)]
+pub(crate) struct ReadMetrics {
+    rows: AtomicU64,
+    bytes: AtomicU64,
+    retries: AtomicU64,
+}
+
+impl ReadMetrics {
+    /// Counts a decoded batch and the bytes it was read from.
+    pub fn add(&self, rows: u64, bytes: u64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts a reconnection.
+    pub fn add_retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Rows delivered so far.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Bytes read so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Reconnections so far.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
+    }
+}
