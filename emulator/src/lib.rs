@@ -1,1 +1,34 @@
-//! stub
+//! BigQuery on the loopback interface: the Storage Read API and the REST calls that describe tables, served from Parquet files.
+//!
+//! A table is a directory `<project>/<dataset>/<table>` with Parquet files below the data directory; its rows are those of its
+//! files in the order of their names. Rows are streamed from the files to the client: memory does not grow with the table.
+//! An empty table is a file without rows.
+//!
+//! The crate owns everything a client can tell from the real service, faults included. It must not know the engine that reads
+//! from it.
+
+#![forbid(unsafe_code)]
+
+mod arrow_message;
+mod catalog;
+mod clock;
+mod connection;
+mod faults;
+mod grpc_service;
+mod layout;
+mod name;
+mod projection;
+mod read_plan;
+mod request_log;
+mod rest_service;
+mod row_restriction;
+mod server;
+mod session;
+mod stream_reader;
+mod wire;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use faults::{FaultAction, FaultScript, FaultTarget, RandomFaults};
+pub use request_log::LoggedCall;
+pub use server::{Emulator, EmulatorBuilder, RunningEmulator, StartError};
+pub use tonic::Code;

@@ -1,0 +1,289 @@
+//! `row_restriction`: a WHERE clause in BigQuery's SQL, planned and run by DataFusion.
+//!
+//! Owns the translation of the few spellings DataFusion does not know. Must not know about sessions or files.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Fields, Schema};
+use datafusion::common::config::Dialect;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::execution::context::SessionContext;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::PhysicalExpr;
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::sqlparser::ast::{
+    self, DataType as SqlType, ExactNumberInfo, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart,
+    Value, visit_expressions_mut,
+};
+
+use crate::name::TableName;
+use crate::projection;
+
+/// Longest accepted filter text, in bytes.
+const MAX_BYTES: usize = 1 << 20;
+
+/// Why a filter was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RowRestrictionError {
+    /// The text is longer than the service accepts.
+    #[error(
+        "read_session.read_options.row_restriction exceeded maximum allowed length. Maximum bytes allowed: {MAX_BYTES}"
+    )]
+    TooLong,
+    /// The text is no boolean expression over the table's columns.
+    #[error("request failed: Row filter for table {table} is invalid. Filter is '({filter})'")]
+    Invalid {
+        /// The table.
+        table: TableName,
+        /// The filter's text.
+        filter: String,
+        /// What the planner said, when it was the planner.
+        source: Option<DataFusionError>,
+    },
+}
+
+/// Plans filters. Costs a function registry, so one is kept per server.
+pub(crate) struct FilterPlanner {
+    context: SessionContext,
+}
+
+impl fmt::Debug for FilterPlanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FilterPlanner").finish_non_exhaustive()
+    }
+}
+
+/// A planned filter.
+#[derive(Debug, Clone)]
+pub(crate) struct RowFilter {
+    /// The table's top-level columns it reads, ascending.
+    pub columns: Vec<usize>,
+    /// Its expression over exactly those columns, in that order.
+    expression: Arc<dyn PhysicalExpr>,
+}
+
+impl FilterPlanner {
+    pub fn new() -> Self {
+        let mut config = SessionConfig::new();
+        config.options_mut().sql_parser.dialect = Dialect::BigQuery;
+        // View types would only be converted back: everything sent is plain text.
+        config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+        Self {
+            context: SessionContext::new_with_config(config),
+        }
+    }
+
+    /// Plans `filter` over the wire schema of `table`. Blank text is no filter.
+    ///
+    /// # Errors
+    /// [`RowRestrictionError`] when the text is too long, does not parse, names unknown columns, is not boolean, or holds
+    /// an aggregate, a window or a subquery.
+    pub fn plan(&self, table: &TableName, schema: &Schema, filter: &str) -> Result<Option<RowFilter>, RowRestrictionError> {
+        if filter.len() > MAX_BYTES {
+            return Err(RowRestrictionError::TooLong);
+        }
+        if filter.trim().is_empty() {
+            return Ok(None);
+        }
+        let invalid = |source| RowRestrictionError::Invalid {
+            table: table.clone(),
+            filter: filter.to_owned(),
+            source,
+        };
+        let planned = self.try_plan(schema, filter).map_err(|e| invalid(Some(e)))?;
+        planned.map(Some).ok_or_else(|| invalid(None))
+    }
+
+    /// `None` when the expression is planned but is not a row filter.
+    fn try_plan(&self, schema: &Schema, filter: &str) -> Result<Option<RowFilter>, DataFusionError> {
+        let state = self.context.state();
+        let mut parsed = state.sql_to_expr_with_alias(filter, &Dialect::BigQuery)?;
+        if parsed.alias.is_some() {
+            return Ok(None);
+        }
+        translate(&mut parsed.expr, schema.fields());
+        let whole = DFSchema::try_from(schema.clone())?;
+        let logical = state.create_logical_expr_from_sql_expr(parsed, &whole)?;
+        if !is_row_expression(&logical)? {
+            return Ok(None);
+        }
+        let mut columns = logical
+            .column_refs()
+            .into_iter()
+            .map(|c| schema.index_of(&c.name))
+            .collect::<Result<Vec<usize>, _>>()?;
+        columns.sort_unstable();
+        let read = DFSchema::try_from(schema.project(&columns)?)?;
+        let expression = state.create_physical_expr(logical, &read)?;
+        if expression.data_type(read.as_arrow())? != DataType::Boolean {
+            return Ok(None);
+        }
+        Ok(Some(RowFilter { columns, expression }))
+    }
+}
+
+impl RowFilter {
+    /// Which rows of `batch` pass; null counts as not passing. `batch` holds exactly [`RowFilter::columns`].
+    ///
+    /// # Errors
+    /// What DataFusion reports while evaluating, such as a division by zero.
+    pub fn evaluate(&self, batch: &RecordBatch) -> Result<BooleanArray, DataFusionError> {
+        let value = self.expression.evaluate(batch)?.into_array(batch.num_rows())?;
+        value
+            .as_boolean_opt()
+            .cloned()
+            .ok_or_else(|| DataFusionError::Internal("row filter did not evaluate to booleans".to_owned()))
+    }
+
+    /// Keeps the rows of `batch` that `mask` lets pass.
+    pub fn apply(batch: &RecordBatch, mask: &BooleanArray) -> Result<RecordBatch, DataFusionError> {
+        Ok(filter_record_batch(batch, mask)?)
+    }
+}
+
+/// No aggregates, windows, subqueries or placeholders anywhere.
+fn is_row_expression(expr: &Expr) -> Result<bool, DataFusionError> {
+    let mut fine = true;
+    expr.apply(|e| {
+        fine &= !matches!(
+            e,
+            Expr::AggregateFunction(_)
+                | Expr::WindowFunction(_)
+                | Expr::ScalarSubquery(_)
+                | Expr::InSubquery(_)
+                | Expr::Exists(_)
+                | Expr::Placeholder(_)
+                | Expr::OuterReferenceColumn(_, _)
+        );
+        Ok(if fine {
+            TreeNodeRecursion::Continue
+        } else {
+            TreeNodeRecursion::Stop
+        })
+    })?;
+    Ok(fine)
+}
+
+/// Turns BigQuery's spellings into DataFusion's: column names that ignore case, BigQuery's type names, and the one-argument
+/// conversions DATE(x), DATETIME(x) and TIMESTAMP(x).
+fn translate(expr: &mut ast::Expr, fields: &Fields) {
+    let _: ControlFlow<()> = visit_expressions_mut(expr, |e| {
+        match e {
+            ast::Expr::Identifier(ident) => resolve(std::slice::from_mut(ident), fields),
+            ast::Expr::CompoundIdentifier(path) => resolve(path, fields),
+            ast::Expr::TypedString(typed) => {
+                let value = ast::Expr::Value(typed.value.clone());
+                *e = convert(value, &typed.data_type, &ast::CastKind::Cast);
+            }
+            ast::Expr::Cast {
+                kind,
+                expr,
+                data_type,
+                format: None,
+                ..
+            } => *e = convert(*expr.clone(), data_type, kind),
+            ast::Expr::Function(function) => {
+                if let Some((argument, to)) = conversion(function) {
+                    *e = convert(argument, &to, &ast::CastKind::Cast);
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+}
+
+/// Replaces each name of a path by the column's own spelling, quoted so that the planner leaves it alone.
+fn resolve(path: &mut [Ident], fields: &Fields) {
+    let mut fields = fields.clone();
+    for ident in path {
+        let Some((_, field)) = projection::find(&fields, &ident.value) else {
+            return;
+        };
+        ident.value.clone_from(field.name());
+        ident.quote_style = Some('`');
+        fields = match field.data_type() {
+            DataType::Struct(children) => children.clone(),
+            _ => Fields::empty(),
+        };
+    }
+}
+
+fn convert(value: ast::Expr, to: &SqlType, kind: &ast::CastKind) -> ast::Expr {
+    let arrow = |name: &str| arrow_cast(value.clone(), name, kind);
+    let data_type = match to {
+        SqlType::Timestamp(_, _) => return arrow(r#"Timestamp(Microsecond, Some("UTC"))"#),
+        SqlType::Datetime(_) => return arrow("Timestamp(Microsecond, None)"),
+        SqlType::Time(_, _) => return arrow("Time64(Microsecond)"),
+        SqlType::BigNumeric(_) => return arrow("Decimal256(76, 38)"),
+        SqlType::Numeric(ExactNumberInfo::None) => SqlType::Numeric(ExactNumberInfo::PrecisionAndScale(38, 9)),
+        SqlType::Int64 | SqlType::Int(_) | SqlType::Integer(_) => SqlType::BigInt(None),
+        SqlType::Float64 | SqlType::Float(_) => SqlType::DoublePrecision,
+        SqlType::Bytes(_) => SqlType::Bytea,
+        SqlType::String(_) => SqlType::Text,
+        other => other.clone(),
+    };
+    ast::Expr::Cast {
+        kind: kind.clone(),
+        expr: Box::new(value),
+        data_type,
+        array: false,
+        format: None,
+    }
+}
+
+/// SQL's own TIMESTAMP is nanoseconds in DataFusion, which ends in the year 2262; Arrow's type is asked for by name instead.
+fn arrow_cast(value: ast::Expr, data_type: &str, kind: &ast::CastKind) -> ast::Expr {
+    let name = match kind {
+        ast::CastKind::SafeCast | ast::CastKind::TryCast => "arrow_try_cast",
+        _ => "arrow_cast",
+    };
+    let text = ast::Expr::Value(Value::SingleQuotedString(data_type.to_owned()).into());
+    let args = [value, text]
+        .into_iter()
+        .map(|a| FunctionArg::Unnamed(FunctionArgExpr::Expr(a)))
+        .collect();
+    ast::Expr::Function(ast::Function {
+        name: vec![Ident::new(name)].into(),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(ast::FunctionArgumentList {
+            duplicate_treatment: None,
+            args,
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+/// The argument and the type of a call such as `DATE(ts)`.
+fn conversion(function: &ast::Function) -> Option<(ast::Expr, SqlType)> {
+    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
+        return None;
+    };
+    let to = match name.value.to_ascii_uppercase().as_str() {
+        "DATE" => SqlType::Date,
+        "DATETIME" => SqlType::Datetime(None),
+        "TIMESTAMP" => SqlType::Timestamp(None, ast::TimezoneInfo::None),
+        _ => return None,
+    };
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
+    match list.args.as_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] => Some((argument.clone(), to)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! Starting and stopping an emulator: one port on the loopback interface for gRPC and REST.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures::StreamExt;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::Routes;
+use tonic::transport::Server;
+
+use crate::catalog::Catalog;
+use crate::clock::{Clock, SystemClock};
+use crate::connection::Connections;
+use crate::faults::{FaultScript, Faults};
+use crate::grpc_service::ReadService;
+use crate::grpc_service::generated::big_query_read_server::BigQueryReadServer;
+use crate::request_log::{LoggedCall, RequestLog};
+use crate::rest_service::{self, RestState};
+use crate::session::{SessionSettings, Sessions};
+
+/// Largest gRPC message in either direction, the service's own limit.
+const MAX_GRPC_MESSAGE_BYTES: usize = 128 << 20;
+
+/// HTTP/2 frames as large as this are accepted from clients.
+const MAX_FRAME_BYTES: u32 = 1 << 20;
+
+/// HTTP/2 receive windows per connection and per stream.
+const WINDOW_BYTES: u32 = 4 << 20;
+
+/// How long open calls may finish once a shutdown has been asked for.
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(200);
+
+/// Why an emulator could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// No data directory was given.
+    #[error("no data directory given")]
+    NoDataDir,
+    /// The data directory does not exist or is a file.
+    #[error("data directory {} is not a directory", path.display())]
+    DataDirMissing {
+        /// The path given.
+        path: PathBuf,
+    },
+    /// The port could not be opened.
+    #[error("cannot listen on 127.0.0.1:{port}")]
+    Listen {
+        /// The port asked for; 0 means any.
+        port: u16,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// BigQuery on the loopback interface, serving Parquet files.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), millpond_emulator::StartError> {
+/// let emulator = millpond_emulator::Emulator::builder()
+///     .data_dir("data") // data/<project>/<dataset>/<table>/*.parquet
+///     .start()
+///     .await?;
+/// let endpoint = emulator.endpoint(); // for a client's with_endpoint
+/// # let _ = endpoint;
+/// emulator.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Emulator;
+
+impl Emulator {
+    /// Settings with their defaults.
+    #[must_use]
+    pub fn builder() -> EmulatorBuilder {
+        EmulatorBuilder {
+            data_dir: None,
+            port: 0,
+            streams: None,
+            message_bytes: 2 << 20,
+            session_lifetime: Duration::from_secs(6 * 3600),
+            faults: FaultScript::new(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// Settings of an emulator.
+#[derive(Debug, Clone)]
+pub struct EmulatorBuilder {
+    data_dir: Option<PathBuf>,
+    port: u16,
+    streams: Option<NonZeroU32>,
+    message_bytes: usize,
+    session_lifetime: Duration,
+    faults: FaultScript,
+    clock: Arc<dyn Clock>,
+}
+
+impl EmulatorBuilder {
+    /// Where the tables are: `<project>/<dataset>/<table>/*.parquet` below this directory. Required.
+    #[must_use]
+    pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(path.into());
+        self
+    }
+
+    /// TCP port on 127.0.0.1; 0, the default, takes any free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Gives every session this many streams whatever the size of its table, still no more than the request's maximum or the
+    /// table's rows. For tests; by default the number follows the selected bytes as in the service.
+    #[must_use]
+    pub fn streams(mut self, streams: NonZeroU32) -> Self {
+        self.streams = Some(streams);
+        self
+    }
+
+    /// Bytes of Arrow data one ReadRows response aims at, default 2 MiB. Larger messages cost fewer calls and more memory:
+    /// each open stream holds up to about four of them.
+    #[must_use]
+    pub fn message_bytes(mut self, bytes: usize) -> Self {
+        self.message_bytes = bytes.clamp(1, MAX_GRPC_MESSAGE_BYTES / 4);
+        self
+    }
+
+    /// How long a session lives, default 6 hours as in the service.
+    #[must_use]
+    pub fn session_lifetime(mut self, lifetime: Duration) -> Self {
+        self.session_lifetime = lifetime;
+        self
+    }
+
+    /// Faults to be played; none by default.
+    #[must_use]
+    pub fn faults(mut self, script: FaultScript) -> Self {
+        self.faults = script;
+        self
+    }
+
+    /// The clock that expiry is measured on; the machine's own by default.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Opens the port and starts serving on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`] when the data directory is missing or the port cannot be opened.
+    pub async fn start(self) -> Result<RunningEmulator, StartError> {
+        let data_dir = self.data_dir.ok_or(StartError::NoDataDir)?;
+        if !data_dir.is_dir() {
+            return Err(StartError::DataDirMissing { path: data_dir });
+        }
+        let port = self.port;
+        let listen_error = |source| StartError::Listen { port, source };
+        // The loopback interface and nothing else: there is no authentication.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(listen_error)?;
+        let local_addr = listener.local_addr().map_err(listen_error)?;
+
+        let catalog = Arc::new(Catalog::new(data_dir));
+        let log = Arc::new(RequestLog::default());
+        let seed = seed(self.clock.now(), local_addr.port());
+        let read = ReadService {
+            catalog: Arc::clone(&catalog),
+            sessions: Arc::new(Sessions::new(SessionSettings {
+                lifetime: self.session_lifetime,
+                streams: self.streams,
+                seed,
+            })),
+            faults: Faults::new(self.faults),
+            log: Arc::clone(&log),
+            clock: self.clock,
+            message_bytes: self.message_bytes,
+        };
+        let rest = RestState {
+            catalog,
+            endpoint: endpoint(local_addr),
+        };
+        let connections = Arc::new(Connections::default());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(listener, routes(read, rest), Arc::clone(&connections), stopped));
+        tracing::info!(endpoint = endpoint(local_addr), "emulator started");
+        Ok(RunningEmulator {
+            local_addr,
+            log,
+            connections,
+            stop: Some(stop),
+            tasks,
+        })
+    }
+}
+
+/// Session names of two servers differ, so that a client cannot take up a session of one with the other by accident.
+fn seed(now: SystemTime, port: u16) -> u64 {
+    let nanos = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs().wrapping_mul(1_000_000_007) ^ u64::from(d.subsec_nanos()));
+    nanos ^ (u64::from(port) << 48) ^ u64::from(std::process::id())
+}
+
+fn routes(read: ReadService, rest: RestState) -> Routes {
+    let read = BigQueryReadServer::new(read)
+        .max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_GRPC_MESSAGE_BYTES);
+    let router = Routes::new(read)
+        .into_axum_router()
+        .merge(rest_service::router(Arc::new(rest)))
+        .fallback(rest_service::unknown_path);
+    Routes::from(router).prepare()
+}
+
+async fn serve(
+    listener: TcpListener,
+    routes: Routes,
+    connections: Arc<Connections>,
+    stopped: oneshot::Receiver<()>,
+) {
+    let incoming = TcpListenerStream::new(listener).map(move |accepted| {
+        accepted.map(|socket| {
+            // Small messages must not wait for an acknowledgement; without it they only come later.
+            let _ = socket.set_nodelay(true);
+            connections.admit(socket)
+        })
+    });
+    let served = Server::builder()
+        // A REST client speaks HTTP/1, a gRPC client HTTP/2 with prior knowledge; the first bytes tell which.
+        .accept_http1(true)
+        .max_frame_size(MAX_FRAME_BYTES)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, async {
+            // A dropped sender asks for the same.
+            let _ = stopped.await;
+        })
+        .await;
+    if let Err(error) = served {
+        tracing::error!(error = &error as &dyn std::error::Error, "emulator stopped serving");
+    }
+}
+
+fn endpoint(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+/// An emulator that is serving. Dropping it closes its port and its connections.
+#[derive(Debug)]
+pub struct RunningEmulator {
+    local_addr: SocketAddr,
+    log: Arc<RequestLog>,
+    connections: Arc<Connections>,
+    stop: Option<oneshot::Sender<()>>,
+    tasks: JoinSet<()>,
+}
+
+impl RunningEmulator {
+    /// The address it listens on, always on 127.0.0.1.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// `http://127.0.0.1:PORT`, for gRPC and REST clients alike.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        endpoint(self.local_addr)
+    }
+
+    /// The calls received so far, oldest first; the oldest are dropped beyond one hundred thousand.
+    #[must_use]
+    pub fn requests(&self) -> Vec<LoggedCall> {
+        self.log.snapshot()
+    }
+
+    /// Closes all connections in the middle of whatever they are doing; the port stays open.
+    pub fn cut_connections(&self) {
+        self.connections.cut_all();
+    }
+
+    /// Stops accepting, gives open calls a moment to finish, then closes their connections.
+    pub async fn shutdown(mut self) {
+        if let Some(stop) = self.stop.take() {
+            // The receiver is gone when serving has already ended.
+            let _ = stop.send(());
+        }
+        let drained = tokio::time::timeout(SHUTDOWN_GRACE, self.tasks.join_next()).await;
+        if drained.is_err() {
+            self.connections.cut_all();
+            while self.tasks.join_next().await.is_some() {}
+        }
+    }
+}
+
+impl Drop for RunningEmulator {
+    fn drop(&mut self) {
+        self.connections.cut_all();
+    }
+}

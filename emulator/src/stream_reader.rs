@@ -1,0 +1,358 @@
+//! Reads one stream: rows of a table in storage order, straight from Parquet into IPC messages.
+//!
+//! Holds one decoded batch at a time, never a table. Blocks; the caller runs it off the async threads.
+//! Must not know about gRPC, faults or sessions.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::error::ArrowError;
+use bytes::Bytes;
+use datafusion::common::DataFusionError;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
+
+use crate::arrow_message::MessageEncoder;
+use crate::catalog::DataFile;
+use crate::read_plan::{ConvertError, ReadPlan};
+
+/// Until real rows have been measured no batch is larger than this many rows.
+const FIRST_BATCH_ROWS: usize = 8192;
+const MAX_BATCH_ROWS: usize = 128 * 1024;
+
+/// Why a stream cannot be read on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ReadError {
+    /// The offset lies beyond the end of the stream.
+    #[error("offset {offset} has not been allocated yet")]
+    OffsetNotAllocated { offset: u64 },
+    /// A file of the table is not the one the session was made from.
+    #[error("{} changed after the session was created", path.display())]
+    FileChanged { path: PathBuf },
+    #[error("cannot read {}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("cannot decode {}", path.display())]
+    Parquet { path: PathBuf, source: ParquetError },
+    #[error("cannot decode rows of {}: {source}", path.display())]
+    Decode { path: PathBuf, source: ArrowError },
+    #[error("{} ended {missing} rows before its footer says", path.display())]
+    FileEndedEarly { path: PathBuf, missing: u64 },
+    #[error("cannot convert rows to their wire types: {0}")]
+    Wire(ArrowError),
+    #[error("row filter failed: {0}")]
+    Filter(DataFusionError),
+    #[error("rows {start}..{end} lie outside of the table")]
+    OutsideTable { start: u64, end: u64 },
+}
+
+impl From<ConvertError> for ReadError {
+    fn from(e: ConvertError) -> Self {
+        match e {
+            ConvertError::Type(e) => Self::Wire(e),
+            ConvertError::Filter(e) => Self::Filter(e),
+        }
+    }
+}
+
+/// One response's worth of rows.
+#[derive(Debug)]
+pub(crate) struct Message {
+    /// One encapsulated RecordBatch message.
+    pub body: Bytes,
+    /// Rows in it.
+    pub rows: u64,
+    /// Share of the stream's stored rows that lie before and up to the end of this message.
+    pub progress: Range<f64>,
+}
+
+/// A batch ready to be encoded, and the table's row number up to which it reaches.
+struct Ready {
+    batch: RecordBatch,
+    reaches: u64,
+}
+
+/// Reads the rows of one stream in order.
+pub(crate) struct StreamReader {
+    plan: Arc<ReadPlan>,
+    encoder: MessageEncoder,
+    /// The table's row numbers the stream holds.
+    run: Range<u64>,
+    /// The next table row to decode.
+    next_row: u64,
+    /// Table row up to which messages were handed out.
+    told: u64,
+    /// The offset asked for, and how many passing rows must still be skipped to get there.
+    offset: u64,
+    to_skip: u64,
+    /// Bytes of IPC a message should have.
+    target_bytes: usize,
+    batch_rows: usize,
+    open: Option<OpenFile>,
+    ready: VecDeque<Ready>,
+    /// Filtered remainders, gathered until they are worth a message.
+    gathered: Vec<RecordBatch>,
+    gathered_bytes: usize,
+}
+
+struct OpenFile {
+    reader: ParquetRecordBatchReader,
+    path: PathBuf,
+    /// The table's row number after the last row this reader gives.
+    end_row: u64,
+}
+
+impl StreamReader {
+    /// Positions a reader `offset` rows into the stream that holds the table rows `run`.
+    ///
+    /// Without a filter the position follows from the row counts alone. With one, offsets count passing rows, so the rows
+    /// before it are decoded and dropped.
+    ///
+    /// # Errors
+    /// [`ReadError::OffsetNotAllocated`] when the offset is beyond the end; with a filter that shows only on reading.
+    pub fn try_new(plan: Arc<ReadPlan>, run: Range<u64>, offset: u64, target_bytes: usize) -> Result<Self, ReadError> {
+        let rows = run.end.saturating_sub(run.start);
+        let filtered = plan.is_filtered();
+        if !filtered && offset > rows {
+            return Err(ReadError::OffsetNotAllocated { offset });
+        }
+        let next_row = if filtered { run.start } else { run.start + offset };
+        let guess = usize::try_from(target_bytes as u64 / plan.estimated_row_bytes()).unwrap_or(FIRST_BATCH_ROWS);
+        Ok(Self {
+            encoder: MessageEncoder::try_new(&plan.schema, plan.compression).map_err(ReadError::Wire)?,
+            plan,
+            run,
+            next_row,
+            told: next_row,
+            offset,
+            to_skip: if filtered { offset } else { 0 },
+            target_bytes,
+            batch_rows: guess.clamp(1, FIRST_BATCH_ROWS),
+            open: None,
+            ready: VecDeque::new(),
+            gathered: Vec::new(),
+            gathered_bytes: 0,
+        })
+    }
+
+    /// The next message, or `None` at the clean end of the stream.
+    ///
+    /// # Errors
+    /// [`ReadError`]; the stream is then at an end.
+    pub fn next_message(&mut self) -> Result<Option<Message>, ReadError> {
+        loop {
+            if let Some(ready) = self.ready.pop_front() {
+                return self.encode(&ready).map(Some);
+            }
+            let Some(decoded) = self.next_decoded()? else {
+                if self.to_skip > 0 {
+                    return Err(ReadError::OffsetNotAllocated { offset: self.offset });
+                }
+                if self.gathered.is_empty() {
+                    return Ok(None);
+                }
+                self.flush()?;
+                continue;
+            };
+            self.accept(&decoded)?;
+        }
+    }
+
+    fn encode(&mut self, ready: &Ready) -> Result<Message, ReadError> {
+        let start = self.progress_at(self.told);
+        self.told = ready.reaches;
+        Ok(Message {
+            body: self.encoder.encode(&ready.batch).map_err(ReadError::Wire)?,
+            rows: ready.batch.num_rows() as u64,
+            progress: start..self.progress_at(ready.reaches),
+        })
+    }
+
+    fn progress_at(&self, row: u64) -> f64 {
+        let rows = self.run.end.saturating_sub(self.run.start).max(1);
+        row.saturating_sub(self.run.start) as f64 / rows as f64
+    }
+
+    /// Converts, filters and skips; queues what remains, cut to size.
+    fn accept(&mut self, decoded: &RecordBatch) -> Result<(), ReadError> {
+        let mut batch = self.plan.convert(decoded)?;
+        let skipped = self.to_skip.min(batch.num_rows() as u64);
+        self.to_skip -= skipped;
+        if skipped > 0 {
+            let skipped = skipped as usize;
+            batch = batch.slice(skipped, batch.num_rows() - skipped);
+        }
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let bytes = wire_bytes(&batch);
+        self.adjust_batch_rows(bytes, batch.num_rows(), decoded.num_rows());
+        if self.plan.is_filtered() {
+            self.gathered_bytes += bytes;
+            self.gathered.push(batch);
+            if self.gathered_bytes * 2 >= self.target_bytes {
+                self.flush()?;
+            }
+        } else {
+            self.queue(&batch, bytes);
+        }
+        Ok(())
+    }
+
+    /// Turns the gathered remainders into one batch.
+    fn flush(&mut self) -> Result<(), ReadError> {
+        let gathered = std::mem::take(&mut self.gathered);
+        let bytes = std::mem::take(&mut self.gathered_bytes);
+        let batch = concat_batches(&self.plan.schema, &gathered).map_err(ReadError::Wire)?;
+        self.queue(&batch, bytes);
+        Ok(())
+    }
+
+    /// Queues a batch in slices of about the target size.
+    fn queue(&mut self, batch: &RecordBatch, bytes: usize) {
+        let rows = batch.num_rows();
+        let slices = if bytes > 2 * self.target_bytes {
+            bytes.div_ceil(self.target_bytes.max(1)).min(rows)
+        } else {
+            1
+        };
+        let slice_rows = rows.div_ceil(slices.max(1)).max(1);
+        let mut from = 0;
+        while from < rows {
+            let len = slice_rows.min(rows - from);
+            let after = (rows - from - len) as u64;
+            // Exact without a filter; with one the rows in between are not known, so the last slice tells them all.
+            let reaches = if self.plan.is_filtered() && after > 0 {
+                self.told
+            } else {
+                self.next_row - after
+            };
+            self.ready.push_back(Ready {
+                batch: batch.slice(from, len),
+                reaches,
+            });
+            from += len;
+        }
+    }
+
+    /// Aims the next reads at the target size once real rows have been weighed.
+    fn adjust_batch_rows(&mut self, bytes: usize, rows: usize, decoded_rows: usize) {
+        let per_row = bytes.div_ceil(rows.max(1)).max(1);
+        let wanted = (self.target_bytes / per_row).clamp(1, MAX_BATCH_ROWS);
+        // A short batch at the end of a run says little, and reopening is not free: only a clear miss is corrected.
+        let clear_miss = wanted > 2 * self.batch_rows || 2 * wanted < self.batch_rows;
+        if decoded_rows == self.batch_rows && clear_miss {
+            self.batch_rows = wanted;
+            self.open = None;
+        }
+    }
+
+    fn next_decoded(&mut self) -> Result<Option<RecordBatch>, ReadError> {
+        while self.next_row < self.run.end {
+            if self.open.is_none() {
+                self.open = Some(self.open_at(self.next_row)?);
+            }
+            let Some(open) = &mut self.open else { continue };
+            match open.reader.next() {
+                Some(Ok(batch)) => {
+                    self.next_row += batch.num_rows() as u64;
+                    return Ok(Some(batch));
+                }
+                Some(Err(source)) => {
+                    return Err(ReadError::Decode {
+                        path: open.path.clone(),
+                        source,
+                    });
+                }
+                None if self.next_row < open.end_row => {
+                    return Err(ReadError::FileEndedEarly {
+                        path: open.path.clone(),
+                        missing: open.end_row - self.next_row,
+                    });
+                }
+                None => self.open = None,
+            }
+        }
+        self.open = None;
+        Ok(None)
+    }
+
+    /// Opens the file that holds table row `row` for everything the stream has in it from there on.
+    fn open_at(&self, row: u64) -> Result<OpenFile, ReadError> {
+        let files = &self.plan.table.files;
+        let index = files.partition_point(|f| f.end_row() <= row);
+        let file = files.get(index).ok_or(ReadError::OutsideTable {
+            start: row,
+            end: self.run.end,
+        })?;
+        let end_row = self.run.end.min(file.end_row());
+        let reader = open_rows(file, row - file.first_row..end_row - file.first_row, &self.plan.leaves, self.batch_rows)?;
+        Ok(OpenFile {
+            reader,
+            path: file.path.clone(),
+            end_row,
+        })
+    }
+}
+
+/// A reader of the rows `rows` of one file, by the file's own row numbers. Row groups outside are not touched.
+fn open_rows(
+    file: &DataFile,
+    rows: Range<u64>,
+    leaves: &[usize],
+    batch_rows: usize,
+) -> Result<ParquetRecordBatchReader, ReadError> {
+    let io_error = |source| ReadError::Io {
+        path: file.path.clone(),
+        source,
+    };
+    let metadata = fs::metadata(&file.path).map_err(io_error)?;
+    let modified = metadata.modified().map_err(io_error)?;
+    if metadata.len() != file.len || modified != file.modified {
+        return Err(ReadError::FileChanged {
+            path: file.path.clone(),
+        });
+    }
+    let first_group = file.group_ends.partition_point(|end| *end <= rows.start);
+    let last_group = file.group_ends.partition_point(|end| *end < rows.end);
+    let group_start = first_group
+        .checked_sub(1)
+        .and_then(|g| file.group_ends.get(g))
+        .copied()
+        .unwrap_or(0);
+    let source = File::open(&file.path).map_err(io_error)?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, file.metadata.clone());
+    let mask = ProjectionMask::leaves(builder.parquet_schema(), leaves.iter().copied());
+    let mut builder = builder
+        .with_projection(mask)
+        .with_batch_size(batch_rows)
+        .with_row_groups((first_group..=last_group).collect())
+        .with_limit((rows.end - rows.start) as usize);
+    let skipped = (rows.start - group_start) as usize;
+    if skipped > 0 {
+        builder = builder.with_offset(skipped);
+    }
+    builder.build().map_err(|source| ReadError::Parquet {
+        path: file.path.clone(),
+        source,
+    })
+}
+
+/// Bytes a batch takes on the wire before compression.
+fn wire_bytes(batch: &RecordBatch) -> usize {
+    batch
+        .columns()
+        .iter()
+        .map(|c| {
+            let data = c.to_data();
+            data.get_slice_memory_size().unwrap_or_else(|_| c.get_buffer_memory_size())
+        })
+        .sum()
+}
