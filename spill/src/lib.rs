@@ -1,1 +1,51 @@
-//! stub
+//! How rows wait when memory is short.
+//!
+//! A work unit pours batches into a [`Reservoir`]; they stay in memory while the [`MemoryBudget`] grants it and go to
+//! Parquet files in a private [`SpillDir`] when it does not. What was kept is a [`Pond`] and can be replayed, in arrival
+//! order, any number of times. This crate knows Arrow, Parquet, bytes and directories; it knows nothing of features,
+//! sources, sinks or the user's own files.
+//!
+//! One ledger counts everything that is held on purpose: rows in flight ([`Permit`], waits), rows kept ([`Lease`],
+//! refused when over) and the reservations of query operators (the pool of [`MemoryBudget::pool`]). What cannot be
+//! counted is watched by [`RssMonitor`], which lowers the effective limits while the process is larger than it should be.
+
+mod account;
+mod batch_size;
+mod budget;
+mod carrier;
+mod checked_file;
+mod compact;
+mod error;
+mod host_memory;
+mod lease;
+mod ledger;
+mod monitor;
+mod permit;
+mod pond;
+mod process_sampler;
+mod reservoir;
+mod root_check;
+mod spill_dir;
+mod spill_file;
+mod spill_reader;
+mod spill_writer;
+mod sweep;
+
+pub use batch_size::{BatchMeasure, batch_logical_bytes, batch_memory_bytes};
+pub use budget::MemoryBudget;
+pub use carrier::check_spillable;
+pub use compact::{compact, compact_if_wasteful};
+pub use error::{BudgetError, RootFault, SpillError};
+pub use host_memory::{default_memory_limit, memory_limit_for};
+pub use lease::Lease;
+pub use ledger::{BudgetShares, BudgetUse, Pressure};
+pub use monitor::{RssMonitor, RssSampler};
+pub use permit::Permit;
+pub use pond::{Pond, Replay};
+pub use process_sampler::ProcessSampler;
+pub use reservoir::{Reservoir, ReservoirBuilder};
+pub use spill_dir::{QUOTA_SETTING, SpillDir};
+pub use spill_file::SpillFile;
+pub use spill_reader::SpillReader;
+pub use spill_writer::{SpillCompression, SpillWriter};
+pub use sweep::{SweepReport, sweep};
