@@ -3,7 +3,8 @@
 
 use tonic_build::manual::{Builder, Method, Service};
 
-const MESSAGES: &str = "googleapis_tonic_google_cloud_bigquery_storage_v1::google::cloud::bigquery::storage::v1";
+const MESSAGES: &str =
+    "googleapis_tonic_google_cloud_bigquery_storage_v1::google::cloud::bigquery::storage::v1";
 const CODEC: &str = "tonic_prost::ProstCodec";
 
 fn unary(name: &str, route: &str, input: &str, output: &str) -> Method {

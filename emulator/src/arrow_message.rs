@@ -5,7 +5,9 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
-use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions, StreamEncoder, write_message};
+use arrow_ipc::writer::{
+    DictionaryTracker, IpcDataGenerator, IpcWriteOptions, StreamEncoder, write_message,
+};
 use arrow_ipc::{CompressionType, MetadataVersion};
 use bytes::Bytes;
 
@@ -27,14 +29,19 @@ fn options(compression: BufferCompression) -> Result<IpcWriteOptions, ArrowError
         BufferCompression::Lz4Frame => Some(CompressionType::LZ4_FRAME),
         BufferCompression::Zstd => Some(CompressionType::ZSTD),
     };
-    IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?.try_with_compression(compression)
+    IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?
+        .try_with_compression(compression)
 }
 
 /// The Schema message of `schema`.
 pub(crate) fn schema_message(schema: &Schema) -> Result<Bytes, ArrowError> {
     let options = options(BufferCompression::None)?;
     let mut dictionaries = DictionaryTracker::new(false);
-    let encoded = IpcDataGenerator::default().schema_to_bytes_with_dictionary_tracker(schema, &mut dictionaries, &options);
+    let encoded = IpcDataGenerator::default().schema_to_bytes_with_dictionary_tracker(
+        schema,
+        &mut dictionaries,
+        &options,
+    );
     let mut message = Vec::new();
     write_message(&mut message, encoded, &options)?;
     Ok(Bytes::from(message))
@@ -77,11 +84,20 @@ mod tests {
     fn schema_and_batches_decode_as_one_stream() {
         let batch = RecordBatch::try_from_iter([
             ("a", Arc::new(Int64Array::from_iter_values(0..1000)) as _),
-            ("b", Arc::new(StringArray::from_iter_values((0..1000).map(|i| i.to_string()))) as _),
+            (
+                "b",
+                Arc::new(StringArray::from_iter_values(
+                    (0..1000).map(|i| i.to_string()),
+                )) as _,
+            ),
         ])
         .unwrap();
         let sliced = batch.slice(100, 7);
-        for compression in [BufferCompression::None, BufferCompression::Lz4Frame, BufferCompression::Zstd] {
+        for compression in [
+            BufferCompression::None,
+            BufferCompression::Lz4Frame,
+            BufferCompression::Zstd,
+        ] {
             let mut encoder = MessageEncoder::try_new(&batch.schema(), compression).unwrap();
             let mut decoder = StreamDecoder::new();
             let mut schema = Buffer::from(schema_message(&batch.schema()).unwrap());

@@ -104,7 +104,8 @@ impl Catalog {
         }
         // Opened without the lock: footers of a large table take a while, and doing it twice does no harm.
         let opened = Arc::new(Table::open(table.clone(), &files)?);
-        self.lock().insert(table.clone(), (files, Arc::clone(&opened)));
+        self.lock()
+            .insert(table.clone(), (files, Arc::clone(&opened)));
         Ok(opened)
     }
 
@@ -141,7 +142,9 @@ impl Catalog {
             .join(table.project())
             .join(table.dataset())
             .join(table.table());
-        let not_found = || CatalogError::TableNotFound { table: table.clone() };
+        let not_found = || CatalogError::TableNotFound {
+            table: table.clone(),
+        };
         let entries = match fs::read_dir(&directory) {
             Ok(entries) => entries,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(not_found()),

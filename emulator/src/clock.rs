@@ -32,7 +32,9 @@ impl ManualClock {
     /// A clock standing at `now`.
     #[must_use]
     pub fn new(now: SystemTime) -> Self {
-        Self { now: Mutex::new(now) }
+        Self {
+            now: Mutex::new(now),
+        }
     }
 
     /// Moves the clock forward.

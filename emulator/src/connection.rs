@@ -29,8 +29,15 @@ struct Shared {
 impl ConnectionHandle {
     /// Closes the connection once about `bytes` more bytes have been written; 0 closes it now.
     pub fn cut_after(&self, bytes: u64) {
-        self.0.remaining.fetch_min(bytes.min(UNLIMITED - 1), Ordering::SeqCst);
-        let waker = self.0.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.0
+            .remaining
+            .fetch_min(bytes.min(UNLIMITED - 1), Ordering::SeqCst);
+        let waker = self
+            .0
+            .waker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -77,7 +84,10 @@ pub(crate) struct LoopbackStream {
 
 impl LoopbackStream {
     fn cut_error() -> io::Error {
-        io::Error::new(io::ErrorKind::ConnectionAborted, "connection cut on request")
+        io::Error::new(
+            io::ErrorKind::ConnectionAborted,
+            "connection cut on request",
+        )
     }
 
     /// How many of `wanted` bytes may be written.
@@ -90,13 +100,13 @@ impl LoopbackStream {
     }
 
     fn written(&self, bytes: usize) {
-        let _ = self
-            .handle
-            .0
-            .remaining
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |remaining| {
-                (remaining != UNLIMITED).then(|| remaining.saturating_sub(bytes as u64))
-            });
+        let _ =
+            self.handle
+                .0
+                .remaining
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |remaining| {
+                    (remaining != UNLIMITED).then(|| remaining.saturating_sub(bytes as u64))
+                });
     }
 }
 
@@ -109,10 +119,19 @@ impl Connected for LoopbackStream {
 }
 
 impl AsyncRead for LoopbackStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // A reader is always waiting, so this is where a cut from outside wakes the connection up.
-        *this.handle.0.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        *this
+            .handle
+            .0
+            .waker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
         if this.handle.0.remaining.load(Ordering::SeqCst) == 0 {
             return Poll::Ready(Err(Self::cut_error()));
         }
@@ -121,7 +140,11 @@ impl AsyncRead for LoopbackStream {
 }
 
 impl AsyncWrite for LoopbackStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let allowed = this.allowed(buf.len())?;
         let Some(buf) = buf.get(..allowed) else {

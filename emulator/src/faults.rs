@@ -107,7 +107,13 @@ impl FaultScript {
     /// Adds a fault: `action` happens once `after_responses` responses have been sent, in each of the first `attempts` calls
     /// that `target` names. When several rules apply to a call, the first one added is played.
     #[must_use]
-    pub fn fault(mut self, target: FaultTarget, after_responses: u64, attempts: u32, action: FaultAction) -> Self {
+    pub fn fault(
+        mut self,
+        target: FaultTarget,
+        after_responses: u64,
+        attempts: u32,
+        action: FaultAction,
+    ) -> Self {
         self.rules.push(Rule {
             target,
             after_responses,
@@ -157,12 +163,18 @@ impl Faults {
     /// The fault for a ReadRows call that begins now on the stream `name`, at position `index` of its session.
     pub fn on_read(&self, name: &str, index: usize) -> Option<PlannedFault> {
         let attempt = self.attempt(name);
-        self.rule(attempt, |t| t == FaultTarget::AnyStream || t == FaultTarget::Stream(index))
-            .or_else(|| self.script.random.and_then(|r| draw(r, index, attempt)))
+        self.rule(attempt, |t| {
+            t == FaultTarget::AnyStream || t == FaultTarget::Stream(index)
+        })
+        .or_else(|| self.script.random.and_then(|r| draw(r, index, attempt)))
     }
 
     fn rule(&self, attempt: u32, applies: impl Fn(FaultTarget) -> bool) -> Option<PlannedFault> {
-        let rule = self.script.rules.iter().find(|r| applies(r.target) && attempt < r.attempts)?;
+        let rule = self
+            .script
+            .rules
+            .iter()
+            .find(|r| applies(r.target) && attempt < r.attempts)?;
         Some(PlannedFault {
             after_responses: rule.after_responses,
             action: rule.action.clone(),
@@ -222,7 +234,12 @@ mod tests {
         let action = FaultAction::abort(Code::Unavailable, "x");
         let faults = Faults::new(
             FaultScript::new()
-                .fault(FaultTarget::Stream(1), 0, 1, FaultAction::Stall(Duration::ZERO))
+                .fault(
+                    FaultTarget::Stream(1),
+                    0,
+                    1,
+                    FaultAction::Stall(Duration::ZERO),
+                )
                 .fault(FaultTarget::AnyStream, 3, 2, action.clone()),
         );
         let planned = Some(PlannedFault {

@@ -30,7 +30,10 @@ use crate::stream_reader::{Message, ReadError, StreamReader};
 // The generated code has no documentation.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]
 pub(crate) mod generated {
-    include!(concat!(env!("OUT_DIR"), "/google.cloud.bigquery.storage.v1.BigQueryRead.rs"));
+    include!(concat!(
+        env!("OUT_DIR"),
+        "/google.cloud.bigquery.storage.v1.BigQueryRead.rs"
+    ));
 }
 
 use generated::big_query_read_server::BigQueryRead;
@@ -62,7 +65,11 @@ impl BigQueryRead for ReadService {
         let request = request.into_inner();
         let asked = request.read_session.clone().unwrap_or_default();
         let wanted = session_request(&request, &asked)?;
-        let (catalog, sessions, now) = (Arc::clone(&self.catalog), Arc::clone(&self.sessions), self.clock.now());
+        let (catalog, sessions, now) = (
+            Arc::clone(&self.catalog),
+            Arc::clone(&self.sessions),
+            self.clock.now(),
+        );
         let session = blocking(move || sessions.create(&catalog, &wanted, now))
             .await?
             .map_err(|e| status(&e))?;
@@ -82,9 +89,13 @@ impl BigQueryRead for ReadService {
         request: Request<proto::ReadRowsRequest>,
     ) -> Result<Response<Self::ReadRowsStream>, Status> {
         let connection = request.extensions().get::<ConnectionHandle>().cloned();
-        let proto::ReadRowsRequest { read_stream, offset } = request.into_inner();
-        let offset = u64::try_from(offset)
-            .map_err(|_| Status::invalid_argument(format!("offset {offset} must not be negative")))?;
+        let proto::ReadRowsRequest {
+            read_stream,
+            offset,
+        } = request.into_inner();
+        let offset = u64::try_from(offset).map_err(|_| {
+            Status::invalid_argument(format!("offset {offset} must not be negative"))
+        })?;
         let found = self
             .sessions
             .stream(&read_stream, self.clock.now())
@@ -129,7 +140,8 @@ impl BigQueryRead for ReadService {
             .sessions
             .split(&name, fraction, self.clock.now())
             .map_err(|e| status(&e))?;
-        self.log.record(LoggedCall::SplitReadStream { stream: name });
+        self.log
+            .record(LoggedCall::SplitReadStream { stream: name });
         let (primary, remainder) = parts.unzip();
         let stream = |name: Option<String>| name.map(|name| proto::ReadStream { name });
         Ok(Response::new(proto::SplitReadStreamResponse {
@@ -220,12 +232,16 @@ fn response(message: Message, schema: Option<Bytes>) -> proto::ReadRowsResponse 
                 at_response_end: message.progress.end,
             }),
         }),
-        throttle_state: Some(proto::ThrottleState { throttle_percent: 0 }),
+        throttle_state: Some(proto::ThrottleState {
+            throttle_percent: 0,
+        }),
         uncompressed_byte_size: None,
-        rows: Some(proto::read_rows_response::Rows::ArrowRecordBatch(proto::ArrowRecordBatch {
-            serialized_record_batch: message.body,
-            row_count,
-        })),
+        rows: Some(proto::read_rows_response::Rows::ArrowRecordBatch(
+            proto::ArrowRecordBatch {
+                serialized_record_batch: message.body,
+                row_count,
+            },
+        )),
         schema: schema.map(|serialized_schema| {
             proto::read_rows_response::Schema::ArrowSchema(proto::ArrowSchema { serialized_schema })
         }),
@@ -239,13 +255,21 @@ fn session_request(
     match proto::DataFormat::try_from(asked.data_format) {
         Ok(proto::DataFormat::Arrow) => {}
         Ok(proto::DataFormat::Avro) => {
-            return Err(Status::unimplemented("this emulator serves the ARROW format, not AVRO"));
+            return Err(Status::unimplemented(
+                "this emulator serves the ARROW format, not AVRO",
+            ));
         }
-        _ => return Err(Status::invalid_argument("request failed: data format must be ARROW or AVRO")),
+        _ => {
+            return Err(Status::invalid_argument(
+                "request failed: data format must be ARROW or AVRO",
+            ));
+        }
     }
     let options = asked.read_options.clone().unwrap_or_default();
     if options.sample_percentage.is_some_and(|p| p != 100.0) {
-        return Err(Status::unimplemented("this emulator does not sample: sample_percentage must be unset"));
+        return Err(Status::unimplemented(
+            "this emulator does not sample: sample_percentage must be unset",
+        ));
     }
     if options.response_compression_codec.unwrap_or_default() != 0 {
         return Err(Status::unimplemented(
@@ -255,7 +279,10 @@ fn session_request(
     let snapshot_time = asked
         .table_modifiers
         .and_then(|m| m.snapshot_time)
-        .map(|t| SystemTime::try_from(t).map_err(|_| Status::invalid_argument("snapshot_time is out of range")))
+        .map(|t| {
+            SystemTime::try_from(t)
+                .map_err(|_| Status::invalid_argument("snapshot_time is out of range"))
+        })
         .transpose()?;
     Ok(SessionRequest {
         parent: request.parent.clone(),
@@ -271,7 +298,9 @@ fn session_request(
 
 fn compression(options: &TableReadOptions) -> Result<BufferCompression, Status> {
     let codec = match &options.output_format_serialization_options {
-        Some(OutputFormatSerializationOptions::ArrowSerializationOptions(arrow)) => arrow.buffer_compression,
+        Some(OutputFormatSerializationOptions::ArrowSerializationOptions(arrow)) => {
+            arrow.buffer_compression
+        }
         Some(OutputFormatSerializationOptions::AvroSerializationOptions(_)) => {
             return Err(Status::invalid_argument(
                 "request failed: avro_serialization_options do not go with the ARROW format",
@@ -290,14 +319,18 @@ fn compression(options: &TableReadOptions) -> Result<BufferCompression, Status> 
 }
 
 /// The session as the service would describe it: what was asked for is echoed.
-fn describe(session: &Session, streams: Vec<String>, asked: proto::ReadSession) -> proto::ReadSession {
+fn describe(
+    session: &Session,
+    streams: Vec<String>,
+    asked: proto::ReadSession,
+) -> proto::ReadSession {
     let plan = &session.plan;
     let mut options = asked.read_options.unwrap_or_default();
-    options
-        .output_format_serialization_options
-        .get_or_insert(OutputFormatSerializationOptions::ArrowSerializationOptions(
+    options.output_format_serialization_options.get_or_insert(
+        OutputFormatSerializationOptions::ArrowSerializationOptions(
             proto::ArrowSerializationOptions::default(),
-        ));
+        ),
+    );
     proto::ReadSession {
         name: session.name.clone(),
         expire_time: Some(session.expires_at.into()),
@@ -305,18 +338,26 @@ fn describe(session: &Session, streams: Vec<String>, asked: proto::ReadSession) 
         table: asked.table,
         table_modifiers: asked.table_modifiers,
         read_options: Some(options),
-        streams: streams.into_iter().map(|name| proto::ReadStream { name }).collect(),
+        streams: streams
+            .into_iter()
+            .map(|name| proto::ReadStream { name })
+            .collect(),
         estimated_total_bytes_scanned: i64::try_from(plan.selected_bytes).unwrap_or(i64::MAX),
         estimated_total_physical_file_size: 0,
         estimated_row_count: i64::try_from(plan.table.rows).unwrap_or(i64::MAX),
         trace_id: asked.trace_id,
-        schema: Some(proto::read_session::Schema::ArrowSchema(proto::ArrowSchema {
-            serialized_schema: plan.schema_message.clone(),
-        })),
+        schema: Some(proto::read_session::Schema::ArrowSchema(
+            proto::ArrowSchema {
+                serialized_schema: plan.schema_message.clone(),
+            },
+        )),
     }
 }
 
-async fn carry_out(action: &FaultAction, connection: Option<&ConnectionHandle>) -> Result<(), Status> {
+async fn carry_out(
+    action: &FaultAction,
+    connection: Option<&ConnectionHandle>,
+) -> Result<(), Status> {
     match action {
         FaultAction::Abort {
             code,
@@ -355,7 +396,9 @@ fn aborted(code: Code, message: &str, retry_delay: Option<Duration>) -> Status {
 }
 
 /// Runs blocking work off the async threads; a panic in a dependency becomes an INTERNAL status.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Status> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|e| Status::internal(format!("reading failed: {e}")))
@@ -378,9 +421,15 @@ fn status(error: &SessionError) -> Status {
         SessionError::Catalog(catalog) => catalog_code(catalog),
     };
     if code == Code::Internal {
-        tracing::error!(error = error as &dyn std::error::Error, "read session failed");
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            "read session failed"
+        );
     } else {
-        tracing::debug!(error = error as &dyn std::error::Error, "read session refused");
+        tracing::debug!(
+            error = error as &dyn std::error::Error,
+            "read session refused"
+        );
     }
     Status::new(code, error.to_string())
 }
@@ -389,14 +438,18 @@ fn catalog_code(error: &CatalogError) -> Code {
     match error {
         CatalogError::Name(_) => Code::InvalidArgument,
         CatalogError::DatasetNotFound { .. } | CatalogError::TableNotFound { .. } => Code::NotFound,
-        CatalogError::UnsupportedColumn { .. } | CatalogError::FilesDisagree { .. } => Code::FailedPrecondition,
+        CatalogError::UnsupportedColumn { .. } | CatalogError::FilesDisagree { .. } => {
+            Code::FailedPrecondition
+        }
         CatalogError::Io { .. } | CatalogError::Parquet { .. } => Code::Internal,
     }
 }
 
 fn read_status(error: &ReadError) -> Status {
     let code = match error {
-        ReadError::OffsetNotAllocated { .. } | ReadError::FileChanged { .. } => Code::FailedPrecondition,
+        ReadError::OffsetNotAllocated { .. } | ReadError::FileChanged { .. } => {
+            Code::FailedPrecondition
+        }
         ReadError::Filter(_) => Code::InvalidArgument,
         _ => Code::Internal,
     };

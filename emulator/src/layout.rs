@@ -64,7 +64,11 @@ pub(crate) fn cut(rows: u64, boundaries: &[u64], count: u64) -> Vec<Range<u64>> 
     let mut start = 0;
     for i in 1..=count {
         let ideal = share(rows, i, count);
-        let end = if i == count { rows } else { snap(ideal, boundaries, slack) };
+        let end = if i == count {
+            rows
+        } else {
+            snap(ideal, boundaries, slack)
+        };
         // A snapped cut stays within a quarter run of its ideal place, so runs of at least one row never cross.
         runs.push(start..end);
         start = end;
@@ -154,7 +158,8 @@ mod tests {
         for rows in [1, 2, 9, 10, 1000, 12_345] {
             for count in [1, 2, 3, 7, 10, 999] {
                 for group in [1, 3, 100, 5000] {
-                    let boundaries: Vec<u64> = (1..).map(|i| i * group).take_while(|b| *b < rows).collect();
+                    let boundaries: Vec<u64> =
+                        (1..).map(|i| i * group).take_while(|b| *b < rows).collect();
                     let runs = cut(rows, &boundaries, count);
                     assert_eq!(runs.len() as u64, count.min(rows));
                     let mut next = 0;
@@ -171,7 +176,10 @@ mod tests {
 
     #[test]
     fn cuts_move_to_a_near_row_group_end() {
-        assert_eq!(cut(1000, &[240, 510, 745], 4), [0..240, 240..510, 510..745, 745..1000]);
+        assert_eq!(
+            cut(1000, &[240, 510, 745], 4),
+            [0..240, 240..510, 510..745, 745..1000]
+        );
         assert_eq!(cut(1000, &[400], 2), [0..400, 400..1000]);
         assert_eq!(cut(1000, &[300], 2), [0..500, 500..1000]);
     }

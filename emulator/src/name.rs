@@ -99,7 +99,9 @@ impl TableName {
     pub fn from_resource(resource: &str) -> Result<Self, NameError> {
         let parts: Vec<&str> = resource.split('/').collect();
         match parts.as_slice() {
-            ["projects", project, "datasets", dataset, "tables", table] => Self::try_new(project, dataset, table),
+            ["projects", project, "datasets", dataset, "tables", table] => {
+                Self::try_new(project, dataset, table)
+            }
             _ => Err(NameError::MalformedResource {
                 resource: resource.to_owned(),
             }),
@@ -147,7 +149,10 @@ pub(crate) fn check(part: NamePart, id: &str) -> Result<(), NameError> {
         return Err(NameError::Empty { part });
     }
     if id.len() > MAX_PART_BYTES {
-        return Err(NameError::TooLong { part, bytes: id.len() });
+        return Err(NameError::TooLong {
+            part,
+            bytes: id.len(),
+        });
     }
     let allowed = |c: char| match part {
         NamePart::Project => c.is_ascii_alphanumeric() || c == '-' || c == '_',
@@ -186,9 +191,18 @@ mod tests {
             "a%2fb",
             &"x".repeat(300),
         ] {
-            assert!(TableName::try_new("p", "d", hostile).is_err(), "{hostile:?}");
-            assert!(TableName::try_new("p", hostile, "t").is_err(), "{hostile:?}");
-            assert!(TableName::try_new(hostile, "d", "t").is_err(), "{hostile:?}");
+            assert!(
+                TableName::try_new("p", "d", hostile).is_err(),
+                "{hostile:?}"
+            );
+            assert!(
+                TableName::try_new("p", hostile, "t").is_err(),
+                "{hostile:?}"
+            );
+            assert!(
+                TableName::try_new(hostile, "d", "t").is_err(),
+                "{hostile:?}"
+            );
         }
     }
 

@@ -51,7 +51,9 @@ impl Projection {
         }
         for path in selected {
             let steps: Vec<&str> = path.split('.').collect();
-            want(schema.fields(), &steps, &mut wanted).ok_or_else(|| UnknownField { field: path.clone() })?;
+            want(schema.fields(), &steps, &mut wanted).ok_or_else(|| UnknownField {
+                field: path.clone(),
+            })?;
         }
         Ok(Self::from_wanted(schema, &wanted))
     }
@@ -80,7 +82,12 @@ impl Projection {
 
     /// The schema of the chosen columns.
     pub fn schema(&self) -> Schema {
-        Schema::new(self.columns.iter().map(|c| Arc::clone(&c.field)).collect::<Vec<_>>())
+        Schema::new(
+            self.columns
+                .iter()
+                .map(|c| Arc::clone(&c.field))
+                .collect::<Vec<_>>(),
+        )
     }
 
     /// The Parquet leaves of all chosen columns.
@@ -122,7 +129,12 @@ pub(crate) fn find<'a>(fields: &'a Fields, name: &str) -> Option<(usize, &'a Fie
         .iter()
         .enumerate()
         .find(|(_, f)| f.name() == name)
-        .or_else(|| fields.iter().enumerate().find(|(_, f)| f.name().to_lowercase() == lower))
+        .or_else(|| {
+            fields
+                .iter()
+                .enumerate()
+                .find(|(_, f)| f.name().to_lowercase() == lower)
+        })
 }
 
 fn child(wanted: &Wanted, index: usize) -> Option<&Wanted> {
@@ -133,7 +145,12 @@ fn child(wanted: &Wanted, index: usize) -> Option<&Wanted> {
 }
 
 /// Keeps what is wanted of a field and counts every leaf passed, wanted or not.
-fn prune(field: &Field, wanted: Option<&Wanted>, next_leaf: &mut usize, leaves: &mut Vec<usize>) -> Option<Field> {
+fn prune(
+    field: &Field,
+    wanted: Option<&Wanted>,
+    next_leaf: &mut usize,
+    leaves: &mut Vec<usize>,
+) -> Option<Field> {
     let data_type = match field.data_type() {
         DataType::Struct(children) => {
             let mut kept = Vec::new();
@@ -169,7 +186,11 @@ mod tests {
             Field::new("lat", DataType::Float64, false),
             Field::new("Lon", DataType::Float64, true),
         ]);
-        let items = DataType::List(Arc::new(Field::new("item", DataType::Struct(point.clone()), true)));
+        let items = DataType::List(Arc::new(Field::new(
+            "item",
+            DataType::Struct(point.clone()),
+            true,
+        )));
         Schema::new(vec![
             Field::new("id", DataType::Int64, false),
             Field::new("home", DataType::Struct(point), true),
@@ -186,7 +207,11 @@ mod tests {
     #[test]
     fn table_order_wins_over_request_order() {
         let projection = resolve(&["name", "id"]).unwrap();
-        let names: Vec<&str> = projection.columns.iter().map(|c| c.field.name().as_str()).collect();
+        let names: Vec<&str> = projection
+            .columns
+            .iter()
+            .map(|c| c.field.name().as_str())
+            .collect();
         assert_eq!(names, ["id", "name"]);
         assert_eq!(projection.leaves().collect::<Vec<_>>(), [0, 5]);
         assert_eq!(resolve(&[]).unwrap().schema(), schema());
@@ -199,7 +224,10 @@ mod tests {
         let DataType::Struct(home) = projection.columns[0].field.data_type().clone() else {
             unreachable!("home is a struct")
         };
-        assert_eq!(home.iter().map(|f| f.name().as_str()).collect::<Vec<_>>(), ["Lon"]);
+        assert_eq!(
+            home.iter().map(|f| f.name().as_str()).collect::<Vec<_>>(),
+            ["Lon"]
+        );
         let whole = resolve(&["home.lat", "home"]).unwrap();
         assert_eq!(whole.leaves().collect::<Vec<_>>(), [1, 2]);
         let whole = resolve(&["home", "home.lat"]).unwrap();

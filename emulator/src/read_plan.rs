@@ -80,7 +80,13 @@ impl ReadPlan {
             compression,
             selected_bytes,
             output: place(selected),
-            filter: filter.map(|f| (f, place(&filtered), Arc::new(filtered.schema()) as SchemaRef)),
+            filter: filter.map(|f| {
+                (
+                    f,
+                    place(&filtered),
+                    Arc::new(filtered.schema()) as SchemaRef,
+                )
+            }),
             leaves,
             schema,
             table,
@@ -124,11 +130,18 @@ pub(crate) enum ConvertError {
     Filter(#[from] datafusion::common::DataFusionError),
 }
 
-fn assemble(decoded: &RecordBatch, placed: &[Placed], schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+fn assemble(
+    decoded: &RecordBatch,
+    placed: &[Placed],
+    schema: &SchemaRef,
+) -> Result<RecordBatch, ArrowError> {
     let columns = placed
         .iter()
         .map(|p| {
-            let column = decoded.columns().get(p.position).ok_or_else(|| missing(decoded.schema_ref(), &p.field))?;
+            let column = decoded
+                .columns()
+                .get(p.position)
+                .ok_or_else(|| missing(decoded.schema_ref(), &p.field))?;
             wire::to_wire(column, &p.field)
         })
         .collect::<Result<Vec<ArrayRef>, ArrowError>>()?;

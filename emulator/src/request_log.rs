@@ -91,7 +91,11 @@ impl RequestLog {
             .iter()
             .map(|entry| match entry {
                 Entry::Done(call) => call.clone(),
-                Entry::Read { stream, offset, served } => LoggedCall::ReadRows {
+                Entry::Read {
+                    stream,
+                    offset,
+                    served,
+                } => LoggedCall::ReadRows {
                     stream: stream.clone(),
                     offset: *offset,
                     responses: served.responses.load(Ordering::Relaxed),

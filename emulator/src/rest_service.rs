@@ -34,10 +34,19 @@ pub(crate) fn router(state: Arc<RestState>) -> Router {
     let api = Router::new()
         .route("/projects/{project}/datasets", get(list_datasets))
         .route("/projects/{project}/datasets/{dataset}", get(get_dataset))
-        .route("/projects/{project}/datasets/{dataset}/tables", get(list_tables))
-        .route("/projects/{project}/datasets/{dataset}/tables/{table}", get(get_table))
+        .route(
+            "/projects/{project}/datasets/{dataset}/tables",
+            get(list_tables),
+        )
+        .route(
+            "/projects/{project}/datasets/{dataset}/tables/{table}",
+            get(get_table),
+        )
         .method_not_allowed_fallback(not_implemented);
-    Router::new().nest("/bigquery/v2", api.clone()).merge(api).with_state(state)
+    Router::new()
+        .nest("/bigquery/v2", api.clone())
+        .merge(api)
+        .with_state(state)
 }
 
 /// The answer to a path nobody serves; gRPC clients get a status instead of JSON.
@@ -46,10 +55,17 @@ pub(crate) async fn unknown_path(headers: HeaderMap, uri: Uri) -> Response {
         .get(header::CONTENT_TYPE)
         .is_some_and(|v| v.as_bytes().starts_with(b"application/grpc"));
     if grpc {
-        let status = tonic::Status::unimplemented(format!("{} is not served by this emulator", uri.path()));
+        let status =
+            tonic::Status::unimplemented(format!("{} is not served by this emulator", uri.path()));
         return status.into_http::<axum::body::Body>().into_response();
     }
-    RestError::new(StatusCode::NOT_FOUND, "notFound", "NOT_FOUND", format!("Not found: {}", uri.path())).into_response()
+    RestError::new(
+        StatusCode::NOT_FOUND,
+        "notFound",
+        "NOT_FOUND",
+        format!("Not found: {}", uri.path()),
+    )
+    .into_response()
 }
 
 async fn not_implemented(uri: Uri) -> RestError {
@@ -57,7 +73,10 @@ async fn not_implemented(uri: Uri) -> RestError {
         StatusCode::NOT_IMPLEMENTED,
         "notImplemented",
         "UNIMPLEMENTED",
-        format!("this method of {} is not served by this emulator", uri.path()),
+        format!(
+            "this method of {} is not served by this emulator",
+            uri.path()
+        ),
     )
 }
 
@@ -103,9 +122,11 @@ impl From<CatalogError> for RestError {
             CatalogError::UnsupportedColumn { .. } | CatalogError::FilesDisagree { .. } => {
                 (StatusCode::BAD_REQUEST, "invalid", "FAILED_PRECONDITION")
             }
-            CatalogError::Io { .. } | CatalogError::Parquet { .. } => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "internalError", "INTERNAL")
-            }
+            CatalogError::Io { .. } | CatalogError::Parquet { .. } => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internalError",
+                "INTERNAL",
+            ),
         };
         Self::new(http, reason, status, error.to_string())
     }
@@ -128,7 +149,12 @@ impl Page {
             None | Some("") => 0,
             Some(token) => token.parse::<usize>().map_err(|_| {
                 let message = format!("Invalid page token {token:?}");
-                RestError::new(StatusCode::BAD_REQUEST, "invalid", "INVALID_ARGUMENT", message)
+                RestError::new(
+                    StatusCode::BAD_REQUEST,
+                    "invalid",
+                    "INVALID_ARGUMENT",
+                    message,
+                )
             })?,
         };
         let end = start.saturating_add(self.max_results.unwrap_or(DEFAULT_PAGE).max(1));
@@ -137,7 +163,10 @@ impl Page {
     }
 }
 
-async fn get_table(State(state): Shared, Path((project, dataset, table)): Path<(String, String, String)>) -> Answer {
+async fn get_table(
+    State(state): Shared,
+    Path((project, dataset, table)): Path<(String, String, String)>,
+) -> Answer {
     let opened = blocking(&state, move |catalog| {
         let name = TableName::try_new(&project, &dataset, &table)?;
         catalog.table(&name)
@@ -146,13 +175,20 @@ async fn get_table(State(state): Shared, Path((project, dataset, table)): Path<(
     Ok(Json(resource::table(&state.endpoint, &opened)))
 }
 
-async fn get_dataset(State(state): Shared, Path((project, dataset)): Path<(String, String)>) -> Answer {
+async fn get_dataset(
+    State(state): Shared,
+    Path((project, dataset)): Path<(String, String)>,
+) -> Answer {
     let (p, d) = (project.clone(), dataset.clone());
     blocking(&state, move |catalog| catalog.require_dataset(&p, &d)).await?;
     Ok(Json(resource::dataset(&state.endpoint, &project, &dataset)))
 }
 
-async fn list_datasets(State(state): Shared, Path(project): Path<String>, Query(page): Query<Page>) -> Answer {
+async fn list_datasets(
+    State(state): Shared,
+    Path(project): Path<String>,
+    Query(page): Query<Page>,
+) -> Answer {
     let p = project.clone();
     let all = blocking(&state, move |catalog| catalog.datasets(&p)).await?;
     let (ids, next) = page.take(all)?;
@@ -168,7 +204,9 @@ async fn list_tables(
     let all = blocking(&state, move |catalog| catalog.tables(&p, &d)).await?;
     let total = all.len();
     let (ids, next) = page.take(all)?;
-    Ok(Json(resource::table_list(&project, &dataset, &ids, total, next)))
+    Ok(Json(resource::table_list(
+        &project, &dataset, &ids, total, next,
+    )))
 }
 
 async fn blocking<T: Send + 'static>(

@@ -12,13 +12,16 @@ use arrow::datatypes::{DataType, Fields, Schema};
 use datafusion::common::config::Dialect;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::execution::SessionState;
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::{
-    self, DataType as SqlType, ExactNumberInfo, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectNamePart,
-    Value, visit_expressions_mut,
+    self, DataType as SqlType, ExactNumberInfo, FunctionArg, FunctionArgExpr, FunctionArguments,
+    Ident, ObjectNamePart, Value, visit_expressions_mut,
 };
 
 use crate::name::TableName;
@@ -84,7 +87,12 @@ impl FilterPlanner {
     /// # Errors
     /// [`RowRestrictionError`] when the text is too long, does not parse, names unknown columns, is not boolean, or holds
     /// an aggregate, a window or a subquery.
-    pub fn plan(&self, table: &TableName, schema: &Schema, filter: &str) -> Result<Option<RowFilter>, RowRestrictionError> {
+    pub fn plan(
+        &self,
+        table: &TableName,
+        schema: &Schema,
+        filter: &str,
+    ) -> Result<Option<RowFilter>, RowRestrictionError> {
         if filter.len() > MAX_BYTES {
             return Err(RowRestrictionError::TooLong);
         }
@@ -96,12 +104,18 @@ impl FilterPlanner {
             filter: filter.to_owned(),
             source,
         };
-        let planned = self.try_plan(schema, filter).map_err(|e| invalid(Some(e)))?;
+        let planned = self
+            .try_plan(schema, filter)
+            .map_err(|e| invalid(Some(e)))?;
         planned.map(Some).ok_or_else(|| invalid(None))
     }
 
     /// `None` when the expression is planned but is not a row filter.
-    fn try_plan(&self, schema: &Schema, filter: &str) -> Result<Option<RowFilter>, DataFusionError> {
+    fn try_plan(
+        &self,
+        schema: &Schema,
+        filter: &str,
+    ) -> Result<Option<RowFilter>, DataFusionError> {
         let state = self.context.state();
         let mut parsed = state.sql_to_expr_with_alias(filter, &Dialect::BigQuery)?;
         if parsed.alias.is_some() {
@@ -113,6 +127,7 @@ impl FilterPlanner {
         if !is_row_expression(&logical)? {
             return Ok(None);
         }
+        let logical = simplify(&state, logical, &whole)?;
         let mut columns = logical
             .column_refs()
             .into_iter()
@@ -124,7 +139,10 @@ impl FilterPlanner {
         if expression.data_type(read.as_arrow())? != DataType::Boolean {
             return Ok(None);
         }
-        Ok(Some(RowFilter { columns, expression }))
+        Ok(Some(RowFilter {
+            columns,
+            expression,
+        }))
     }
 }
 
@@ -134,17 +152,30 @@ impl RowFilter {
     /// # Errors
     /// What DataFusion reports while evaluating, such as a division by zero.
     pub fn evaluate(&self, batch: &RecordBatch) -> Result<BooleanArray, DataFusionError> {
-        let value = self.expression.evaluate(batch)?.into_array(batch.num_rows())?;
-        value
-            .as_boolean_opt()
-            .cloned()
-            .ok_or_else(|| DataFusionError::Internal("row filter did not evaluate to booleans".to_owned()))
+        let value = self
+            .expression
+            .evaluate(batch)?
+            .into_array(batch.num_rows())?;
+        value.as_boolean_opt().cloned().ok_or_else(|| {
+            DataFusionError::Internal("row filter did not evaluate to booleans".to_owned())
+        })
     }
 
     /// Keeps the rows of `batch` that `mask` lets pass.
     pub fn apply(batch: &RecordBatch, mask: &BooleanArray) -> Result<RecordBatch, DataFusionError> {
         Ok(filter_record_batch(batch, mask)?)
     }
+}
+
+/// Coerces types and folds constants, so that a literal is converted once and not for every batch.
+fn simplify(state: &SessionState, expr: Expr, schema: &DFSchema) -> Result<Expr, DataFusionError> {
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::new(schema.clone()))
+        .with_config_options(Arc::clone(state.config_options()))
+        .with_query_execution_start_time(state.execution_props().query_execution_start_time)
+        .build();
+    let simplifier = ExprSimplifier::new(context);
+    simplifier.simplify(simplifier.coerce(expr, schema)?)
 }
 
 /// No aggregates, windows, subqueries or placeholders anywhere.
@@ -191,6 +222,12 @@ fn translate(expr: &mut ast::Expr, fields: &Fields) {
             ast::Expr::Function(function) => {
                 if let Some((argument, to)) = conversion(function) {
                     *e = convert(argument, &to, &ast::CastKind::Cast);
+                } else if let Some((left, right)) = modulo(function) {
+                    *e = ast::Expr::Nested(Box::new(ast::Expr::BinaryOp {
+                        left: Box::new(nested(left)),
+                        op: ast::BinaryOperator::Modulo,
+                        right: Box::new(nested(right)),
+                    }));
                 }
             }
             _ => {}
@@ -222,7 +259,9 @@ fn convert(value: ast::Expr, to: &SqlType, kind: &ast::CastKind) -> ast::Expr {
         SqlType::Datetime(_) => return arrow("Timestamp(Microsecond, None)"),
         SqlType::Time(_, _) => return arrow("Time64(Microsecond)"),
         SqlType::BigNumeric(_) => return arrow("Decimal256(76, 38)"),
-        SqlType::Numeric(ExactNumberInfo::None) => SqlType::Numeric(ExactNumberInfo::PrecisionAndScale(38, 9)),
+        SqlType::Numeric(ExactNumberInfo::None) => {
+            SqlType::Numeric(ExactNumberInfo::PrecisionAndScale(38, 9))
+        }
         SqlType::Int64 | SqlType::Int(_) | SqlType::Integer(_) => SqlType::BigInt(None),
         SqlType::Float64 | SqlType::Float(_) => SqlType::DoublePrecision,
         SqlType::Bytes(_) => SqlType::Bytea,
@@ -267,22 +306,53 @@ fn arrow_cast(value: ast::Expr, data_type: &str, kind: &ast::CastKind) -> ast::E
 
 /// The argument and the type of a call such as `DATE(ts)`.
 fn conversion(function: &ast::Function) -> Option<(ast::Expr, SqlType)> {
-    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
-        return None;
-    };
-    let to = match name.value.to_ascii_uppercase().as_str() {
+    let to = match plain_name(function)?.as_str() {
         "DATE" => SqlType::Date,
         "DATETIME" => SqlType::Datetime(None),
         "TIMESTAMP" => SqlType::Timestamp(None, ast::TimezoneInfo::None),
         _ => return None,
     };
+    match arguments(function)?.as_slice() {
+        [argument] => Some(((*argument).clone(), to)),
+        _ => None,
+    }
+}
+
+/// The arguments of `MOD(a, b)`, which DataFusion has as an operator only.
+fn modulo(function: &ast::Function) -> Option<(ast::Expr, ast::Expr)> {
+    match (
+        plain_name(function)?.as_str(),
+        arguments(function)?.as_slice(),
+    ) {
+        ("MOD", [left, right]) => Some(((*left).clone(), (*right).clone())),
+        _ => None,
+    }
+}
+
+fn nested(expr: ast::Expr) -> ast::Expr {
+    ast::Expr::Nested(Box::new(expr))
+}
+
+/// An unqualified function name in upper case.
+fn plain_name(function: &ast::Function) -> Option<String> {
+    match function.name.0.as_slice() {
+        [ObjectNamePart::Identifier(name)] => Some(name.value.to_ascii_uppercase()),
+        _ => None,
+    }
+}
+
+/// The arguments of a call that has nothing but plain ones.
+fn arguments(function: &ast::Function) -> Option<Vec<&ast::Expr>> {
     let FunctionArguments::List(list) = &function.args else {
         return None;
     };
-    match list.args.as_slice() {
-        [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] => Some((argument.clone(), to)),
-        _ => None,
-    }
+    list.args
+        .iter()
+        .map(|argument| match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+            _ => None,
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ impl Emulator {
             data_dir: None,
             port: 0,
             streams: None,
-            message_bytes: 2 << 20,
+            message_bytes: 1 << 20,
             session_lifetime: Duration::from_secs(6 * 3600),
             faults: FaultScript::new(),
             clock: Arc::new(SystemClock),
@@ -128,7 +128,7 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Bytes of Arrow data one ReadRows response aims at, default 2 MiB. Larger messages cost fewer calls and more memory:
+    /// Bytes of Arrow data one ReadRows response aims at, default 1 MiB. Larger messages cost fewer calls and more memory:
     /// each open stream holds up to about four of them.
     #[must_use]
     pub fn message_bytes(mut self, bytes: usize) -> Self {
@@ -169,7 +169,9 @@ impl EmulatorBuilder {
         let port = self.port;
         let listen_error = |source| StartError::Listen { port, source };
         // The loopback interface and nothing else: there is no authentication.
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(listen_error)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .map_err(listen_error)?;
         let local_addr = listener.local_addr().map_err(listen_error)?;
 
         let catalog = Arc::new(Catalog::new(data_dir));
@@ -194,7 +196,12 @@ impl EmulatorBuilder {
         let connections = Arc::new(Connections::default());
         let (stop, stopped) = oneshot::channel::<()>();
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, routes(read, rest), Arc::clone(&connections), stopped));
+        tasks.spawn(serve(
+            listener,
+            routes(read, rest),
+            Arc::clone(&connections),
+            stopped,
+        ));
         tracing::info!(endpoint = endpoint(local_addr), "emulator started");
         Ok(RunningEmulator {
             local_addr,
@@ -208,9 +215,9 @@ impl EmulatorBuilder {
 
 /// Session names of two servers differ, so that a client cannot take up a session of one with the other by accident.
 fn seed(now: SystemTime, port: u16) -> u64 {
-    let nanos = now
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs().wrapping_mul(1_000_000_007) ^ u64::from(d.subsec_nanos()));
+    let nanos = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| {
+        d.as_secs().wrapping_mul(1_000_000_007) ^ u64::from(d.subsec_nanos())
+    });
     nanos ^ (u64::from(port) << 48) ^ u64::from(std::process::id())
 }
 
@@ -251,7 +258,10 @@ async fn serve(
         })
         .await;
     if let Err(error) = served {
-        tracing::error!(error = &error as &dyn std::error::Error, "emulator stopped serving");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "emulator stopped serving"
+        );
     }
 }
 

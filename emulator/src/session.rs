@@ -56,7 +56,9 @@ pub(crate) enum SessionError {
     RowRestriction(#[from] RowRestrictionError),
     #[error("request failed: {setting} is {value}, it must not be negative")]
     NegativeCount { setting: &'static str, value: i32 },
-    #[error("request failed: preferred_min_stream_count {preferred_min} is greater than max_stream_count {max}")]
+    #[error(
+        "request failed: preferred_min_stream_count {preferred_min} is greater than max_stream_count {max}"
+    )]
     MinAboveMax { preferred_min: i32, max: i32 },
     #[error("time travel timestamp exceeds the maximum time travel duration of 168h")]
     SnapshotTooOld,
@@ -171,21 +173,30 @@ impl Sessions {
     ///
     /// # Errors
     /// [`SessionError`] with the text the service would send.
-    pub fn create(&self, catalog: &Catalog, request: &SessionRequest, now: SystemTime) -> Result<Arc<Session>, SessionError> {
+    pub fn create(
+        &self,
+        catalog: &Catalog,
+        request: &SessionRequest,
+        now: SystemTime,
+    ) -> Result<Arc<Session>, SessionError> {
         let project = parent_project(&request.parent)?;
         let table_name = TableName::from_resource(&request.table)?;
         let count = self.checked_count(request)?;
         check_snapshot(request.snapshot_time, now)?;
         let table = catalog.table(&table_name)?;
         let selected = Projection::resolve(&table.schema, &request.selected_fields)?;
-        let filter = self.planner.plan(&table_name, &table.schema, &request.row_restriction)?;
+        let filter = self
+            .planner
+            .plan(&table_name, &table.schema, &request.row_restriction)?;
         let plan = ReadPlan::try_new(table, &selected, filter, request.compression)?;
 
         let streams = layout::stream_count(plan.selected_bytes, plan.table.rows, count);
         let boundaries = plan.table.group_boundaries();
         let runs = layout::cut(plan.table.rows, &boundaries, streams);
         let mut state = self.lock();
-        state.by_name.retain(|_, s| now < s.expires_at + REMEMBER_EXPIRED);
+        state
+            .by_name
+            .retain(|_, s| now < s.expires_at + REMEMBER_EXPIRED);
         state.made += 1;
         let id = session_id(self.settings.seed, state.made);
         let session = Arc::new(Session {
@@ -195,24 +206,42 @@ impl Sessions {
             streams: Mutex::new(runs),
             boundaries,
         });
-        state.by_name.insert(session.name.clone(), Arc::clone(&session));
+        state
+            .by_name
+            .insert(session.name.clone(), Arc::clone(&session));
         Ok(session)
     }
 
     /// Finds a stream by its full name; expired sessions are refused.
     pub fn stream(&self, name: &str, now: SystemTime) -> Result<FoundStream, SessionError> {
-        let unknown = || SessionError::UnknownStream { stream: name.to_owned() };
+        let unknown = || SessionError::UnknownStream {
+            stream: name.to_owned(),
+        };
         let (session_name, _) = name.split_once("/streams/").ok_or_else(unknown)?;
-        let session = self.lock().by_name.get(session_name).cloned().ok_or_else(unknown)?;
+        let session = self
+            .lock()
+            .by_name
+            .get(session_name)
+            .cloned()
+            .ok_or_else(unknown)?;
         let (index, rows) = session.find(name).ok_or_else(unknown)?;
         session.check_alive(name, now)?;
-        Ok(FoundStream { session, index, rows })
+        Ok(FoundStream {
+            session,
+            index,
+            rows,
+        })
     }
 
     /// Splits a stream in two new ones that together hold its rows in order; the original stays readable.
     ///
     /// Returns the names of both, or `None` when the stream is too short. The fraction counts stored rows, before any filter.
-    pub fn split(&self, name: &str, fraction: f64, now: SystemTime) -> Result<Option<(String, String)>, SessionError> {
+    pub fn split(
+        &self,
+        name: &str,
+        fraction: f64,
+        now: SystemTime,
+    ) -> Result<Option<(String, String)>, SessionError> {
         if !(fraction > 0.0 && fraction < 1.0) {
             return Err(SessionError::Fraction { fraction });
         }
@@ -224,7 +253,10 @@ impl Sessions {
         let primary = streams.len();
         streams.push(rows.start..point);
         streams.push(point..rows.end);
-        Ok(Some((session.stream_name(primary), session.stream_name(primary + 1))))
+        Ok(Some((
+            session.stream_name(primary),
+            session.stream_name(primary + 1),
+        )))
     }
 
     fn checked_count(&self, request: &SessionRequest) -> Result<StreamCountRequest, SessionError> {
@@ -258,10 +290,14 @@ fn parent_project(parent: &str) -> Result<&str, SessionError> {
 }
 
 fn check_snapshot(snapshot: Option<SystemTime>, now: SystemTime) -> Result<(), SessionError> {
-    let Some(snapshot) = snapshot else { return Ok(()) };
+    let Some(snapshot) = snapshot else {
+        return Ok(());
+    };
     match now.duration_since(snapshot) {
         Ok(age) if age > TIME_TRAVEL => Err(SessionError::SnapshotTooOld),
-        Err(ahead) if ahead.duration() > CLOCK_SKEW => Err(SessionError::SnapshotInFuture { snapshot }),
+        Err(ahead) if ahead.duration() > CLOCK_SKEW => {
+            Err(SessionError::SnapshotInFuture { snapshot })
+        }
         _ => Ok(()),
     }
 }

@@ -117,16 +117,27 @@ impl StreamReader {
     ///
     /// # Errors
     /// [`ReadError::OffsetNotAllocated`] when the offset is beyond the end; with a filter that shows only on reading.
-    pub fn try_new(plan: Arc<ReadPlan>, run: Range<u64>, offset: u64, target_bytes: usize) -> Result<Self, ReadError> {
+    pub fn try_new(
+        plan: Arc<ReadPlan>,
+        run: Range<u64>,
+        offset: u64,
+        target_bytes: usize,
+    ) -> Result<Self, ReadError> {
         let rows = run.end.saturating_sub(run.start);
         let filtered = plan.is_filtered();
         if !filtered && offset > rows {
             return Err(ReadError::OffsetNotAllocated { offset });
         }
-        let next_row = if filtered { run.start } else { run.start + offset };
-        let guess = usize::try_from(target_bytes as u64 / plan.estimated_row_bytes()).unwrap_or(FIRST_BATCH_ROWS);
+        let next_row = if filtered {
+            run.start
+        } else {
+            run.start + offset
+        };
+        let guess = usize::try_from(target_bytes as u64 / plan.estimated_row_bytes())
+            .unwrap_or(FIRST_BATCH_ROWS);
         Ok(Self {
-            encoder: MessageEncoder::try_new(&plan.schema, plan.compression).map_err(ReadError::Wire)?,
+            encoder: MessageEncoder::try_new(&plan.schema, plan.compression)
+                .map_err(ReadError::Wire)?,
             plan,
             run,
             next_row,
@@ -153,7 +164,9 @@ impl StreamReader {
             }
             let Some(decoded) = self.next_decoded()? else {
                 if self.to_skip > 0 {
-                    return Err(ReadError::OffsetNotAllocated { offset: self.offset });
+                    return Err(ReadError::OffsetNotAllocated {
+                        offset: self.offset,
+                    });
                 }
                 if self.gathered.is_empty() {
                     return Ok(None);
@@ -293,7 +306,12 @@ impl StreamReader {
             end: self.run.end,
         })?;
         let end_row = self.run.end.min(file.end_row());
-        let reader = open_rows(file, row - file.first_row..end_row - file.first_row, &self.plan.leaves, self.batch_rows)?;
+        let reader = open_rows(
+            file,
+            row - file.first_row..end_row - file.first_row,
+            &self.plan.leaves,
+            self.batch_rows,
+        )?;
         Ok(OpenFile {
             reader,
             path: file.path.clone(),
@@ -352,7 +370,8 @@ fn wire_bytes(batch: &RecordBatch) -> usize {
         .iter()
         .map(|c| {
             let data = c.to_data();
-            data.get_slice_memory_size().unwrap_or_else(|_| c.get_buffer_memory_size())
+            data.get_slice_memory_size()
+                .unwrap_or_else(|_| c.get_buffer_memory_size())
         })
         .sum()
 }

@@ -37,7 +37,10 @@ pub struct UnsupportedColumn {
 ///
 /// # Errors
 /// [`UnsupportedColumn`] for unions, arrays of arrays, and decimals wider than BIGNUMERIC.
-pub(crate) fn wire_schema(stored: &Schema, parquet: &SchemaDescriptor) -> Result<Schema, UnsupportedColumn> {
+pub(crate) fn wire_schema(
+    stored: &Schema,
+    parquet: &SchemaDescriptor,
+) -> Result<Schema, UnsupportedColumn> {
     let mut walk = Walk { parquet, leaf: 0 };
     let fields = stored
         .fields()
@@ -68,7 +71,9 @@ fn decode_type(data_type: &DataType) -> DataType {
         | DataType::ListView(item)
         | DataType::LargeListView(item)
         | DataType::FixedSizeList(item, _) => DataType::List(decode_field(item)),
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(|f| decode_field(f)).collect()),
+        DataType::Struct(fields) => {
+            DataType::Struct(fields.iter().map(|f| decode_field(f)).collect())
+        }
         DataType::Map(entries, sorted) => DataType::Map(decode_field(entries), *sorted),
         other => other.clone(),
     }
@@ -92,7 +97,11 @@ impl Walk<'_> {
     }
 
     /// The wire type and, where the type alone is ambiguous, the SQL type's name.
-    fn data_type(&mut self, field: &Field, path: &str) -> Result<(DataType, Option<String>), UnsupportedColumn> {
+    fn data_type(
+        &mut self,
+        field: &Field,
+        path: &str,
+    ) -> Result<(DataType, Option<String>), UnsupportedColumn> {
         let unsupported = || UnsupportedColumn {
             column: path.to_owned(),
             data_type: field.data_type().to_string(),
@@ -114,7 +123,9 @@ impl Walk<'_> {
             }
             DataType::Map(entries, _) => {
                 let (entry_type, _) = self.data_type(entries, path)?;
-                Some(DataType::List(Arc::new(Field::new("item", entry_type, true))))
+                Some(DataType::List(Arc::new(Field::new(
+                    "item", entry_type, true,
+                ))))
             }
             _ => None,
         };
@@ -151,9 +162,15 @@ impl Walk<'_> {
 }
 
 fn extension_metadata(sql_type: &str) -> HashMap<String, String> {
-    let mut metadata = HashMap::from([(EXTENSION_NAME.to_owned(), format!("{SQL_TYPE_PREFIX}{sql_type}"))]);
+    let mut metadata = HashMap::from([(
+        EXTENSION_NAME.to_owned(),
+        format!("{SQL_TYPE_PREFIX}{sql_type}"),
+    )]);
     if sql_type == "geography" {
-        metadata.insert(EXTENSION_METADATA.to_owned(), r#"{"encoding": "WKT"}"#.to_owned());
+        metadata.insert(
+            EXTENSION_METADATA.to_owned(),
+            r#"{"encoding": "WKT"}"#.to_owned(),
+        );
     }
     metadata
 }
@@ -181,15 +198,23 @@ fn leaf_type(stored: &DataType) -> Option<DataType> {
         | DataType::Duration(_) => DataType::Int64,
         DataType::Float16 | DataType::Float32 | DataType::Float64 => DataType::Float64,
         // A column whose every value is null has no type of its own; text is what the service's own schema inference takes.
-        DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-            DataType::Binary
+        DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+            DataType::Utf8
         }
+        DataType::Binary
+        | DataType::LargeBinary
+        | DataType::BinaryView
+        | DataType::FixedSizeBinary(_) => DataType::Binary,
         DataType::Date32 | DataType::Date64 => DataType::Date32,
         DataType::Time32(_) | DataType::Time64(_) => DataType::Time64(TimeUnit::Microsecond),
         DataType::Timestamp(_, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
-        DataType::Timestamp(_, Some(_)) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => {
+        DataType::Timestamp(_, Some(_)) => {
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+        }
+        DataType::Decimal32(p, s)
+        | DataType::Decimal64(p, s)
+        | DataType::Decimal128(p, s)
+        | DataType::Decimal256(p, s) => {
             return decimal_type(*p, *s);
         }
         DataType::Interval(_) => DataType::Interval(IntervalUnit::MonthDayNano),

@@ -74,22 +74,26 @@ impl Table {
                 source,
             };
             let metadata = load(&file).map_err(parquet_error)?;
-            let file_schema = wire::wire_schema(metadata.schema(), metadata.parquet_schema()).map_err(|source| {
-                CatalogError::UnsupportedColumn {
+            let file_schema = wire::wire_schema(metadata.schema(), metadata.parquet_schema())
+                .map_err(|source| CatalogError::UnsupportedColumn {
                     table: name.clone(),
                     source,
-                }
-            })?;
+                })?;
             let mut leaves = Vec::new();
-            file_schema.fields().iter().for_each(|f| wire::leaves(f, &mut leaves));
+            file_schema
+                .fields()
+                .iter()
+                .for_each(|f| wire::leaves(f, &mut leaves));
             leaf_bytes.resize(leaves.len(), 0);
             add_leaf_bytes(metadata.metadata(), &leaves, &mut leaf_bytes);
             schema = Some(match schema {
                 None => file_schema,
-                Some(first) => merge(first, &file_schema).ok_or_else(|| CatalogError::FilesDisagree {
-                    table: name.clone(),
-                    path: path.clone(),
-                })?,
+                Some(first) => {
+                    merge(first, &file_schema).ok_or_else(|| CatalogError::FilesDisagree {
+                        table: name.clone(),
+                        path: path.clone(),
+                    })?
+                }
             });
             let group_ends = group_ends(metadata.metadata());
             let data_file = DataFile {
@@ -123,7 +127,10 @@ impl Table {
     pub fn group_boundaries(&self) -> Vec<u64> {
         let ends = |f: &DataFile| {
             let first = f.first_row;
-            f.group_ends.iter().map(move |end| first + end).collect::<Vec<_>>()
+            f.group_ends
+                .iter()
+                .map(move |end| first + end)
+                .collect::<Vec<_>>()
         };
         self.files.iter().flat_map(ends).collect()
     }
@@ -156,8 +163,13 @@ fn group_ends(metadata: &ParquetMetaData) -> Vec<u64> {
 fn add_leaf_bytes(metadata: &ParquetMetaData, leaves: &[DataType], bytes: &mut [u64]) {
     for group in metadata.row_groups() {
         for ((column, leaf), total) in group.columns().iter().zip(leaves).zip(bytes.iter_mut()) {
-            let nulls = column.statistics().and_then(|s| s.null_count_opt()).unwrap_or(0);
-            let values = u64::try_from(column.num_values()).unwrap_or(0).saturating_sub(nulls);
+            let nulls = column
+                .statistics()
+                .and_then(|s| s.null_count_opt())
+                .unwrap_or(0);
+            let values = u64::try_from(column.num_values())
+                .unwrap_or(0)
+                .saturating_sub(nulls);
             *total += match wire::logical_width(leaf) {
                 Some(width) => values * width,
                 None => {
@@ -190,14 +202,18 @@ fn merge_field(a: &Field, b: &Field) -> Option<Field> {
         return None;
     }
     let data_type = match (a.data_type(), b.data_type()) {
-        (DataType::Struct(left), DataType::Struct(right)) if left.len() == right.len() => DataType::Struct(
-            left.iter()
-                .zip(right)
-                .map(|(l, r)| merge_field(l, r))
-                .collect::<Option<Vec<Field>>>()?
-                .into(),
-        ),
-        (DataType::List(left), DataType::List(right)) => DataType::List(Arc::new(merge_field(left, right)?)),
+        (DataType::Struct(left), DataType::Struct(right)) if left.len() == right.len() => {
+            DataType::Struct(
+                left.iter()
+                    .zip(right)
+                    .map(|(l, r)| merge_field(l, r))
+                    .collect::<Option<Vec<Field>>>()?
+                    .into(),
+            )
+        }
+        (DataType::List(left), DataType::List(right)) => {
+            DataType::List(Arc::new(merge_field(left, right)?))
+        }
         (left, right) if left == right => left.clone(),
         _ => return None,
     };

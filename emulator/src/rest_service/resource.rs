@@ -57,7 +57,13 @@ pub(super) fn dataset_list(project: &str, ids: &[String], next: Option<String>) 
     with_next(list, next)
 }
 
-pub(super) fn table_list(project: &str, dataset: &str, ids: &[String], total: usize, next: Option<String>) -> Value {
+pub(super) fn table_list(
+    project: &str,
+    dataset: &str,
+    ids: &[String],
+    total: usize,
+    next: Option<String>,
+) -> Value {
     let mut list = Map::new();
     list.insert("kind".to_owned(), json!("bigquery#tableList"));
     list.insert("etag".to_owned(), json!(etag(&ids.join("/"))));
@@ -105,7 +111,10 @@ fn field(wire: &Field) -> Value {
         "mode": mode,
     });
     if let (DataType::Struct(children), Value::Object(entries)) = (element, &mut value) {
-        entries.insert("fields".to_owned(), children.iter().map(|c| field(c)).collect());
+        entries.insert(
+            "fields".to_owned(),
+            children.iter().map(|c| field(c)).collect(),
+        );
     }
     value
 }
@@ -140,6 +149,8 @@ fn unix_millis(at: SystemTime) -> String {
 
 /// Changes when the content does; opaque to clients.
 fn etag(content: &str) -> String {
-    let hash = content.bytes().fold(0, |h: u64, b| crate::faults::mix(h ^ u64::from(b)));
+    let hash = content
+        .bytes()
+        .fold(0, |h: u64, b| crate::faults::mix(h ^ u64::from(b)));
     format!("{hash:016x}")
 }

@@ -2,13 +2,17 @@
 
 use super::*;
 use arrow::array::{
-    ArrayRef, Date32Array, Float64Array, Int64Array, StringArray, StructArray, TimestampMicrosecondArray,
+    ArrayRef, Date32Array, Float64Array, Int64Array, StringArray, StructArray,
+    TimestampMicrosecondArray,
 };
 use arrow::datatypes::{Field, TimeUnit};
 
 fn batch() -> RecordBatch {
     let size: ArrayRef = Arc::new(Int64Array::from(vec![Some(10), Some(20), None]));
-    let shape = StructArray::from(vec![(Arc::new(Field::new("Size", DataType::Int64, true)), size)]);
+    let shape = StructArray::from(vec![(
+        Arc::new(Field::new("Size", DataType::Int64, true)),
+        size,
+    )]);
     let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let day = 86_400_000_000;
     let columns: Vec<(Field, ArrayRef)> = vec![
@@ -63,7 +67,9 @@ fn plan(filter: &str) -> Result<Option<RowFilter>, RowRestrictionError> {
 fn ids(filter: &str) -> Vec<i64> {
     let planned = plan(filter).unwrap().unwrap();
     let batch = batch();
-    let mask = planned.evaluate(&batch.project(&planned.columns).unwrap()).unwrap();
+    let mask = planned
+        .evaluate(&batch.project(&planned.columns).unwrap())
+        .unwrap();
     let kept = RowFilter::apply(&batch, &mask).unwrap();
     kept.column(0)
         .as_primitive::<arrow::datatypes::Int64Type>()
@@ -73,7 +79,7 @@ fn ids(filter: &str) -> Vec<i64> {
 
 #[test]
 fn bigquery_spellings_are_understood() {
-    let cases: [(&str, &[i64]); 22] = [
+    let cases: [(&str, &[i64]); 24] = [
         ("id >= 2", &[2, 3]),
         ("`ID` IN (1, 3)", &[1, 3]),
         ("id BETWEEN 2 AND 2", &[2]),
@@ -94,6 +100,8 @@ fn bigquery_spellings_are_understood() {
         ("CAST(x AS INT64) = 0", &[1]),
         ("SAFE_CAST(name AS FLOAT64) IS NULL", &[1, 2, 3]),
         ("shape.size = 20", &[2]),
+        ("MOD(id + 1, 2 + 1) = 0", &[2]),
+        ("STARTS_WITH(name, 'a') AND LENGTH(name) = 3", &[1]),
         ("TRUE", &[1, 2, 3]),
         ("NULL = 1", &[]),
     ];
@@ -120,7 +128,9 @@ fn what_is_no_row_filter_is_refused_with_the_service_s_text() {
         let refused = plan(filter).unwrap_err().to_string();
         assert_eq!(
             refused,
-            format!("request failed: Row filter for table p:d.t is invalid. Filter is '({filter})'")
+            format!(
+                "request failed: Row filter for table p:d.t is invalid. Filter is '({filter})'"
+            )
         );
     }
     assert!(matches!(
@@ -132,6 +142,12 @@ fn what_is_no_row_filter_is_refused_with_the_service_s_text() {
 
 #[test]
 fn a_filter_reads_only_the_columns_it_names() {
-    assert_eq!(plan("day > '1970-01-02' OR ID = 1").unwrap().unwrap().columns, [0, 5]);
+    assert_eq!(
+        plan("day > '1970-01-02' OR ID = 1")
+            .unwrap()
+            .unwrap()
+            .columns,
+        [0, 5]
+    );
     assert!(plan("TRUE").unwrap().unwrap().columns.is_empty());
 }

@@ -60,7 +60,12 @@ fn to_struct(array: &StructArray, children: &Fields) -> Result<ArrayRef, ArrowEr
             to_wire(column, child)
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let array = StructArray::try_new_with_length(children.clone(), columns, array.nulls().cloned(), array.len())?;
+    let array = StructArray::try_new_with_length(
+        children.clone(),
+        columns,
+        array.nulls().cloned(),
+        array.len(),
+    )?;
     Ok(Arc::new(array))
 }
 
@@ -71,7 +76,10 @@ fn to_list(
     item: &Arc<Field>,
 ) -> Result<ArrayRef, ArrowError> {
     if let Some(nulls) = nulls {
-        let hidden = offsets.lengths().zip(nulls.iter()).any(|(n, valid)| !valid && n > 0);
+        let hidden = offsets
+            .lengths()
+            .zip(nulls.iter())
+            .any(|(n, valid)| !valid && n > 0);
         if hidden {
             return Err(ArrowError::InvalidArgumentError(
                 "a null array holds values, so it cannot be sent as an empty one".to_owned(),

@@ -1,0 +1,15 @@
+//! The emulator as Google's official client sees it.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod harness;
+mod reads;
+mod recovery;
+mod refusals;
+mod rest;
+mod wire_types;

@@ -1,0 +1,138 @@
+//! The REST subset, spoken in plain HTTP/1.1 on the port gRPC uses.
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use millpond_emulator::{Emulator, RunningEmulator};
+
+use crate::harness::*;
+
+async fn call(emulator: &RunningEmulator, method: &str, path: &str) -> (u16, Value) {
+    let mut socket = TcpStream::connect(emulator.local_addr()).await.unwrap();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    socket.read_to_string(&mut text).await.unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let code = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (
+        code,
+        serde_json::from_str(body).unwrap_or_else(|e| panic!("{e} in {text}")),
+    )
+}
+
+#[tokio::test]
+async fn tables_and_datasets_are_described_with_and_without_the_prefix() {
+    let root = numbered_table(100);
+    write_file(root.path(), "u", "a.parquet", &[rows(0, 3)], 100);
+    let emulator = Emulator::builder()
+        .data_dir(root.path())
+        .start()
+        .await
+        .unwrap();
+    for prefix in ["", "/bigquery/v2"] {
+        let (code, table) = call(
+            &emulator,
+            "GET",
+            &format!("{prefix}/{TABLE}?prettyPrint=false"),
+        )
+        .await;
+        assert_eq!(code, 200);
+        assert_eq!(table["kind"], "bigquery#table");
+        assert_eq!(table["id"], "p:d.t");
+        assert_eq!(table["numRows"], "100");
+        assert_eq!(table["type"], "TABLE");
+        assert_eq!(table["location"], "US");
+        let bytes: u64 = table["numBytes"].as_str().unwrap().parse().unwrap();
+        assert!(bytes > 100 * 8, "{bytes}");
+        assert_eq!(
+            table["schema"]["fields"],
+            json!([
+                {"name": "id", "type": "INTEGER", "mode": "REQUIRED"},
+                {"name": "name", "type": "STRING", "mode": "NULLABLE"},
+            ])
+        );
+        let (code, list) = call(
+            &emulator,
+            "GET",
+            &format!("{prefix}/projects/p/datasets/d/tables?maxResults=1"),
+        )
+        .await;
+        assert_eq!((code, &list["totalItems"]), (200, &json!(2)));
+        assert_eq!(list["tables"][0]["tableReference"]["tableId"], "t");
+        let token = list["nextPageToken"].as_str().unwrap();
+        let next = format!("{prefix}/projects/p/datasets/d/tables?maxResults=1&pageToken={token}");
+        let (_, list) = call(&emulator, "GET", &next).await;
+        assert_eq!(list["tables"][0]["tableReference"]["tableId"], "u");
+        assert!(list.get("nextPageToken").is_none());
+        let (_, datasets) = call(&emulator, "GET", &format!("{prefix}/projects/p/datasets")).await;
+        assert_eq!(datasets["datasets"][0]["id"], "p:d");
+        let (_, dataset) = call(&emulator, "GET", &format!("{prefix}/projects/p/datasets/d")).await;
+        assert_eq!(
+            dataset["datasetReference"],
+            json!({"datasetId": "d", "projectId": "p"})
+        );
+    }
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn errors_have_the_service_s_body() {
+    let root = numbered_table(10);
+    let emulator = Emulator::builder()
+        .data_dir(root.path())
+        .start()
+        .await
+        .unwrap();
+    let (code, body) = call(
+        &emulator,
+        "GET",
+        "/bigquery/v2/projects/p/datasets/d/tables/nope",
+    )
+    .await;
+    assert_eq!(code, 404);
+    assert_eq!(
+        body,
+        json!({"error": {
+            "code": 404,
+            "message": "Not found: Table p:d.nope",
+            "errors": [{"message": "Not found: Table p:d.nope", "domain": "global", "reason": "notFound"}],
+            "status": "NOT_FOUND",
+        }})
+    );
+    for (method, path, code, reason) in [
+        ("GET", "/projects/p/datasets/nope/tables", 404, "notFound"),
+        (
+            "GET",
+            "/projects/p/datasets/d/tables/%2e%2e",
+            400,
+            "invalid",
+        ),
+        ("GET", "/projects/p/datasets/d/tables/a%2Fb", 400, "invalid"),
+        (
+            "GET",
+            "/projects/p/datasets/d/tables?pageToken=x",
+            400,
+            "invalid",
+        ),
+        (
+            "DELETE",
+            "/projects/p/datasets/d/tables/t",
+            501,
+            "notImplemented",
+        ),
+        ("GET", "/nothing/here", 404, "notFound"),
+        ("POST", "/bigquery/v2/projects/p/jobs", 404, "notFound"),
+    ] {
+        let (got, body) = call(&emulator, method, path).await;
+        assert_eq!(
+            (got, body["error"]["errors"][0]["reason"].as_str()),
+            (code, Some(reason)),
+            "{method} {path}"
+        );
+    }
+    emulator.shutdown().await;
+}
