@@ -1,0 +1,385 @@
+//! BigQuery tables, read through the Storage Read API: one session per scan, one work unit per read stream.
+//!
+//! Owns what a scan asks of the service and what it makes of the answer. Everything that names Google's client library
+//! lives in this module and below. Must not know DataFusion plans or recipes beyond their BigQuery settings.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use async_trait::async_trait;
+use google_cloud_auth::credentials::Credentials;
+use google_cloud_bigquery::client::Read;
+use google_cloud_wkt::Timestamp;
+use serde_json::{Value, json};
+
+use self::decode::{Decoder, schema_difference};
+use self::endpoint::Endpoint;
+use self::failure::Place;
+use self::session::{Session, SessionRequest};
+use self::stream::StreamSpec;
+use self::table::TableName;
+use super::{
+    BatchStream, Predicate, ReadContext, Rescan, Scan, ScanRequest, Snapshot, Source, Unit,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::BigQueryOptions;
+
+mod decode;
+mod endpoint;
+mod failure;
+mod restriction;
+mod retry;
+mod session;
+mod stream;
+mod table;
+
+pub(crate) use self::retry::Timing;
+
+/// Streams that share a TCP connection at most, as long as there are cores to feed.
+const STREAMS_PER_CONNECTION: usize = 4;
+
+/// What the process decides about BigQuery reads, as opposed to the recipe.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BigQuerySettings {
+    /// TCP connections at most.
+    pub connections: NonZeroUsize,
+    /// How long to wait for what; by default as fits the endpoint.
+    pub timing: Option<Timing>,
+}
+
+impl Default for BigQuerySettings {
+    /// A connection per core at most.
+    fn default() -> Self {
+        Self {
+            connections: available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            timing: None,
+        }
+    }
+}
+
+/// A BigQuery table.
+#[derive(Debug)]
+pub(crate) struct BigQuerySource {
+    /// Its address.
+    name: String,
+    place: Arc<Place>,
+    options: BigQueryOptions,
+    snapshot_time: Option<Timestamp>,
+    timing: Timing,
+    connections: usize,
+    credentials: Credentials,
+    client: Read,
+    schema: SchemaRef,
+}
+
+impl BigQuerySource {
+    /// Connects to `table` (`bigquery://project.dataset.table` or without the scheme) and learns its schema from a first
+    /// session, which costs nothing. Settings are the defaults.
+    ///
+    /// # Errors
+    /// Config for bad names, options and tables that cannot be read (views, say), Auth, NotFound, or Unavailable.
+    pub async fn connect(table: &str, options: BigQueryOptions) -> Result<Self> {
+        Self::connect_with(table, options, BigQuerySettings::default()).await
+    }
+
+    /// [`connect`](Self::connect) with settings.
+    pub async fn connect_with(
+        table: &str,
+        options: BigQueryOptions,
+        settings: BigQuerySettings,
+    ) -> Result<Self> {
+        let parsed = TableName::parse(table)?;
+        let billing_project = match &options.billing_project {
+            Some(project) if !table::is_project(project) => {
+                return Err(Error::config(format!(
+                    "billing_project {project:?} is not a valid project name"
+                )));
+            }
+            Some(project) => project.clone(),
+            None => parsed.project().to_owned(),
+        };
+        let snapshot_time = options
+            .snapshot_time
+            .as_deref()
+            .map(parse_snapshot_time)
+            .transpose()?;
+        check_stream_counts(&options)?;
+        let endpoint = Endpoint::resolve(options.endpoint.as_deref())?;
+        let timing = settings.timing.unwrap_or_else(|| endpoint.timing());
+        let credentials = endpoint.credentials(&timing).await?;
+        let client = endpoint.client(&credentials).await?;
+        let place = Arc::new(Place {
+            table: parsed,
+            billing_project,
+            endpoint,
+        });
+        let source = Self {
+            name: format!("bigquery://{}", place.table),
+            place,
+            options,
+            snapshot_time,
+            timing,
+            connections: settings.connections.get(),
+            credentials,
+            client,
+            schema: Arc::new(Schema::empty()),
+        };
+        source.learn_schema().await
+    }
+
+    /// Replaces the schema by that of a session over all columns, which is then forgotten.
+    async fn learn_schema(mut self) -> Result<Self> {
+        let request = SessionRequest {
+            snapshot_time: self.snapshot_time,
+            max_streams: 1,
+            ..SessionRequest::default()
+        };
+        let session = Session::create(&self.client, &self.place, &request, &self.timing).await?;
+        self.schema = session.schema;
+        Ok(self)
+    }
+
+    /// The columns to select: those asked for, or the narrowest one when only the number of rows matters, because
+    /// selecting none means all.
+    fn selected(&self, columns: &[String]) -> Result<Vec<String>> {
+        for name in columns {
+            if self.schema.field_with_name(name).is_err() {
+                return Err(Error::new(
+                    ErrorKind::Schema,
+                    format!("table {} has no column {name:?}", self.place.table),
+                ));
+            }
+        }
+        if columns.is_empty() {
+            return Ok(narrowest(&self.schema).into_iter().collect());
+        }
+        Ok(columns.to_vec())
+    }
+
+    /// The first client is there already; more connections only when there are streams for them.
+    async fn clients(&self, streams: usize) -> Result<Vec<Read>> {
+        let count = streams
+            .div_ceil(STREAMS_PER_CONNECTION)
+            .clamp(1, self.connections);
+        let mut clients = vec![self.client.clone()];
+        while clients.len() < count {
+            clients.push(self.place.endpoint.client(&self.credentials).await?);
+        }
+        Ok(clients)
+    }
+}
+
+#[async_trait]
+impl Source for BigQuerySource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn applies(&self, predicate: &Predicate) -> bool {
+        restriction::applies(&self.schema, predicate)
+    }
+
+    async fn scan(&self, request: ScanRequest) -> Result<Arc<dyn Scan>> {
+        let selected = self.selected(&request.columns)?;
+        let wanted = SessionRequest {
+            row_restriction: restriction::row_restriction(&request.predicates)?,
+            snapshot_time: self.snapshot_time,
+            max_streams: stream_count(self.options.max_stream_count),
+            min_streams: stream_count(self.options.preferred_min_stream_count),
+            compression: self.options.compression,
+            columns: selected.clone(),
+        };
+        let session = Session::create(&self.client, &self.place, &wanted, &self.timing).await?;
+        let expected: Vec<usize> = selected
+            .iter()
+            .filter_map(|name| self.schema.index_of(name).ok())
+            .collect();
+        let expected = self
+            .schema
+            .project(&expected)
+            .map_err(|e| Error::with_source(ErrorKind::Schema, "columns cannot be selected", e))?;
+        if let Some(difference) = schema_difference(&expected, &session.schema) {
+            return Err(Error::new(
+                ErrorKind::Schema,
+                format!(
+                    "table {} changed while it was planned: {difference}",
+                    self.place.table
+                ),
+            ));
+        }
+        let decoder =
+            Decoder::new(Arc::clone(&session.schema), &request.columns).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Schema,
+                    format!("session of table {} lacks columns", self.place.table),
+                )
+            })?;
+        let clients = self.clients(session.streams.len()).await?;
+        tracing::debug!(session = %session.name, streams = session.streams.len(), connections = clients.len(), "read session created");
+        Ok(Arc::new(BigQueryScan::new(
+            self,
+            session,
+            Arc::new(decoder),
+            &clients,
+            &wanted,
+        )))
+    }
+}
+
+/// One session over a table.
+#[derive(Debug)]
+struct BigQueryScan {
+    schema: SchemaRef,
+    units: Vec<Unit>,
+    streams: Vec<StreamSpec>,
+    snapshot: Snapshot,
+}
+
+impl BigQueryScan {
+    fn new(
+        source: &BigQuerySource,
+        session: Session,
+        decoder: Arc<Decoder>,
+        clients: &[Read],
+        wanted: &SessionRequest,
+    ) -> Self {
+        let count = session.streams.len();
+        let snapshot = snapshot_of(source, &session, wanted);
+        let share = |total: Option<u64>, index: usize| {
+            let (count, index) = (count as u64, index as u64);
+            total.map(|total| total / count + u64::from(index < total % count))
+        };
+        let units = (0..count)
+            .map(|index| Unit {
+                name: format!("{} {}", source.place.table, label(index)),
+                rows: share(session.estimated_rows, index),
+                bytes: share(session.estimated_bytes, index),
+            })
+            .collect();
+        let streams = session
+            .streams
+            .into_iter()
+            .zip(clients.iter().cycle())
+            .enumerate()
+            .map(|(index, (name, client))| StreamSpec {
+                client: client.clone(),
+                name,
+                label: label(index),
+                index,
+                place: Arc::clone(&source.place),
+                timing: source.timing,
+                decoder: Arc::clone(&decoder),
+            })
+            .collect();
+        Self {
+            schema: Arc::clone(decoder.schema()),
+            units,
+            streams,
+            snapshot,
+        }
+    }
+}
+
+impl Scan for BigQueryScan {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn units(&self) -> &[Unit] {
+        &self.units
+    }
+
+    fn rescan(&self) -> Rescan {
+        Rescan::Paid
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.snapshot.clone()
+    }
+
+    fn open(&self, index: usize, context: &ReadContext) -> Result<BatchStream> {
+        let stream = self.streams.get(index).ok_or_else(|| {
+            Error::config(format!(
+                "there is no unit {index}: the session has {} streams",
+                self.streams.len()
+            ))
+        })?;
+        Ok(stream.clone().batches(context.clone()))
+    }
+}
+
+fn label(index: usize) -> String {
+    format!("stream {index}")
+}
+
+fn snapshot_of(source: &BigQuerySource, session: &Session, wanted: &SessionRequest) -> Snapshot {
+    let snapshot_time = session
+        .snapshot_time
+        .clone()
+        .or_else(|| source.snapshot_time.map(String::from));
+    let restriction = Some(&wanted.row_restriction).filter(|text| !text.is_empty());
+    [
+        ("table", json!(source.place.table.to_string())),
+        ("session", json!(session.name)),
+        ("snapshot_time", json!(snapshot_time)),
+        ("expire_time", json!(session.expire_time)),
+        ("streams", json!(session.streams.len())),
+        ("estimated_rows", json!(session.estimated_rows)),
+        ("estimated_bytes", json!(session.estimated_bytes)),
+        ("row_restriction", json!(restriction)),
+    ]
+    .into_iter()
+    .filter(|(_, value)| *value != Value::Null)
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect()
+}
+
+/// The column that costs least to read.
+fn narrowest(schema: &Schema) -> Option<String> {
+    schema
+        .fields()
+        .iter()
+        .min_by_key(|field| match field.data_type() {
+            DataType::Boolean => 1,
+            other if other.is_nested() => 1000,
+            other => other.primitive_width().unwrap_or(100),
+        })
+        .map(|field| field.name().clone())
+}
+
+fn parse_snapshot_time(text: &str) -> Result<Timestamp> {
+    Timestamp::try_from(text).map_err(|e| {
+        Error::with_source(
+            ErrorKind::Config,
+            format!("snapshot_time {text:?} is not an RFC 3339 time like 2026-01-31T12:00:00Z"),
+            e,
+        )
+    })
+}
+
+fn check_stream_counts(options: &BigQueryOptions) -> Result<()> {
+    if options.max_stream_count == Some(0) {
+        return Err(Error::config(
+            "max_stream_count is 0: leave it out for the service's choice",
+        ));
+    }
+    match (options.preferred_min_stream_count, options.max_stream_count) {
+        (Some(min), Some(max)) if min > max => Err(Error::config(format!(
+            "preferred_min_stream_count {min} is above max_stream_count {max}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn stream_count(count: Option<u32>) -> i32 {
+    count.map_or(0, |n| i32::try_from(n).unwrap_or(i32::MAX))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! Where the service is, and who we are to it.
+//!
+//! Owns addresses, the rule that plain text stays on this machine, credentials and the making of clients.
+//! Must not know tables or sessions, and reads no environment variables itself: the credentials library does.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use google_cloud_auth::credentials::{self, Credentials, anonymous};
+use google_cloud_bigquery::client::Read;
+use google_cloud_gax::retry_policy::NeverRetry;
+use url::{Host, Url};
+
+use super::retry::Timing;
+use crate::error::{Error, ErrorKind, Result};
+
+const GOOGLE: &str = "https://bigquerystorage.googleapis.com";
+
+/// Where credentials are looked for, for error texts.
+pub(super) const CREDENTIAL_PLACES: &str = "GOOGLE_APPLICATION_CREDENTIALS, ~/.config/gcloud/application_default_credentials.json (made by `gcloud auth application-default login`) and the metadata server of Google Cloud machines";
+
+/// An address of the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    /// Google's own.
+    Google,
+    /// Another one behind TLS, with credentials: a regional or private endpoint.
+    Secure(String),
+    /// An emulator on this machine: plain text, no credentials.
+    Emulator(String),
+}
+
+impl Endpoint {
+    /// The endpoint `written` by the user or found in the environment's emulator host, else Google's.
+    ///
+    /// # Errors
+    /// Config for what is not an address; Auth for plain text to another machine.
+    pub fn resolve(written: Option<&str>) -> Result<Self> {
+        let Some(written) = written.map(str::trim).filter(|text| !text.is_empty()) else {
+            return Ok(Self::Google);
+        };
+        let full = if written.contains("://") {
+            written.to_owned()
+        } else {
+            format!("http://{written}")
+        };
+        let wrong = |why: &str| {
+            Error::config(format!(
+                "BigQuery endpoint {written:?} {why}: write it like http://127.0.0.1:9050"
+            ))
+        };
+        let url = Url::parse(&full).map_err(|e| wrong(&format!("is not an address ({e})")))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            // Not repeated in the text: it holds a secret.
+            return Err(Error::config(
+                "BigQuery endpoint must not contain a user name or password",
+            ));
+        }
+        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong("must be scheme, host and port only"));
+        }
+        let host = url.host().ok_or_else(|| wrong("names no host"))?;
+        let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
+        let address = format!("{}://{host}{port}", url.scheme());
+        match url.scheme() {
+            "https" => Ok(Self::Secure(address)),
+            "http" if is_loopback(&host) => Ok(Self::Emulator(address)),
+            "http" => Err(Error::new(
+                ErrorKind::Auth,
+                format!(
+                    "plain text to {address} refused: http is for this machine only, use https"
+                ),
+            )),
+            _ => Err(wrong("is neither http nor https")),
+        }
+    }
+
+    /// How patient to be with it.
+    pub fn timing(&self) -> Timing {
+        match self {
+            Self::Emulator(_) => Timing::LOOPBACK,
+            Self::Google | Self::Secure(_) => Timing::REMOTE,
+        }
+    }
+
+    /// Credentials for it, checked to be usable.
+    ///
+    /// # Errors
+    /// Auth, naming the places looked at.
+    pub async fn credentials(&self, timing: &Timing) -> Result<Credentials> {
+        if let Self::Emulator(_) = self {
+            return Ok(anonymous::Builder::new().build());
+        }
+        let missing = |why: &str| {
+            Error::new(
+                ErrorKind::Auth,
+                format!("no usable Google credentials ({why}); looked at {CREDENTIAL_PLACES}"),
+            )
+        };
+        let found = credentials::Builder::default().build().map_err(|e| {
+            // A file that cannot be parsed is not quoted: it may hold a key.
+            if e.is_parsing() || e.is_missing_field() {
+                missing("the file found does not hold credentials")
+            } else {
+                missing(&e.to_string())
+            }
+        })?;
+        match tokio::time::timeout(timing.credentials, found.headers(Default::default())).await {
+            Ok(Ok(_)) => Ok(found),
+            Ok(Err(e)) => Err(missing(&e.to_string().replace('\n', " "))),
+            Err(_) => Err(missing(&format!(
+                "no answer within {} s",
+                timing.credentials.as_secs()
+            ))),
+        }
+    }
+
+    /// A client with a connection of its own, which is made when first used.
+    ///
+    /// # Errors
+    /// Config when the address or the environment of Google's library does not fit.
+    pub async fn client(&self, credentials: &Credentials) -> Result<Read> {
+        let mut builder = Read::builder()
+            .with_credentials(credentials.clone())
+            .with_retry_policy(NeverRetry);
+        if let Self::Secure(address) | Self::Emulator(address) = self {
+            builder = builder.with_endpoint(address);
+        }
+        builder.build().await.map_err(|e| {
+            let hint = if e.is_universe_domain_mismatch() {
+                " (unset GOOGLE_CLOUD_UNIVERSE_DOMAIN)"
+            } else {
+                ""
+            };
+            Error::with_source(
+                ErrorKind::Config,
+                format!("cannot make a client for {self}{hint}"),
+                e,
+            )
+        })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Google => f.write_str(GOOGLE),
+            Self::Secure(address) | Self::Emulator(address) => f.write_str(address),
+        }
+    }
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => name.eq_ignore_ascii_case("localhost"),
+        Host::Ipv4(ip) => IpAddr::V4(*ip).is_loopback(),
+        Host::Ipv6(ip) => IpAddr::V6(*ip).is_loopback(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn reads_the_ways_an_endpoint_is_written() {
+        let resolve = |written| Endpoint::resolve(written).unwrap();
+        assert_eq!(resolve(None), Endpoint::Google);
+        assert_eq!(resolve(Some(" ")), Endpoint::Google);
+        let emulator = |address: &str| Endpoint::Emulator(address.to_owned());
+        assert_eq!(
+            resolve(Some("localhost:9050")),
+            emulator("http://localhost:9050")
+        );
+        assert_eq!(
+            resolve(Some(" http://127.0.0.1:1")),
+            emulator("http://127.0.0.1:1")
+        );
+        assert_eq!(
+            resolve(Some("http://[::1]:9050/")),
+            emulator("http://[::1]:9050")
+        );
+        let regional = "https://bigquerystorage.us-east1.rep.googleapis.com";
+        assert_eq!(
+            resolve(Some(regional)),
+            Endpoint::Secure(regional.to_owned())
+        );
+    }
+
+    #[test]
+    fn plain_text_never_leaves_the_machine() {
+        for written in [
+            "http://10.0.0.1:9050",
+            "bigquery:9050",
+            "http://0.0.0.0:9050",
+            "http://localhost.example.com",
+            "http://[::]:1",
+        ] {
+            let error = Endpoint::resolve(Some(written)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Auth, "{written}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_not_an_address() {
+        for written in [
+            "http://",
+            "ftp://127.0.0.1",
+            "http://127.0.0.1:9050/bigquery/v2",
+            "http://user:secret@127.0.0.1",
+            "http://127.0.0.1:99999",
+        ] {
+            let error = Endpoint::resolve(Some(written)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{written}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! What a failure of the service means for the user.
+//!
+//! Owns the translation of service errors into the engine's kinds and words. Must not know when to try again.
+
+use google_cloud_bigquery::Error as ServiceError;
+use google_cloud_gax::error::rpc::{Code, Status};
+
+use super::endpoint::{CREDENTIAL_PLACES, Endpoint};
+use super::retry::is_untrusted;
+use super::table::TableName;
+use crate::error::{Error, ErrorKind};
+
+/// What was being read when something failed.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// The table.
+    pub table: TableName,
+    /// The project that pays.
+    pub billing_project: String,
+    /// The service.
+    pub endpoint: Endpoint,
+}
+
+/// What was being done when something failed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Doing<'a> {
+    /// Creating a session.
+    CreatingSession,
+    /// Reading a stream at a row offset.
+    Reading {
+        /// Which stream, for people.
+        stream: &'a str,
+        /// Rows of the stream received before.
+        offset: i64,
+    },
+}
+
+impl Place {
+    /// The error for `error`, after `failures` attempts without progress.
+    pub fn error(&self, doing: Doing<'_>, error: ServiceError, failures: u32) -> Error {
+        let what = self.describe(doing);
+        if is_untrusted(&error) {
+            return Error::with_source(
+                ErrorKind::Auth,
+                format!("refused to trust {} while {what}", self.endpoint),
+                error,
+            );
+        }
+        if error.is_authentication() {
+            return Error::with_source(
+                ErrorKind::Auth,
+                format!("no usable credentials while {what}; looked at {CREDENTIAL_PLACES}"),
+                error,
+            );
+        }
+        if let Some(status) = error.status() {
+            let (kind, text) = self.judge(doing, &what, status, failures);
+            return Error::new(kind, text);
+        }
+        if error.is_deserialization() {
+            return Error::with_source(
+                ErrorKind::Data,
+                format!("message cannot be understood while {what}"),
+                error,
+            );
+        }
+        Error::with_source(
+            ErrorKind::Unavailable,
+            format!(
+                "{} does not answer while {what}{}",
+                self.endpoint,
+                tried(failures)
+            ),
+            error,
+        )
+    }
+
+    /// The error for `seconds` of silence, after `failures` attempts without progress.
+    pub fn silence(&self, doing: Doing<'_>, seconds: u64, failures: u32) -> Error {
+        Error::new(
+            ErrorKind::Unavailable,
+            format!(
+                "{} was silent for {seconds} s while {}{}",
+                self.endpoint,
+                self.describe(doing),
+                tried(failures)
+            ),
+        )
+    }
+
+    /// What was being done, naming table, stream and offset.
+    pub fn describe(&self, doing: Doing<'_>) -> String {
+        match doing {
+            Doing::CreatingSession => format!("creating a read session for table {}", self.table),
+            Doing::Reading { stream, offset } => {
+                format!("reading table {}, {stream} at row {offset}", self.table)
+            }
+        }
+    }
+
+    fn judge(
+        &self,
+        doing: Doing<'_>,
+        what: &str,
+        status: &Status,
+        failures: u32,
+    ) -> (ErrorKind, String) {
+        let said = one_line(&status.message);
+        let table = &self.table;
+        match (status.code, doing) {
+            (Code::NotFound, _) => (
+                ErrorKind::NotFound,
+                format!("table {table} not found while {what}: {said}"),
+            ),
+            (Code::PermissionDenied, Doing::CreatingSession) => (
+                ErrorKind::Auth,
+                format!(
+                    "permission denied while {what}: {said} (needed: bigquery.readsessions.create in project {} and bigquery.tables.getData on the table)",
+                    self.billing_project
+                ),
+            ),
+            (Code::PermissionDenied, Doing::Reading { .. }) => (
+                ErrorKind::Auth,
+                format!(
+                    "permission denied while {what}: {said} (needed: bigquery.readsessions.getData in project {} and bigquery.tables.getData on the table)",
+                    self.billing_project
+                ),
+            ),
+            (Code::Unauthenticated, _) => (
+                ErrorKind::Auth,
+                format!(
+                    "credentials refused while {what}: {said} (found by looking at {CREDENTIAL_PLACES}; needed: bigquery.readsessions.create and bigquery.tables.getData)"
+                ),
+            ),
+            (Code::ResourceExhausted, _) => (
+                ErrorKind::Unavailable,
+                format!("quota exceeded while {what}{}: {said}", tried(failures)),
+            ),
+            (Code::FailedPrecondition, Doing::Reading { .. }) if is_expired(&said) => (
+                ErrorKind::Unavailable,
+                format!(
+                    "read session expired while {what}: {said} (sessions live 6 hours: run again with more slots, fewer columns or a narrower where)"
+                ),
+            ),
+            (
+                Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange,
+                Doing::CreatingSession,
+            ) => (
+                ErrorKind::Config,
+                format!("BigQuery refused {what}: {said}"),
+            ),
+            (
+                Code::InvalidArgument
+                | Code::FailedPrecondition
+                | Code::OutOfRange
+                | Code::DataLoss,
+                Doing::Reading { .. },
+            ) => (ErrorKind::Data, format!("BigQuery failed {what}: {said}")),
+            (Code::Unimplemented, _) => (
+                ErrorKind::Config,
+                format!(
+                    "{} does not offer what is needed for {what}: {said}",
+                    self.endpoint
+                ),
+            ),
+            (Code::Internal, Doing::Reading { .. }) if said.contains("Out of range conversion") => {
+                (ErrorKind::Data, format!("BigQuery failed {what}: {said}"))
+            }
+            (code, _) => (
+                ErrorKind::Unavailable,
+                format!(
+                    "{} failed with {} while {what}{}: {said}",
+                    self.endpoint,
+                    code.name(),
+                    tried(failures)
+                ),
+            ),
+        }
+    }
+}
+
+fn is_expired(said: &str) -> bool {
+    let said = said.to_lowercase();
+    said.contains("session") && said.contains("expired")
+}
+
+fn tried(failures: u32) -> String {
+    match failures {
+        0 | 1 => String::new(),
+        n => format!(" after {n} attempts"),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.is_empty() {
+        "no reason given".to_owned()
+    } else {
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn place() -> Place {
+        Place {
+            table: TableName::parse("p.d.t").unwrap(),
+            billing_project: "payer".to_owned(),
+            endpoint: Endpoint::resolve(Some("http://127.0.0.1:9050")).unwrap(),
+        }
+    }
+
+    fn service(code: Code, message: &str) -> ServiceError {
+        ServiceError::service(Status::default().set_code(code).set_message(message))
+    }
+
+    const READING: Doing<'static> = Doing::Reading {
+        stream: "stream 3",
+        offset: 42,
+    };
+
+    #[test]
+    fn kinds_say_what_to_do() {
+        for (doing, code, message, kind) in [
+            (
+                Doing::CreatingSession,
+                Code::NotFound,
+                "x",
+                ErrorKind::NotFound,
+            ),
+            (
+                Doing::CreatingSession,
+                Code::PermissionDenied,
+                "x",
+                ErrorKind::Auth,
+            ),
+            (
+                Doing::CreatingSession,
+                Code::Unauthenticated,
+                "x",
+                ErrorKind::Auth,
+            ),
+            (
+                Doing::CreatingSession,
+                Code::InvalidArgument,
+                "request failed: non-table entities cannot be read with the storage API",
+                ErrorKind::Config,
+            ),
+            (
+                Doing::CreatingSession,
+                Code::Unavailable,
+                "x",
+                ErrorKind::Unavailable,
+            ),
+            (
+                Doing::CreatingSession,
+                Code::ResourceExhausted,
+                "x",
+                ErrorKind::Unavailable,
+            ),
+            (
+                READING,
+                Code::Internal,
+                "request failed",
+                ErrorKind::Unavailable,
+            ),
+            (
+                READING,
+                Code::FailedPrecondition,
+                "there was an error operating on 's': session expired at 2024-11-23T09:59:13+00:00",
+                ErrorKind::Unavailable,
+            ),
+            (
+                READING,
+                Code::FailedPrecondition,
+                "offset 100 has not been allocated yet",
+                ErrorKind::Data,
+            ),
+            (
+                READING,
+                Code::OutOfRange,
+                "message too large",
+                ErrorKind::Data,
+            ),
+            (
+                READING,
+                Code::Internal,
+                "Out of range conversion for microseconds value",
+                ErrorKind::Data,
+            ),
+        ] {
+            let error = place().error(doing, service(code, message), 1);
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.to_string().contains("p.d.t"), "{error}");
+            assert!(error.to_string().contains(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn texts_name_the_place() {
+        let text = |doing, error, failures| place().error(doing, error, failures).to_string();
+        assert_eq!(
+            text(READING, service(Code::Unavailable, "try\nagain"), 12),
+            "http://127.0.0.1:9050 failed with UNAVAILABLE while reading table p.d.t, stream 3 at row 42 after 12 attempts: try again"
+        );
+        let denied = text(
+            Doing::CreatingSession,
+            service(Code::PermissionDenied, ""),
+            1,
+        );
+        assert!(
+            denied.contains("bigquery.readsessions.create in project payer"),
+            "{denied}"
+        );
+        assert!(denied.contains("bigquery.tables.getData"), "{denied}");
+        let refused = text(
+            Doing::CreatingSession,
+            ServiceError::connect("connection refused"),
+            9,
+        );
+        assert!(
+            refused.starts_with("http://127.0.0.1:9050 does not answer"),
+            "{refused}"
+        );
+        assert!(refused.contains("connection refused"), "{refused}");
+        assert_eq!(
+            place().silence(READING, 60, 1).to_string(),
+            "http://127.0.0.1:9050 was silent for 60 s while reading table p.d.t, stream 3 at row 42"
+        );
+    }
+}

@@ -1,0 +1,223 @@
+//! Names of BigQuery tables: reading what the user wrote and writing what the service wants.
+//!
+//! Owns the allow-lists for project, dataset, table and column names. Must not know sessions or clients.
+
+use std::fmt;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Longest column name BigQuery accepts, in characters.
+const LONGEST_COLUMN: usize = 300;
+/// Longest table or dataset name BigQuery accepts, in bytes.
+const LONGEST_NAME: usize = 1024;
+
+/// A table: project (perhaps scoped by a domain, as in `example.com:shop`), dataset and table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TableName {
+    project: String,
+    dataset: String,
+    table: String,
+}
+
+impl TableName {
+    /// Reads `project.dataset.table`, with or without `bigquery://` before it.
+    ///
+    /// # Errors
+    /// Config when a part is missing or holds a character that such names cannot have, or for a wildcard or a partition.
+    pub fn parse(written: &str) -> Result<Self> {
+        let text = written.strip_prefix("bigquery://").unwrap_or(written);
+        // The domain of a project holds dots too, so the parts are cut off from the end.
+        let mut parts = text.rsplitn(3, '.');
+        let (Some(table), Some(dataset), Some(project)) =
+            (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(Error::config(format!(
+                "table {written:?} has no three parts: write bigquery://project.dataset.table"
+            )));
+        };
+        if table.contains('*') {
+            return Err(Error::config(format!(
+                "table {written:?} is a wildcard, which cannot be read as a table: name one table"
+            )));
+        }
+        if let Some((whole, _)) = table.split_once('$') {
+            return Err(Error::config(format!(
+                "table {written:?} names a partition: name {project}.{dataset}.{whole} and choose the rows with where"
+            )));
+        }
+        let checks = [
+            ("project", project, is_project(project)),
+            ("dataset", dataset, is_dataset(dataset)),
+            ("table", table, is_table(table)),
+        ];
+        for (part, name, valid) in checks {
+            if !valid {
+                return Err(Error::config(format!(
+                    "{part} {name:?} of table {written:?} is not a valid {part} name"
+                )));
+            }
+        }
+        Ok(Self {
+            project: project.to_owned(),
+            dataset: dataset.to_owned(),
+            table: table.to_owned(),
+        })
+    }
+
+    /// The project the table belongs to.
+    pub fn project(&self) -> &str {
+        &self.project
+    }
+
+    /// The resource name of the table in the Storage Read API.
+    pub fn path(&self) -> String {
+        format!(
+            "projects/{}/datasets/{}/tables/{}",
+            self.project, self.dataset, self.table
+        )
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.project, self.dataset, self.table)
+    }
+}
+
+/// Whether `name` can be a project, with or without a domain before it.
+pub(super) fn is_project(name: &str) -> bool {
+    let (domain, id) = name.split_once(':').unwrap_or(("a", name));
+    let plain = |text: &str, also: &[u8]| {
+        let bytes = text.as_bytes();
+        bytes.first().is_some_and(u8::is_ascii_alphanumeric)
+            && bytes.len() <= LONGEST_NAME
+            && bytes
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || also.contains(b))
+    };
+    plain(domain, b"-.") && plain(id, b"-_")
+}
+
+fn is_dataset(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= LONGEST_NAME
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+fn is_table(name: &str) -> bool {
+    !name.trim().is_empty()
+        && name.len() <= LONGEST_NAME
+        && name.chars().all(|c| {
+            c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ' ') || is_plain_beyond_ascii(c)
+        })
+}
+
+/// The column's name between backticks, as SQL wants it.
+///
+/// # Errors
+/// Config when the name holds a character no BigQuery column can have: such names are refused, never escaped.
+pub(super) fn quote_column(name: &str) -> Result<String> {
+    if is_column(name) {
+        Ok(format!("`{name}`"))
+    } else {
+        Err(Error::new(
+            ErrorKind::Config,
+            format!("column {name:?} is not a valid BigQuery column name"),
+        ))
+    }
+}
+
+/// Whether `name` can be a column, flexible names included.
+pub(super) fn is_column(name: &str) -> bool {
+    !name.is_empty()
+        && name.chars().count() <= LONGEST_COLUMN
+        && name.chars().all(|c| {
+            c.is_ascii_alphanumeric()
+                || matches!(
+                    c,
+                    '_' | '-' | ' ' | '&' | '%' | '=' | '+' | ':' | '\'' | '<' | '>' | '#' | '|'
+                )
+                || is_plain_beyond_ascii(c)
+        })
+}
+
+/// Letters, marks and digits of other scripts; not the invisible characters that hide or break text.
+fn is_plain_beyond_ascii(c: char) -> bool {
+    !c.is_ascii()
+        && !c.is_control()
+        && !matches!(
+            c,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn reads_the_ways_a_table_is_written() {
+        let t = TableName::parse("bigquery://my-project.shop.clicks").unwrap();
+        assert_eq!(t.path(), "projects/my-project/datasets/shop/tables/clicks");
+        assert_eq!(t.to_string(), "my-project.shop.clicks");
+        assert_eq!(
+            TableName::parse("p.d.t-1 é").unwrap().path(),
+            "projects/p/datasets/d/tables/t-1 é"
+        );
+        let scoped = TableName::parse("example.com:proj.ds.t").unwrap();
+        assert_eq!(scoped.project(), "example.com:proj");
+        assert_eq!(
+            scoped.path(),
+            "projects/example.com:proj/datasets/ds/tables/t"
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_not_one_table() {
+        for (written, says) in [
+            ("clicks", "three parts"),
+            ("d.t", "three parts"),
+            ("p:d.t", "three parts"),
+            ("p.d.events_*", "wildcard"),
+            ("p.d.t$20260101", "names a partition"),
+            ("..", "project \"\""),
+            ("p/../q.d.t", "project"),
+            ("p.d/x.t", "dataset"),
+            ("p.d.t`; DROP", "table"),
+            ("p.d.t\0", "table"),
+            ("p.d.t\u{202e}x", "table"),
+            ("p.d.a/b", "table"),
+            ("a:b:c.d.t", "project"),
+        ] {
+            let error = TableName::parse(written).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{written}");
+            assert!(error.to_string().contains(says), "{written}: {error}");
+        }
+    }
+
+    #[test]
+    fn quotes_honest_columns_and_refuses_hostile_ones() {
+        for name in ["a", "_x", "größe", "a b", "it's", "100% <x>", "価格"] {
+            assert_eq!(quote_column(name).unwrap(), format!("`{name}`"));
+        }
+        for name in [
+            "",
+            "a`b",
+            "a\\b",
+            "a.b",
+            "a;b",
+            "a\"b",
+            "a\nb",
+            "a\0b",
+            "a(b)",
+            "a\u{2028}b",
+        ] {
+            assert!(quote_column(name).is_err(), "{name:?}");
+        }
+        assert!(quote_column(&"é".repeat(300)).is_ok());
+        assert!(quote_column(&"é".repeat(301)).is_err());
+    }
+}
