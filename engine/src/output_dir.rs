@@ -155,6 +155,11 @@ impl OutputDir {
         PendingFile::create(&self.inner, &FileName::shard(split, unit))
     }
 
+    /// Opens the file of `unit` of an output without splits under a temporary name.
+    pub(crate) fn part(&self, unit: usize) -> Result<PendingFile> {
+        PendingFile::create(&self.inner, &FileName::part(unit))
+    }
+
     /// Makes the three split directories, so that each exists even in a run without rows.
     pub(crate) fn make_split_directories(&self) -> Result<()> {
         for split in Split::ALL {

@@ -12,6 +12,7 @@ use millpond_spill::MemoryBudget;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::{BigQueryOptions, CsvOptions, Names, SourceSpec, TableSpec, nearest_name};
+use crate::source::Source;
 use crate::source::connect::connect_table;
 
 mod advice;
@@ -121,6 +122,11 @@ pub async fn init(source: &SourceSpec, options: &ProfileOptions) -> Result<Strin
         }
     };
     let source = connect_table(&table, options.emulator.as_deref()).await?;
+    recipe_for(source.as_ref(), &table, options).await
+}
+
+/// The recipe for a connected source that `table` leads to.
+async fn recipe_for(source: &dyn Source, table: &TableSpec, options: &ProfileOptions) -> Result<String> {
     let schema = source.schema();
     let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
     check_named(&names, "label", std::iter::once(options.label.as_str()))?;
@@ -131,7 +137,7 @@ pub async fn init(source: &SourceSpec, options: &ProfileOptions) -> Result<Strin
         (DEFAULT_SAMPLE_VALUES / names.len().max(1)).clamp(1_000, DEFAULT_SAMPLE_ROWS)
     });
     let limit = usize::try_from(options.memory.as_u64()).unwrap_or(usize::MAX);
-    let sample = Sample::read(source.as_ref(), rows, MemoryBudget::new(limit)).await?;
+    let sample = Sample::read(source, rows, MemoryBudget::new(limit)).await?;
     if sample.rows == 0 {
         return Err(Error::new(
             ErrorKind::Data,
@@ -139,7 +145,7 @@ pub async fn init(source: &SourceSpec, options: &ProfileOptions) -> Result<Strin
         ));
     }
     let advice = Advice::on(&sample, options)?;
-    Ok(writing::recipe_text(&table, &sample, &advice, options))
+    Ok(writing::recipe_text(table, &sample, &advice, options))
 }
 
 /// Refuses a column the table lacks, with the nearest one it has.

@@ -10,10 +10,14 @@ use millpond_features::{FeatureSet, OutputDtype, SplitSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod check;
+mod derivations;
 mod names;
+mod nearest;
 mod yaml;
 
 pub use names::Names;
+pub(crate) use nearest::nearest_name;
 
 use std::collections::BTreeMap;
 

@@ -8,6 +8,7 @@ mod chunk;
 mod column;
 mod compression;
 mod layout;
+mod part;
 mod shard;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -23,6 +24,8 @@ use parquet::basic::Compression;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::ShardEntry;
 use crate::output_dir::{OutputDir, PendingFile};
+
+pub(crate) use self::part::PartSink;
 
 use self::chunk::Chunk;
 use self::layout::Layout;

@@ -20,6 +20,7 @@ pub(crate) mod bigquery;
 pub(crate) mod connect;
 pub(crate) mod csv;
 pub(crate) mod files;
+mod object_reader;
 pub(crate) mod parquet;
 pub(crate) mod predicate;
 

@@ -45,6 +45,14 @@ impl FileName {
         }
     }
 
+    /// The file of one unit of an output without splits.
+    pub(super) fn part(unit: usize) -> Self {
+        Self {
+            directory: None,
+            file: shard_file(unit),
+        }
+    }
+
     /// A name in the root that the directory keeps for itself.
     pub(super) fn reserved(file: &str) -> Self {
         Self {

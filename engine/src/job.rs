@@ -1,0 +1,121 @@
+//! A job: one recipe carried out on one source, from connecting to `_SUCCESS`.
+//!
+//! Owns the order of phases and what each needs. How rows are read, learned from, kept and written belongs to the modules
+//! it composes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytesize::ByteSize;
+
+use crate::error::{Error, Result};
+use crate::recipe::{Recipe, SourceSpec};
+
+mod apply;
+mod builder;
+mod cancellation;
+mod drive;
+mod fit;
+mod inputs;
+mod materialise;
+mod memory_need;
+mod plan_report;
+mod progress;
+mod report;
+mod resources;
+mod run;
+mod write;
+
+pub use apply::{ApplyJob, ApplyReport, ApplySettings};
+pub use builder::{JobBuilder, Source};
+pub use cancellation::Cancellation;
+pub use plan_report::JobPlan;
+pub use progress::{Phase, Progress, ProgressSnapshot};
+pub use report::{JobReport, PhaseSeconds, RowCounts};
+
+/// How a job is run, apart from what its recipe says. None of it changes a byte of the result.
+#[derive(Clone, Default)]
+pub struct JobSettings {
+    /// Replaces the recipe's source.
+    pub source: Option<SourceSpec>,
+    /// Replaces the recipe's output directory.
+    pub output: Option<PathBuf>,
+    /// Memory the process may use. Default: the recipe's, else 70 % of the smaller of host and cgroup limit.
+    pub memory: Option<ByteSize>,
+    /// Units worked on at a time. Default: the number of cores. More slots are faster up to that number and need more memory.
+    pub slots: Option<usize>,
+    /// Rows per batch. Default: chosen by the width of a row, at most 8192.
+    pub batch_rows: Option<usize>,
+    /// Where temporary files go. Default: the system's temporary directory.
+    pub temp_dir: Option<PathBuf>,
+    /// Most bytes of temporary files. Default: no bound.
+    pub spill_quota: Option<ByteSize>,
+    /// Endpoint of a BigQuery emulator for tables that name none.
+    pub emulator: Option<String>,
+    /// Who is told how the job gets on.
+    pub progress: Option<Arc<dyn Progress>>,
+    /// The switch that ends the job.
+    pub cancellation: Cancellation,
+}
+
+/// A recipe with everything needed to run it. Whatever can be wrong without data is wrong when it is built.
+pub struct Job {
+    pub(crate) recipe: Recipe,
+    pub(crate) settings: JobSettings,
+}
+
+impl Job {
+    /// Starts building a job step by step.
+    #[must_use]
+    pub fn builder() -> JobBuilder {
+        JobBuilder::default()
+    }
+
+    /// A job for `recipe`.
+    ///
+    /// # Errors
+    /// Config when the recipe contradicts itself, or names no source.
+    pub fn from_recipe(mut recipe: Recipe, settings: JobSettings) -> Result<Self> {
+        if let Some(source) = &settings.source {
+            recipe.source = Some(source.clone());
+        }
+        if recipe.source.is_none() {
+            return Err(Error::config(
+                "the recipe names no source; add `source:` or give --source",
+            ));
+        }
+        if settings.slots == Some(0) {
+            return Err(Error::config("slots must be at least 1, not 0"));
+        }
+        if settings.batch_rows == Some(0) {
+            return Err(Error::config("batch rows must be at least 1, not 0"));
+        }
+        recipe.check()?;
+        Ok(Self { recipe, settings })
+    }
+
+    /// Where the result goes.
+    pub(crate) fn output(&self) -> Result<PathBuf> {
+        self.settings
+            .output
+            .clone()
+            .or_else(|| self.recipe.output.path.clone())
+            .ok_or_else(|| Error::config("no output directory; add `output: {path: DIR}` or give --out"))
+    }
+
+    /// Reads, learns, transforms and writes. Dropping the future ends the job and removes what it wrote.
+    ///
+    /// # Errors
+    /// Of every kind; nothing is left behind in the output or temporary directory.
+    pub async fn run(self) -> Result<JobReport> {
+        run::run(self).await
+    }
+
+    /// Says what [`run`](Self::run) would do: connects to the source and plans, but reads no row.
+    ///
+    /// # Errors
+    /// As `run` before the first row.
+    pub async fn plan(&self) -> Result<JobPlan> {
+        plan_report::plan(self).await
+    }
+}

@@ -1,0 +1,164 @@
+//! The learning phase: passes over the training rows, one fit state per slot.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use millpond_features::{Fit, FitError, FitState, Split, SplitError, Splitter};
+use millpond_spill::{Claim, MemoryBudget, Pond, Reservoir, SpillDir};
+
+use super::cancellation::Cancellation;
+use super::drive::UnitWorker;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::RowPlan;
+use crate::source::BatchStream;
+
+/// Where a pass finds the rows of a unit.
+#[derive(Clone)]
+pub(super) enum Rows {
+    /// In the source.
+    Scan(Arc<RowPlan>),
+    /// In the reservoir, some of the columns kept there.
+    Ponds {
+        ponds: Arc<Vec<Option<Pond>>>,
+        projection: Option<Vec<usize>>,
+        batch_rows: usize,
+    },
+}
+
+impl Rows {
+    /// Rows of unit `index` that `where` left out, of those produced; unknown when the rows come from the reservoir.
+    pub fn filtered(&self, index: usize, produced: u64) -> Option<u64> {
+        match self {
+            Self::Scan(plan) => Some(plan.delivered(index).saturating_sub(produced)),
+            Self::Ponds { .. } => None,
+        }
+    }
+
+    /// The rows of unit `index` in order.
+    pub fn open(&self, index: usize) -> Result<BatchStream> {
+        match self {
+            Self::Scan(plan) => plan.execute(index),
+            Self::Ponds {
+                ponds,
+                projection,
+                batch_rows,
+            } => match ponds.get(index).and_then(Option::as_ref) {
+                Some(pond) => {
+                    let replay = pond.replay(projection.as_deref(), *batch_rows)?;
+                    Ok(stream::iter(replay.map(|batch| batch.map_err(Error::from))).boxed())
+                }
+                None => Ok(stream::empty().boxed()),
+            },
+        }
+    }
+}
+
+/// How many rows may still be taken, when the recipe limits them. Units then run one after the other.
+#[derive(Debug, Clone)]
+pub(super) struct RowLimit(Option<Arc<AtomicU64>>);
+
+impl RowLimit {
+    pub fn new(limit: Option<u64>) -> Self {
+        Self(limit.map(|n| Arc::new(AtomicU64::new(n))))
+    }
+
+    /// How many of `rows` may be taken; they count as taken.
+    pub fn take(&self, rows: usize) -> usize {
+        let Some(left) = &self.0 else { return rows };
+        let now = left.load(Ordering::Relaxed);
+        let taken = now.min(rows as u64);
+        left.store(now - taken, Ordering::Relaxed);
+        usize::try_from(taken).unwrap_or(rows)
+    }
+
+    pub fn is_reached(&self) -> bool {
+        self.0.as_ref().is_some_and(|left| left.load(Ordering::Relaxed) == 0)
+    }
+}
+
+/// Keeps the rows of a first pass that must not be read twice.
+pub(super) struct Keeper {
+    pub schema: arrow::datatypes::SchemaRef,
+    pub budget: MemoryBudget,
+    pub spill: Arc<SpillDir>,
+}
+
+/// Learns from the training rows of the units it is given.
+pub(super) struct FitWorker {
+    pub rows: Rows,
+    pub splitter: Arc<Splitter>,
+    pub state: FitState,
+    pub claim: Claim,
+    pub limit: RowLimit,
+    pub keeper: Option<Keeper>,
+    pub ponds: Vec<(usize, Pond)>,
+    pub train_rows: u64,
+    pub filtered: Vec<(usize, u64)>,
+    pub cancellation: Cancellation,
+}
+
+#[async_trait]
+impl UnitWorker for FitWorker {
+    async fn run(&mut self, index: usize) -> Result<()> {
+        if self.limit.is_reached() {
+            return Ok(());
+        }
+        let unit = u32::try_from(index)
+            .map_err(|_| Error::config(format!("unit {index} is beyond the most units a job can have")))?;
+        let mut reservoir = self
+            .keeper
+            .as_ref()
+            .map(|k| Reservoir::new(Arc::clone(&k.schema), k.budget.clone(), Arc::clone(&k.spill)));
+        let mut stream = self.rows.open(index)?;
+        let mut produced = 0;
+        while let Some(batch) = stream.next().await {
+            self.cancellation.check()?;
+            let batch = batch?;
+            produced += batch.num_rows() as u64;
+            let taken = self.limit.take(batch.num_rows());
+            let batch = if taken < batch.num_rows() { batch.slice(0, taken) } else { batch };
+            let splits = self.splitter.assign(&batch).map_err(split_failed)?;
+            self.train_rows += splits.rows(Split::Train) as u64;
+            let train = splits.train_rows(&batch).map_err(split_failed)?;
+            self.state.update(unit, &train).map_err(|e| fit_failed(&e))?;
+            self.claim.resize(self.state.memory_bytes()).map_err(|e| {
+                Error::with_source(
+                    ErrorKind::MemoryBudget,
+                    "the statistics being learned do not fit; raise --memory, or use min_frequency on fewer or less diverse columns",
+                    e,
+                )
+            })?;
+            if let Some(reservoir) = &mut reservoir {
+                reservoir.push(batch)?;
+            }
+            if self.limit.is_reached() {
+                break;
+            }
+        }
+        self.state.end_unit(unit);
+        if let Some(filtered) = self.rows.filtered(index, produced) {
+            self.filtered.push((index, filtered));
+        }
+        if let Some(reservoir) = reservoir {
+            self.ponds.push((index, reservoir.finish()?));
+        }
+        Ok(())
+    }
+}
+
+/// The engine error of a failed split.
+pub(super) fn split_failed(error: SplitError) -> Error {
+    Error::with_source(ErrorKind::Data, "split", error)
+}
+
+/// The engine error of a failed fit.
+pub(super) fn fit_failed(error: &FitError) -> Error {
+    Error::new(ErrorKind::Data, error.to_string())
+}
+
+/// One state per slot for the pass at hand.
+pub(super) fn states(fit: &Fit, slots: usize) -> Vec<FitState> {
+    (0..slots).map(|_| fit.state()).collect()
+}

@@ -1,0 +1,161 @@
+//! What a job would do, without doing it.
+
+use std::fmt;
+
+use bytesize::ByteSize;
+use serde::Serialize;
+
+use super::inputs::{Inputs, row_bytes};
+use super::memory_need::MemoryNeed;
+use super::resources::Resources;
+use super::run::connect;
+use super::Job;
+use crate::error::Result;
+use crate::plan::RowPlan;
+use crate::source::{Rescan, Snapshot};
+
+/// The plan of a job: what is read, how often, in how much memory, and what comes out.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct JobPlan {
+    /// The source as written.
+    pub source: String,
+    /// What is known of its state.
+    pub snapshot: Snapshot,
+    /// Work units; each becomes one shard per split.
+    pub units: usize,
+    /// Rows of the source, when known.
+    pub rows_estimated: Option<u64>,
+    /// Bytes of the columns read, when known. For BigQuery these are the bytes billed.
+    pub bytes_estimated: Option<u64>,
+    /// Columns read from the source.
+    pub columns_read: Vec<String>,
+    /// Columns of the source that are not read.
+    pub columns_not_read: usize,
+    /// Fewest and most passes that learn.
+    pub fit_passes: (usize, usize),
+    /// Why there may be more than one.
+    pub pass_reasons: Vec<String>,
+    /// Whether later passes read the source again or the reservoir.
+    pub rows_between_passes: &'static str,
+    /// Whether (part of) `where` is evaluated by the source: its own filter text.
+    pub row_restriction: Option<String>,
+    /// Whether (part of) `where` is evaluated here.
+    pub filters_locally: bool,
+    /// Memory the process may use.
+    pub memory_limit_bytes: u64,
+    /// Units worked on at a time.
+    pub slots: usize,
+    /// Rows per batch.
+    pub batch_rows: usize,
+    /// The split as a BigQuery SQL expression.
+    pub split_sql: String,
+    /// The physical plan of the rows.
+    pub physical_plan: String,
+}
+
+pub(super) async fn plan(job: &Job) -> Result<JobPlan> {
+    let resources = Resources::open(&job.settings, job.recipe.memory)?;
+    let source = connect(&job.recipe, job.settings.emulator.as_deref(), &resources).await?;
+    let inputs = Inputs::bind(&job.recipe, &source, &resources.session)?;
+    let columns = inputs.all_columns();
+    let width = row_bytes(&inputs.schema, &columns);
+    let read = resources.read_context(width);
+    let need = MemoryNeed {
+        batch_rows: read.batch_rows,
+        row_bytes: width,
+        columns: columns.len(),
+    };
+    let wanted = if job.recipe.limit.is_some() { 1 } else { resources.slots };
+    let slots = need.slots(wanted, resources.memory_limit_bytes)?;
+    let query = inputs.query(&job.recipe, columns);
+    let rows = RowPlan::try_new(&resources.session, &source, &read, &query).await?;
+    let scan = rows.scan();
+    let passes = inputs.features.passes();
+    let columns_read: Vec<String> = scan
+        .schema()
+        .fields()
+        .iter()
+        .map(|f| f.name().clone())
+        .collect();
+    let snapshot = scan.snapshot();
+    Ok(JobPlan {
+        source: source.name().to_owned(),
+        units: scan.units().len(),
+        rows_estimated: scan.units().iter().map(|u| u.rows).sum(),
+        bytes_estimated: scan.units().iter().map(|u| u.bytes).sum(),
+        columns_not_read: source.schema().fields().len().saturating_sub(columns_read.len()),
+        columns_read,
+        fit_passes: (passes.min, passes.max),
+        pass_reasons: passes.reasons,
+        rows_between_passes: match scan.rescan() {
+            Rescan::Free => "the source is read again",
+            Rescan::Paid => "kept in memory, beyond the budget in Parquet spill files; the source is read once",
+        },
+        row_restriction: snapshot
+            .get("row_restriction")
+            .and_then(|v| v.as_str())
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned),
+        filters_locally: rows.filters_locally(),
+        snapshot,
+        memory_limit_bytes: resources.memory_limit_bytes,
+        slots,
+        batch_rows: read.batch_rows,
+        split_sql: inputs.splitter.bigquery_sql(),
+        physical_plan: rows.explain(),
+    })
+}
+
+impl fmt::Display for JobPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unknown = || "not known beforehand".to_owned();
+        let bytes = |n: u64| ByteSize::b(n).display().iec().to_string();
+        writeln!(f, "source      {}", self.source)?;
+        writeln!(
+            f,
+            "rows        {} in {} unit{}",
+            self.rows_estimated.map_or_else(unknown, |n| n.to_string()),
+            self.units,
+            if self.units == 1 { "" } else { "s" }
+        )?;
+        writeln!(
+            f,
+            "bytes       {} of the columns read",
+            self.bytes_estimated.map_or_else(unknown, bytes)
+        )?;
+        writeln!(
+            f,
+            "columns     {} read, {} not needed: {}",
+            self.columns_read.len(),
+            self.columns_not_read,
+            self.columns_read.join(", ")
+        )?;
+        let (min, max) = self.fit_passes;
+        let fit = if min == max { min.to_string() } else { format!("{min} to {max}") };
+        writeln!(f, "passes      {fit} to learn, 1 to write")?;
+        for reason in &self.pass_reasons {
+            writeln!(f, "            - {reason}")?;
+        }
+        writeln!(f, "between     {}", self.rows_between_passes)?;
+        match (&self.row_restriction, self.filters_locally) {
+            (Some(text), true) => writeln!(f, "where       partly by the source: {text}; the rest here")?,
+            (Some(text), false) => writeln!(f, "where       by the source: {text}")?,
+            (None, true) => writeln!(f, "where       evaluated here")?,
+            (None, false) => {}
+        }
+        writeln!(
+            f,
+            "memory      {} for {} unit{} at a time, batches of {} rows",
+            bytes(self.memory_limit_bytes),
+            self.slots,
+            if self.slots == 1 { "" } else { "s" },
+            self.batch_rows
+        )?;
+        writeln!(f, "split       as BigQuery SQL:")?;
+        for line in self.split_sql.lines() {
+            writeln!(f, "            {line}")?;
+        }
+        Ok(())
+    }
+}

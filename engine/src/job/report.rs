@@ -1,0 +1,77 @@
+//! What a finished job says about itself.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::source::Snapshot;
+
+/// The account of a finished job, also written as `report.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct JobReport {
+    /// Version of the engine that ran.
+    pub millpond_version: String,
+    /// The source as written.
+    pub source: String,
+    /// What is known of the state of the source that was read.
+    pub snapshot: Snapshot,
+    /// Output directory.
+    pub output: String,
+    /// Rows by fate.
+    pub rows: RowCounts,
+    /// Bytes read from the source, all passes together.
+    pub bytes_read: u64,
+    /// Passes over the data: those that learn, and the one that writes.
+    pub passes: usize,
+    /// Work units read.
+    pub units: usize,
+    /// Shards written.
+    pub shards: usize,
+    /// Bytes of the shards.
+    pub bytes_written: u64,
+    /// Reconnections of read streams.
+    pub retries: u64,
+    /// Bytes written to temporary files.
+    pub spilled_bytes: u64,
+    /// Highest resident memory of the process.
+    pub peak_rss_bytes: u64,
+    /// Memory the process was allowed.
+    pub memory_limit_bytes: u64,
+    /// Time by phase.
+    pub seconds: PhaseSeconds,
+    /// By column, values never seen in training that were encoded as unknown.
+    pub unknown_categories: BTreeMap<String, u64>,
+    /// Columns the recipe dropped after seeing the training rows, and why.
+    pub dropped_columns: Vec<String>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Where the rows went: `read = filtered + train + val + test`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowCounts {
+    /// Rows the source delivered.
+    pub read: u64,
+    /// Rows that `where` left out here. Rows a source left out itself were never read.
+    pub filtered: u64,
+    /// Training rows.
+    pub train: u64,
+    /// Validation rows.
+    pub val: u64,
+    /// Test rows.
+    pub test: u64,
+}
+
+/// Wall-clock seconds by phase.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct PhaseSeconds {
+    /// Connecting, planning, and materialising a query.
+    pub connect: f64,
+    /// Learning.
+    pub fit: f64,
+    /// Transforming and writing.
+    pub write: f64,
+    /// All.
+    pub total: f64,
+}

@@ -1,0 +1,205 @@
+//! The plan that turns units into rows: scan, `where`, `derive`, column choice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::{Column, DFSchema};
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::{ExecutionPlan, displayable};
+use futures::{StreamExt, TryStreamExt};
+
+use super::expression::repeatable;
+use super::session::{Session, from_datafusion};
+use super::unit_scan_exec::UnitScanExec;
+use super::unit_table::UnitTable;
+use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::nearest_name;
+use crate::source::{BatchStream, ReadContext, Scan, Source};
+
+/// What rows are wanted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RowQuery {
+    /// Keeps rows for which this SQL condition is true.
+    pub filter: Option<String>,
+    /// Derived columns in order: name and SQL.
+    pub derive: Vec<(String, String)>,
+    /// Columns delivered, in this order; source columns or derived ones.
+    pub columns: Vec<String>,
+}
+
+/// Rows by unit. Units may be executed in any order, several at once.
+pub(crate) struct RowPlan {
+    plan: Arc<dyn ExecutionPlan>,
+    tasks: Arc<TaskContext>,
+    scan: Arc<dyn Scan>,
+    delivered: Arc<Vec<AtomicU64>>,
+    schema: SchemaRef,
+}
+
+impl RowPlan {
+    /// Plans `query` over `source` and fixes the units of its scan.
+    ///
+    /// # Errors
+    /// When the SQL is wrong for the schema, a column does not exist, or the source refuses the scan.
+    pub async fn try_new(
+        session: &Session,
+        source: &Arc<dyn Source>,
+        read: &ReadContext,
+        query: &RowQuery,
+    ) -> Result<Self> {
+        let table = Arc::new(UnitTable::new(Arc::clone(source), read.clone()));
+        let mut frame = session
+            .context()
+            .read_table(table)
+            .map_err(|e| from_datafusion(e, "source"))?;
+        if let Some(sql) = &query.filter {
+            let expr = parse(&frame, sql, "where")?;
+            frame = frame
+                .filter(expr)
+                .map_err(|e| from_datafusion(e, "where"))?;
+        }
+        for (name, sql) in &query.derive {
+            let what = format!("derive.{name}");
+            let expr = parse(&frame, sql, &what)?;
+            frame = frame
+                .with_column(name, expr)
+                .map_err(|e| from_datafusion(e, &what))?;
+        }
+        let mut selected = Vec::with_capacity(query.columns.len());
+        for name in &query.columns {
+            let known = frame.schema();
+            if !known.has_column_with_unqualified_name(name) {
+                return Err(unknown_column(name, known.as_arrow(), source.name()));
+            }
+            selected.push(Expr::Column(match known.qualified_field_with_unqualified_name(name) {
+                Ok((qualifier, field)) => Column::new(qualifier.cloned(), field.name()),
+                Err(_) => Column::from_name(name),
+            }));
+        }
+        let frame = frame
+            .select(selected)
+            .map_err(|e| from_datafusion(e, "columns"))?;
+        let plan = frame
+            .create_physical_plan()
+            .await
+            .map_err(|e| from_datafusion(e, "plan"))?;
+        let (scan, delivered) = find_scan(&plan).ok_or_else(|| {
+            Error::config("where: the condition is never true, so no row would be read")
+        })?;
+        let schema = unqualified(&plan.schema());
+        Ok(Self {
+            tasks: session.context().task_ctx(),
+            plan,
+            scan,
+            delivered,
+            schema,
+        })
+    }
+
+    /// Rows the source delivered when unit `index` was last executed, before any local filter.
+    pub fn delivered(&self, index: usize) -> u64 {
+        self.delivered
+            .get(index)
+            .map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// The schema of the rows delivered.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The scan below: its units, snapshot and the cost of reading again.
+    pub fn scan(&self) -> &Arc<dyn Scan> {
+        &self.scan
+    }
+
+    /// The rows of unit `index`, in order.
+    ///
+    /// # Errors
+    /// When the plan cannot start; later errors arrive in the stream.
+    pub fn execute(&self, index: usize) -> Result<BatchStream> {
+        let stream = self
+            .plan
+            .execute(index, Arc::clone(&self.tasks))
+            .map_err(|e| from_datafusion(e, "plan"))?;
+        Ok(stream
+            .map_err(|e| from_datafusion(e, "cannot compute the rows"))
+            .boxed())
+    }
+
+    /// The physical plan as indented text.
+    pub fn explain(&self) -> String {
+        displayable(self.plan.as_ref()).indent(false).to_string()
+    }
+
+    /// Whether some of `where` is evaluated here rather than by the source.
+    pub fn filters_locally(&self) -> bool {
+        fn any_filter(plan: &Arc<dyn ExecutionPlan>) -> bool {
+            plan.name() == "FilterExec" || plan.children().into_iter().any(any_filter)
+        }
+        any_filter(&self.plan)
+    }
+}
+
+/// The schema of all columns a recipe can name: the source's and the derived ones.
+///
+/// # Errors
+/// When a derived column's SQL is wrong.
+pub(crate) fn full_schema(session: &Session, source: &SchemaRef, derive: &[(String, String)]) -> Result<SchemaRef> {
+    let mut fields: Vec<_> = source.fields().iter().cloned().collect();
+    let state = session.context().state();
+    for (name, sql) in derive {
+        let what = format!("derive.{name}");
+        let schema = Arc::new(Schema::new(fields.clone()));
+        let df_schema = DFSchema::try_from(Arc::clone(&schema)).map_err(|e| from_datafusion(e, &what))?;
+        let expr = state
+            .create_logical_expr(sql, &df_schema)
+            .map_err(|e| from_datafusion(e, &what))?;
+        repeatable(&expr, sql, &what)?;
+        let physical = state
+            .create_physical_expr(expr, &df_schema)
+            .map_err(|e| from_datafusion(e, &what))?;
+        let field = physical
+            .return_field(&schema)
+            .map_err(|e| from_datafusion(e, &what))?;
+        fields.retain(|f| f.name() != name);
+        fields.push(Arc::new(field.as_ref().clone().with_name(name)));
+    }
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+/// The error for a column that is not there, with the nearest name that is.
+pub(crate) fn unknown_column(name: &str, schema: &Schema, source: &str) -> Error {
+    let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    let hint = match nearest_name(name, names.iter().copied()) {
+        Some(near) => format!(", did you mean \"{near}\"?"),
+        None => format!(" (it has {} columns)", names.len()),
+    };
+    Error::new(
+        ErrorKind::Schema,
+        format!("column \"{name}\" does not exist in {source}{hint}"),
+    )
+}
+
+fn parse(frame: &datafusion::dataframe::DataFrame, sql: &str, what: &str) -> Result<Expr> {
+    let expr = frame
+        .parse_sql_expr(sql)
+        .map_err(|e| from_datafusion(e, what))?;
+    repeatable(&expr, sql, what)?;
+    Ok(expr)
+}
+
+type FoundScan = (Arc<dyn Scan>, Arc<Vec<AtomicU64>>);
+
+fn find_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<FoundScan> {
+    if let Some(leaf) = plan.downcast_ref::<UnitScanExec>() {
+        return Some((Arc::clone(leaf.scan()), Arc::clone(leaf.delivered())));
+    }
+    plan.children().into_iter().find_map(find_scan)
+}
+
+fn unqualified(schema: &SchemaRef) -> SchemaRef {
+    Arc::new(Schema::new(schema.fields().clone()))
+}

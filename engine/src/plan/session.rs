@@ -1,0 +1,161 @@
+//! The DataFusion session of a job: its settings, its share of the ledger, its temporary directory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::error::DataFusionError;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use millpond_spill::MemoryBudget;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// One job's DataFusion context.
+#[derive(Clone)]
+pub(crate) struct Session {
+    context: SessionContext,
+}
+
+impl Session {
+    /// A session whose operators draw on `budget` and spill below `temp_dir`.
+    ///
+    /// # Errors
+    /// When the runtime cannot be built.
+    pub fn try_new(budget: &MemoryBudget, temp_dir: Option<&Path>, batch_rows: usize) -> Result<Self> {
+        let disk = match temp_dir {
+            Some(dir) => DiskManagerBuilder::default()
+                .with_mode(DiskManagerMode::Directories(vec![dir.to_path_buf()])),
+            None => DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
+        };
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(budget.pool())
+            .with_disk_manager_builder(disk)
+            .build_arc()
+            .map_err(|e| from_datafusion(e, "cannot start the query engine"))?;
+        let mut config = SessionConfig::new()
+            .with_batch_size(batch_rows)
+            .with_target_partitions(1)
+            .with_information_schema(false);
+        let options = config.options_mut();
+        // Column names mean what the data says, letter by letter.
+        options.sql_parser.enable_ident_normalization = false;
+        options.optimizer.enable_round_robin_repartition = false;
+        options.optimizer.repartition_file_scans = false;
+        options.optimizer.prefer_hash_join = false;
+        Ok(Self {
+            context: SessionContext::new_with_config_rt(config, runtime),
+        })
+    }
+
+    /// A session for expressions alone: no disk, a ledger of its own.
+    ///
+    /// # Errors
+    /// When the runtime cannot be built.
+    pub fn for_expressions() -> Result<Self> {
+        Self::try_new(&MemoryBudget::new(usize::MAX / 2), None, 8192)
+    }
+
+    pub(super) fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// A context like this one that may use `partitions` threads inside one query.
+    pub fn context_for_query(&self, partitions: usize) -> SessionContext {
+        let mut config = self.context.copied_config().with_target_partitions(partitions);
+        config.options_mut().execution.parquet.schema_force_view_types = false;
+        SessionContext::new_with_config_rt(config, self.context.runtime_env())
+    }
+}
+
+/// The engine error for a DataFusion error: the engine's own when one is inside, else one of the kind that fits.
+pub(crate) fn from_datafusion(error: DataFusionError, context: &str) -> Error {
+    if let Some(found) = Error::find_in(&error) {
+        return found;
+    }
+    if let Some(found) = find_in_shared(&error) {
+        return found;
+    }
+    let kind = match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => ErrorKind::MemoryBudget,
+        DataFusionError::IoError(_) => ErrorKind::Disk,
+        DataFusionError::ObjectStore(_) => ErrorKind::Unavailable,
+        DataFusionError::SQL(..)
+        | DataFusionError::Plan(_)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::NotImplemented(_) => ErrorKind::Config,
+        _ => ErrorKind::Data,
+    };
+    Error::new(kind, format!("{context}: {}", one_line(&error)))
+}
+
+/// DataFusion hides shared errors behind an `Arc` that `source()` does not always pass.
+fn find_in_shared(error: &DataFusionError) -> Option<Error> {
+    match error {
+        DataFusionError::Shared(inner) => find_in_shared(inner).or_else(|| Error::find_in(inner.as_ref())),
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => find_in_shared(inner),
+        DataFusionError::External(inner) => Error::find_in(inner.as_ref()),
+        DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
+            arrow::error::ArrowError::ExternalError(e) => Error::find_in(e.as_ref()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn one_line(error: &DataFusionError) -> String {
+    let text = error.find_root().strip_backtrace();
+    let text = text.replace(['\n', '\r'], " ");
+    ["Error during planning: ", "Schema error: ", "Execution error: ", "SQL error: "]
+        .iter()
+        .fold(text, |t, prefix| t.strip_prefix(prefix).map(str::to_owned).unwrap_or(t))
+}
+
+/// Makes [`Session`]'s context reachable for SQL sources without naming DataFusion there.
+impl Session {
+    /// Plans `sql` over `tables` and writes its rows, in the order of `order_by` when given, through `write`, batch by batch.
+    ///
+    /// # Errors
+    /// When the query is wrong or fails, or `write` does.
+    pub async fn run_query(
+        &self,
+        sql: &str,
+        tables: Vec<(String, Arc<dyn crate::source::Source>, crate::source::ReadContext)>,
+        order_by: &[String],
+        threads: usize,
+        mut write: impl FnMut(&arrow::array::RecordBatch) -> Result<()> + Send,
+    ) -> Result<arrow::datatypes::SchemaRef> {
+        use futures::StreamExt;
+        let context = self.context_for_query(threads);
+        for (name, source, read) in tables {
+            let table = super::unit_table::UnitTable::new(source, read);
+            context
+                .register_table(name.as_str(), Arc::new(table))
+                .map_err(|e| from_datafusion(e, &format!("table \"{name}\" of the query")))?;
+        }
+        let frame = context
+            .sql(sql)
+            .await
+            .map_err(|e| from_datafusion(e, "query"))?;
+        let known = frame.schema().clone();
+        let sort: Vec<_> = order_by
+            .iter()
+            .filter(|c| known.has_column_with_unqualified_name(c))
+            .map(|c| datafusion::logical_expr::Expr::from(datafusion::common::Column::from_name(c.as_str())).sort(true, false))
+            .collect();
+        let frame = if sort.is_empty() {
+            frame
+        } else {
+            frame.sort(sort).map_err(|e| from_datafusion(e, "query"))?
+        };
+        let schema = Arc::new(frame.schema().as_arrow().clone());
+        let mut stream = frame
+            .execute_stream()
+            .await
+            .map_err(|e| from_datafusion(e, "query"))?;
+        while let Some(batch) = stream.next().await {
+            write(&batch.map_err(|e| from_datafusion(e, "query"))?)?;
+        }
+        Ok(schema)
+    }
+}

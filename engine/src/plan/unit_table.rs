@@ -1,0 +1,90 @@
+//! A source as a DataFusion table.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::predicate::to_predicate;
+use super::unit_scan_exec::UnitScanExec;
+use crate::source::{ReadContext, ScanRequest, Source};
+
+/// Offers a [`Source`] to DataFusion: projections always go down to the source, conjuncts go down when it applies them exactly.
+pub(crate) struct UnitTable {
+    source: Arc<dyn Source>,
+    read: ReadContext,
+}
+
+impl UnitTable {
+    /// A table over `source` whose readers use `read`.
+    pub fn new(source: Arc<dyn Source>, read: ReadContext) -> Self {
+        Self { source, read }
+    }
+}
+
+impl fmt::Debug for UnitTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UnitTable({})", self.source.name())
+    }
+}
+
+#[async_trait]
+impl TableProvider for UnitTable {
+    fn schema(&self) -> SchemaRef {
+        self.source.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let schema = self.source.schema();
+        Ok(filters
+            .iter()
+            .map(|filter| match to_predicate(filter, &schema) {
+                Some(predicate) if self.source.applies(&predicate) => TableProviderFilterPushDown::Exact,
+                _ => TableProviderFilterPushDown::Unsupported,
+            })
+            .collect())
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        _: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = self.source.schema();
+        let columns = match projection {
+            Some(indices) => indices
+                .iter()
+                .map(|&i| schema.field(i).name().clone())
+                .collect(),
+            None => schema.fields().iter().map(|f| f.name().clone()).collect(),
+        };
+        let predicates = filters
+            .iter()
+            .filter_map(|f| to_predicate(f, &schema))
+            .collect();
+        let scan = self
+            .source
+            .scan(ScanRequest {
+                columns,
+                predicates,
+            })
+            .await
+            .map_err(|e| DataFusionError::External(Box::new(e)))?;
+        Ok(Arc::new(UnitScanExec::new(
+            scan,
+            self.read.clone(),
+            self.source.name().to_owned(),
+        )))
+    }
+}
