@@ -90,31 +90,42 @@ pub(crate) enum CategoryKind {
 impl CategoryKind {
     /// The kind of values of a column, or why it has none.
     pub(crate) fn of(data_type: &DataType) -> Result<Self, CategoryError> {
-        let refused = |reason| CategoryError::UnsupportedType { data_type: data_type.clone(), reason };
-        match data_type {
+        let refused = |reason| CategoryError::UnsupportedType {
+            data_type: data_type.clone(),
+            reason,
+        };
+        let stored = match data_type {
+            DataType::Dictionary(_, values) => values.as_ref(),
+            plain => plain,
+        };
+        match stored {
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(CategoryKind::Text),
             DataType::Boolean => Ok(CategoryKind::Bool),
             DataType::Float32 => Ok(CategoryKind::Float32),
             DataType::Float64 => Ok(CategoryKind::Float64),
-            data_type if data_type.is_integer() => Ok(CategoryKind::Int),
-            DataType::Dictionary(_, values) => match values.as_ref() {
-                DataType::Dictionary(..) => Err(refused("a dictionary of dictionaries is not supported")),
-                values => CategoryKind::of(values),
-            },
-            data_type if data_type.is_temporal() => {
-                Err(refused("a time has too many values to be a category; take parts of it with date_parts, or cast it to a string"))
-            }
-            DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
-                Err(refused("cast the decimal to an integer or a string under `derive`"))
-            }
-            _ => Err(refused("categories are texts, integers, floats or booleans; cast it to a string")),
+            stored if stored.is_integer() => Ok(CategoryKind::Int),
+            stored if stored.is_temporal() => Err(refused(
+                "a time has too many values to be a category; take parts of it with date_parts, or cast it to a string",
+            )),
+            DataType::Decimal32(..)
+            | DataType::Decimal64(..)
+            | DataType::Decimal128(..)
+            | DataType::Decimal256(..) => Err(refused(
+                "cast the decimal to an integer or a string under `derive`",
+            )),
+            _ => Err(refused(
+                "categories are texts, integers, floats or booleans; cast it to a string",
+            )),
         }
     }
 
     /// Whether values of `data_type` can be looked up among categories of this kind.
     pub(crate) fn accepts(self, data_type: &DataType) -> bool {
         match (self, CategoryKind::of(data_type)) {
-            (CategoryKind::Float32 | CategoryKind::Float64, Ok(CategoryKind::Float32 | CategoryKind::Float64)) => true,
+            (
+                CategoryKind::Float32 | CategoryKind::Float64,
+                Ok(CategoryKind::Float32 | CategoryKind::Float64),
+            ) => true,
             (own, Ok(other)) => own == other,
             (_, Err(_)) => false,
         }
@@ -162,7 +173,9 @@ pub enum CategoryError {
         count: u64,
     },
     /// An unsigned integer beyond the largest signed one.
-    #[error("the integer {value} is above 9223372036854775807 and cannot be a category; cast the column to a string")]
+    #[error(
+        "the integer {value} is above 9223372036854775807 and cannot be a category; cast the column to a string"
+    )]
     IntegerTooLarge {
         /// The integer.
         value: u64,
@@ -225,7 +238,9 @@ pub enum CategoryError {
         least: i32,
     },
     /// Values never seen in training, under `handle_unknown: error`.
-    #[error("{rows} of {of} rows hold values never seen in training, the first is {value}; remove them, or set handle_unknown")]
+    #[error(
+        "{rows} of {of} rows hold values never seen in training, the first is {value}; remove them, or set handle_unknown"
+    )]
     UnknownCategory {
         /// The first such value, quoted if it is a text.
         value: String,
@@ -274,7 +289,9 @@ pub enum InvalidParts {
         codes: usize,
     },
     /// Fewer or more categories or rows than the outline says.
-    #[error("it lists {listed} categories where {expected} were announced, or their counts do not add up to {rows}")]
+    #[error(
+        "it lists {listed} categories where {expected} were announced, or their counts do not add up to {rows}"
+    )]
     Totals {
         /// Categories listed.
         listed: usize,
@@ -350,6 +367,12 @@ mod tests {
             let error = CategoryKind::of(&data_type).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }
-        assert_eq!(CategoryKind::of(&DataType::Dictionary(DataType::UInt8.into(), DataType::Utf8.into())), Ok(CategoryKind::Text));
+        assert_eq!(
+            CategoryKind::of(&DataType::Dictionary(
+                DataType::UInt8.into(),
+                DataType::Utf8.into()
+            )),
+            Ok(CategoryKind::Text)
+        );
     }
 }

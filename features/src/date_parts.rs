@@ -3,8 +3,8 @@
 //! Owns the options, the calendar arithmetic and time zones. Nothing is learned. Must not know where the column comes from
 //! or what follows.
 
-mod clock;
 pub(crate) mod civil;
+mod clock;
 mod cycle;
 mod part;
 
@@ -54,7 +54,11 @@ fn utc() -> String {
 
 impl Default for DateParts {
     fn default() -> Self {
-        Self { parts: Vec::new(), timezone: utc(), encoding: DateEncoding::Ordinal }
+        Self {
+            parts: Vec::new(),
+            timezone: utc(),
+            encoding: DateEncoding::Ordinal,
+        }
     }
 }
 
@@ -62,7 +66,10 @@ impl DateParts {
     /// The given parts as integers, in UTC.
     #[must_use]
     pub fn new(parts: impl IntoIterator<Item = DatePart>) -> Self {
-        Self { parts: parts.into_iter().collect(), ..Self::default() }
+        Self {
+            parts: parts.into_iter().collect(),
+            ..Self::default()
+        }
     }
 
     /// Sets [`timezone`](Self::timezone).
@@ -87,7 +94,11 @@ impl DateParts {
     pub(crate) fn bind(&self, input: &Field) -> Result<BoundDateParts, DatePartsError> {
         let column = input.name();
         let clock = Clock::try_new(column, input.data_type(), &self.timezone)?;
-        let parts = if self.parts.is_empty() { clock.default_parts() } else { self.parts.clone() };
+        let parts = if self.parts.is_empty() {
+            clock.default_parts()
+        } else {
+            self.parts.clone()
+        };
         let mut outputs = Vec::new();
         let mut fields = Vec::new();
         for (index, &part) in parts.iter().enumerate() {
@@ -95,7 +106,10 @@ impl DateParts {
                 return Err(DatePartsError::RepeatedPart { part });
             }
             if part.is_of_day() && !clock.has_time_of_day() {
-                return Err(DatePartsError::NoTimeOfDay { column: column.clone(), part });
+                return Err(DatePartsError::NoTimeOfDay {
+                    column: column.clone(),
+                    part,
+                });
             }
             let cycles = match self.encoding {
                 DateEncoding::Ordinal => None,
@@ -105,15 +119,28 @@ impl DateParts {
             match cycles {
                 Some(_) => {
                     for function in ["sin", "cos"] {
-                        fields.push(Field::new(format!("{name}_{function}"), DataType::Float64, input.is_nullable()));
+                        fields.push(Field::new(
+                            format!("{name}_{function}"),
+                            DataType::Float64,
+                            input.is_nullable(),
+                        ));
                     }
                 }
                 None => fields.push(Field::new(name, DataType::Int32, input.is_nullable())),
             }
             outputs.push((part, cycles));
         }
-        let step = Self { parts, ..self.clone() };
-        Ok(BoundDateParts { step, input: input.clone(), clock, outputs, fields })
+        let step = Self {
+            parts,
+            ..self.clone()
+        };
+        Ok(BoundDateParts {
+            step,
+            input: input.clone(),
+            clock,
+            outputs,
+            fields,
+        })
     }
 }
 
@@ -177,7 +204,9 @@ fn ordinal(part: DatePart, instants: &Instants) -> Vec<i32> {
 #[non_exhaustive]
 pub enum DatePartsError {
     /// A column that holds neither dates nor timestamps.
-    #[error("column `{column}` of type {data_type} has no date parts; it must be a date or a timestamp, so cast it first")]
+    #[error(
+        "column `{column}` of type {data_type} has no date parts; it must be a date or a timestamp, so cast it first"
+    )]
     NotADate {
         /// The column.
         column: String,
@@ -207,7 +236,9 @@ pub enum DatePartsError {
         hint: String,
     },
     /// A time zone for values that are not instants.
-    #[error("column `{column}` of type {data_type} has no time zone, so its values are taken as they stand and cannot be moved to `{timezone}`; leave out timezone, or cast the column to a timestamp with a time zone first")]
+    #[error(
+        "column `{column}` of type {data_type} has no time zone, so its values are taken as they stand and cannot be moved to `{timezone}`; leave out timezone, or cast the column to a timestamp with a time zone first"
+    )]
     ZoneWithoutInstant {
         /// The column.
         column: String,
@@ -227,7 +258,9 @@ pub enum DatePartsError {
         found: DataType,
     },
     /// Times that the calendar does not reach.
-    #[error("column `{column}` holds {rows} times outside the years -200000 to 200000, the first is {value}")]
+    #[error(
+        "column `{column}` holds {rows} times outside the years -200000 to 200000, the first is {value}"
+    )]
     OutOfRange {
         /// The column.
         column: String,

@@ -121,7 +121,10 @@ impl OneHotEncoder {
     }
 
     fn limits(&self) -> FrequencyLimits {
-        FrequencyLimits { min_frequency: self.min_frequency, max_categories: self.max_categories }
+        FrequencyLimits {
+            min_frequency: self.min_frequency,
+            max_categories: self.max_categories,
+        }
     }
 }
 
@@ -148,7 +151,9 @@ pub(crate) struct FittedOneHotEncoder {
 impl FittedOneHotEncoder {
     /// Everything follows from the options and the vocabulary.
     fn new(options: OneHotEncoder, vocabulary: Vocabulary) -> Self {
-        let infrequent = options.limits().infrequent(vocabulary.counts(), vocabulary.rows());
+        let infrequent = options
+            .limits()
+            .infrequent(vocabulary.counts(), vocabulary.rows());
         let mut outputs: Vec<Output> = infrequent
             .iter()
             .enumerate()
@@ -177,7 +182,11 @@ impl FittedOneHotEncoder {
                 }
             }
         }
-        for (code, _) in codes.iter_mut().zip(&infrequent).filter(|(_, infrequent)| **infrequent) {
+        for (code, _) in codes
+            .iter_mut()
+            .zip(&infrequent)
+            .filter(|(_, infrequent)| **infrequent)
+        {
             *code = rest;
         }
         let unknown = match options.handle_unknown {
@@ -185,7 +194,13 @@ impl FittedOneHotEncoder {
             OneHotUnknown::Error | OneHotUnknown::Ignore => NO_CODE,
         };
         let lookup = CategoryLookup::new(&vocabulary, &codes, UNKNOWN);
-        Self { options, vocabulary, outputs, unknown, lookup }
+        Self {
+            options,
+            vocabulary,
+            outputs,
+            unknown,
+            lookup,
+        }
     }
 
     /// The options the encoder was fitted with.
@@ -208,7 +223,10 @@ impl FittedOneHotEncoder {
             let name = match *output {
                 Output::Infrequent => format!("{column}_infrequent_sklearn"),
                 Output::Category(index) => {
-                    format!("{column}_{}", python_text(&self.vocabulary.category(index), self.vocabulary.kind()))
+                    format!(
+                        "{column}_{}",
+                        python_text(&self.vocabulary.category(index), self.vocabulary.kind())
+                    )
                 }
             };
             let free = std::iter::once(name.clone())
@@ -226,7 +244,11 @@ impl FittedOneHotEncoder {
     ///
     /// # Errors
     /// [`CategoryError::UnknownCategory`] under `handle_unknown: error`; a column of another kind.
-    pub(crate) fn transform(&self, values: &ArrayRef, unknown: &mut u64) -> Result<Vec<ArrayRef>, CategoryError> {
+    pub(crate) fn transform(
+        &self,
+        values: &ArrayRef,
+        unknown: &mut u64,
+    ) -> Result<Vec<ArrayRef>, CategoryError> {
         let codes = self.lookup.codes(values)?;
         let unseen = codes.iter().filter(|code| **code == UNKNOWN).count() as u64;
         if unseen > 0 && self.options.handle_unknown == OneHotUnknown::Error {
@@ -240,12 +262,17 @@ impl FittedOneHotEncoder {
         let mut columns = vec![vec![0_u8; values.len()]; self.outputs.len()];
         for (row, &code) in codes.iter().enumerate() {
             let code = if code == UNKNOWN { self.unknown } else { code };
-            let column = usize::try_from(code).ok().and_then(|code| columns.get_mut(code));
+            let column = usize::try_from(code)
+                .ok()
+                .and_then(|code| columns.get_mut(code));
             if let Some(place) = column.and_then(|column| column.get_mut(row)) {
                 *place = 1;
             }
         }
-        Ok(columns.into_iter().map(|column| Arc::new(UInt8Array::from(column)) as ArrayRef).collect())
+        Ok(columns
+            .into_iter()
+            .map(|column| Arc::new(UInt8Array::from(column)) as ArrayRef)
+            .collect())
     }
 }
 

@@ -101,7 +101,10 @@ impl OrdinalEncoder {
     /// Codes by falling frequency, 0 for infrequent and unknown categories.
     #[must_use]
     pub fn by_frequency() -> Self {
-        Self { order: CategoryOrder::Frequency, ..Self::default() }
+        Self {
+            order: CategoryOrder::Frequency,
+            ..Self::default()
+        }
     }
 
     /// Sets [`min_frequency`](Self::min_frequency): a count, or a share between 0 and 1.
@@ -149,7 +152,9 @@ impl OrdinalEncoder {
     fn check_options(&self) -> Result<(), CategoryError> {
         self.limits().check()?;
         match (self.unknown_rule(), self.unknown_value) {
-            (OrdinalUnknown::UseEncodedValue, None) => return Err(CategoryError::UnknownValueMissing),
+            (OrdinalUnknown::UseEncodedValue, None) => {
+                return Err(CategoryError::UnknownValueMissing);
+            }
             (OrdinalUnknown::Error | OrdinalUnknown::Infrequent, Some(value)) => {
                 return Err(CategoryError::UnknownValueUnused { value });
             }
@@ -159,9 +164,16 @@ impl OrdinalEncoder {
             OrdinalMissing::Encoded(code) => Some(code),
             OrdinalMissing::Keep | OrdinalMissing::Category => None,
         };
-        for (option, code) in [("missing.encoded", missing_code), ("unknown_value", self.unknown_value)] {
+        for (option, code) in [
+            ("missing.encoded", missing_code),
+            ("unknown_value", self.unknown_value),
+        ] {
             if let Some(code) = code.filter(|code| *code < MIN_CODE) {
-                return Err(CategoryError::CodeTooSmall { option, code, least: MIN_CODE });
+                return Err(CategoryError::CodeTooSmall {
+                    option,
+                    code,
+                    least: MIN_CODE,
+                });
             }
         }
         Ok(())
@@ -171,18 +183,28 @@ impl OrdinalEncoder {
     ///
     /// # Errors
     /// Contradictory options, no rows, or a code given for missing or unknown values that a category has got.
-    pub(crate) fn fit(&self, counts: CategoryCounts) -> Result<FittedOrdinalEncoder, CategoryError> {
+    pub(crate) fn fit(
+        &self,
+        counts: CategoryCounts,
+    ) -> Result<FittedOrdinalEncoder, CategoryError> {
         self.check_options()?;
         let vocabulary = counts.into_vocabulary()?;
         if vocabulary.rows() == 0 {
             return Err(CategoryError::NoRows);
         }
         let numbering = self.number(&vocabulary)?;
-        Ok(FittedOrdinalEncoder::new(self.clone(), vocabulary, numbering))
+        Ok(FittedOrdinalEncoder::new(
+            self.clone(),
+            vocabulary,
+            numbering,
+        ))
     }
 
     fn limits(&self) -> FrequencyLimits {
-        FrequencyLimits { min_frequency: self.min_frequency, max_categories: self.max_categories }
+        FrequencyLimits {
+            min_frequency: self.min_frequency,
+            max_categories: self.max_categories,
+        }
     }
 
     fn unknown_rule(&self) -> OrdinalUnknown {
@@ -212,12 +234,16 @@ impl OrdinalEncoder {
         let missing_rule = self.missing_rule();
         let apart = vocabulary.has_missing() && missing_rule != OrdinalMissing::Category;
         let counts = vocabulary.counts();
-        let counts = counts.get(..counts.len() - usize::from(apart)).unwrap_or_default();
+        let counts = counts
+            .get(..counts.len() - usize::from(apart))
+            .unwrap_or_default();
         let (mut ids, first, frequent) = match self.order {
             CategoryOrder::Value => self.number_by_value(counts, vocabulary.rows()),
-            CategoryOrder::Frequency => {
-                self.number_by_frequency(counts, vocabulary.has_missing() && !apart, vocabulary.rows())
-            }
+            CategoryOrder::Frequency => self.number_by_frequency(
+                counts,
+                vocabulary.has_missing() && !apart,
+                vocabulary.rows(),
+            ),
         };
         if apart {
             ids.push(match missing_rule {
@@ -228,7 +254,12 @@ impl OrdinalEncoder {
         let end = first + frequent;
         let free = |option, code| {
             if (first..end).contains(&code) {
-                Err(CategoryError::CodeTaken { option, code, first, last: end - 1 })
+                Err(CategoryError::CodeTaken {
+                    option,
+                    code,
+                    first,
+                    last: end - 1,
+                })
             } else {
                 Ok(code)
             }
@@ -255,14 +286,31 @@ impl OrdinalEncoder {
         let infrequent = self.limits().infrequent(counts, rows);
         let frequent = infrequent.iter().filter(|flag| !**flag).count() as i32;
         let mut next = 0..;
-        let ids = infrequent.iter().map(|flag| if *flag { frequent } else { next.next().unwrap_or(frequent) });
+        let ids = infrequent.iter().map(|flag| {
+            if *flag {
+                frequent
+            } else {
+                next.next().unwrap_or(frequent)
+            }
+        });
         (ids.collect(), 0, frequent)
     }
 
-    fn number_by_frequency(&self, counts: &[u64], missing_is_last: bool, rows: u64) -> (Vec<i32>, i32, i32) {
+    fn number_by_frequency(
+        &self,
+        counts: &[u64],
+        missing_is_last: bool,
+        rows: u64,
+    ) -> (Vec<i32>, i32, i32) {
         // A missing value stands at the end of the vocabulary but before the others among equally frequent ones.
         let last = counts.len().wrapping_sub(1);
-        let place = |index: usize| if missing_is_last && index == last { 0 } else { index + 1 };
+        let place = |index: usize| {
+            if missing_is_last && index == last {
+                0
+            } else {
+                index + 1
+            }
+        };
         let mut rarest_first: Vec<(u64, std::cmp::Reverse<usize>, usize)> = counts
             .iter()
             .enumerate()
@@ -304,7 +352,12 @@ pub(crate) struct FittedOrdinalEncoder {
 impl FittedOrdinalEncoder {
     fn new(options: OrdinalEncoder, vocabulary: Vocabulary, numbering: Numbering) -> Self {
         let lookup = CategoryLookup::new(&vocabulary, &numbering.ids, options.unseen_missing());
-        Self { options, vocabulary, numbering, lookup }
+        Self {
+            options,
+            vocabulary,
+            numbering,
+            lookup,
+        }
     }
 
     /// The options the encoder was fitted with.
@@ -322,7 +375,11 @@ impl FittedOrdinalEncoder {
     ///
     /// # Errors
     /// [`CategoryError::UnknownCategory`] under `handle_unknown: error`; a column of another kind.
-    pub(crate) fn transform(&self, values: &ArrayRef, unknown: &mut u64) -> Result<ArrayRef, CategoryError> {
+    pub(crate) fn transform(
+        &self,
+        values: &ArrayRef,
+        unknown: &mut u64,
+    ) -> Result<ArrayRef, CategoryError> {
         let mut ids = self.lookup.codes(values)?;
         let unseen = ids.iter().filter(|id| **id == UNKNOWN).count() as u64;
         if unseen > 0 {

@@ -24,17 +24,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::assignment::{SplitAssignment, TrainRows};
-pub use self::column::ColumnSplit;
 use self::column::BoundColumn;
-pub use self::hash::HashSplit;
+pub use self::column::ColumnSplit;
 use self::hash::BoundHash;
+pub use self::hash::HashSplit;
 pub use self::one_or_many::OneOrMany;
 pub use self::ratios::SplitRatios;
-pub use self::time::TimeSplit;
 use self::time::BoundTime;
+pub use self::time::TimeSplit;
 
 /// One of the three splits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Split {
@@ -172,7 +174,10 @@ fn column_type<'a>(schema: &'a Schema, column: &str) -> Result<&'a DataType, Spl
         Some((_, field)) => Ok(field.data_type()),
         None => Err(SplitError::UnknownColumn {
             column: column.to_owned(),
-            hint: nearest(column, schema.fields().iter().map(|field| field.name().as_str())),
+            hint: nearest(
+                column,
+                schema.fields().iter().map(|field| field.name().as_str()),
+            ),
         }),
     }
 }
@@ -181,7 +186,9 @@ fn column_type<'a>(schema: &'a Schema, column: &str) -> Result<&'a DataType, Spl
 fn batch_column<'a>(batch: &'a RecordBatch, column: &str) -> Result<&'a ArrayRef, SplitError> {
     batch
         .column_by_name(column)
-        .ok_or_else(|| SplitError::ColumnNotInBatch { column: column.to_owned() })
+        .ok_or_else(|| SplitError::ColumnNotInBatch {
+            column: column.to_owned(),
+        })
 }
 
 fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> String {
@@ -222,7 +229,9 @@ pub enum SplitError {
         found: DataType,
     },
     /// A key column has values of another kind than at binding.
-    #[error("split column `{column}` was bound with values of another kind than {found}, which the batch has")]
+    #[error(
+        "split column `{column}` was bound with values of another kind than {found}, which the batch has"
+    )]
     KeyKindChanged {
         /// The column.
         column: String,
@@ -273,7 +282,9 @@ pub enum SplitError {
         buckets: i64,
     },
     /// A time split on a column that holds no time.
-    #[error("column `{column}` of type {data_type} cannot carry a time split; it must be a date or a timestamp, so cast it under `derive` first")]
+    #[error(
+        "column `{column}` of type {data_type} cannot carry a time split; it must be a date or a timestamp, so cast it under `derive` first"
+    )]
     NotATime {
         /// The column.
         column: String,
@@ -281,7 +292,9 @@ pub enum SplitError {
         data_type: DataType,
     },
     /// A boundary that cannot be read.
-    #[error("{boundary} `{text}` is neither a date such as 2026-01-31 nor a time such as 2026-01-31T12:00:00Z with at most 6 fractional digits")]
+    #[error(
+        "{boundary} `{text}` is neither a date such as 2026-01-31 nor a time such as 2026-01-31T12:00:00Z with at most 6 fractional digits"
+    )]
     BoundaryUnreadable {
         /// `val_from` or `test_from`.
         boundary: &'static str,
@@ -299,7 +312,9 @@ pub enum SplitError {
         column: String,
     },
     /// A boundary with an offset on a column without a time zone.
-    #[error("{boundary} `{text}` has an offset from UTC but column `{column}` has no time zone; write it without the offset")]
+    #[error(
+        "{boundary} `{text}` has an offset from UTC but column `{column}` has no time zone; write it without the offset"
+    )]
     BoundaryHasOffset {
         /// `val_from` or `test_from`.
         boundary: &'static str,
@@ -317,7 +332,9 @@ pub enum SplitError {
         test_from: String,
     },
     /// Rows without a time, which belong to no side of a boundary.
-    #[error("column `{column}` is null in {nulls} of {rows} rows, and a row without a time belongs to no split; remove such rows with `where: {column} IS NOT NULL`")]
+    #[error(
+        "column `{column}` is null in {nulls} of {rows} rows, and a row without a time belongs to no split; remove such rows with `where: {column} IS NOT NULL`"
+    )]
     NullTime {
         /// The column.
         column: String,
@@ -337,7 +354,9 @@ pub enum SplitError {
         second: Split,
     },
     /// Rows whose split column names no split.
-    #[error("column `{column}` holds {value} in {value_rows} of {rows} rows, which names no split ({unknown_rows} such rows with any value); list it under train, val or test, or remove the rows with `where`")]
+    #[error(
+        "column `{column}` holds {value} in {value_rows} of {rows} rows, which names no split ({unknown_rows} such rows with any value); list it under train, val or test, or remove the rows with `where`"
+    )]
     UnknownValue {
         /// The column.
         column: String,

@@ -5,11 +5,13 @@
 mod dictionary;
 mod text;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, LargeStringArray, LargeStringBuilder, PrimitiveArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, LargeStringArray, LargeStringBuilder, PrimitiveArray,
+};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
-    UInt16Type, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use hashbrown::HashMap;
 
@@ -53,7 +55,13 @@ impl CategoryCounts {
             CategoryKind::Float32 | CategoryKind::Float64 => Values::Float(HashMap::new()),
             CategoryKind::Text => Values::Text(TextCounts::default()),
         };
-        Ok(Self { kind, missing: 0, total: 0, values, pending: None })
+        Ok(Self {
+            kind,
+            missing: 0,
+            total: 0,
+            values,
+            pending: None,
+        })
     }
 
     /// Counts the values of the rows set in `rows`. Nulls and NaN count as missing.
@@ -63,7 +71,10 @@ impl CategoryCounts {
     /// not to be used after an error.
     pub fn update(&mut self, values: &ArrayRef, rows: &BooleanBuffer) -> Result<(), CategoryError> {
         if values.len() != rows.len() {
-            return Err(CategoryError::MaskLength { values: values.len(), mask: rows.len() });
+            return Err(CategoryError::MaskLength {
+                values: values.len(),
+                mask: rows.len(),
+            });
         }
         if !self.kind.accepts(values.data_type()) {
             return Err(CategoryError::TypeChanged {
@@ -82,14 +93,26 @@ impl CategoryCounts {
     }
 
     /// Counts dictionary keys; the values behind them are looked at only when the dictionary changes.
-    fn update_dictionary(&mut self, values: &ArrayRef, rows: &BooleanBuffer) -> Result<(), CategoryError> {
+    fn update_dictionary(
+        &mut self,
+        values: &ArrayRef,
+        rows: &BooleanBuffer,
+    ) -> Result<(), CategoryError> {
         let Some(array) = values.as_any_dictionary_opt() else {
-            return Err(CategoryError::UnreadableValues { data_type: values.data_type().clone() });
+            return Err(CategoryError::UnreadableValues {
+                data_type: values.data_type().clone(),
+            });
         };
-        if !self.pending.as_ref().is_some_and(|pending| pending.continues_with(array.values(), rows.len())) {
+        if !self
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.continues_with(array.values(), rows.len()))
+        {
             self.flush()?;
         }
-        let pending = self.pending.get_or_insert_with(|| PendingDictionary::new(array.values()));
+        let pending = self
+            .pending
+            .get_or_insert_with(|| PendingDictionary::new(array.values()));
         let selected = rows.count_set_bits() as u64;
         let counted = pending.count(array.keys(), &selection(rows, array.keys()))?;
         self.total += selected;
@@ -117,7 +140,12 @@ impl CategoryCounts {
     }
 
     /// Adds the valid values set in `rows`, each once or `weights` times.
-    fn add_plain(&mut self, values: &ArrayRef, rows: &BooleanBuffer, weights: Option<&[u32]>) -> Result<(), CategoryError> {
+    fn add_plain(
+        &mut self,
+        values: &ArrayRef,
+        rows: &BooleanBuffer,
+        weights: Option<&[u32]>,
+    ) -> Result<(), CategoryError> {
         let weight = |index: usize| match weights {
             None => 1,
             Some(weights) => weights.get(index).copied().map_or(0, u64::from),
@@ -175,7 +203,12 @@ impl CategoryCounts {
             Values::Float(counts) => counts.allocation_size(),
             Values::Text(counts) => counts.memory_bytes(),
         };
-        size_of::<Self>() + values + self.pending.as_ref().map_or(0, PendingDictionary::memory_bytes)
+        size_of::<Self>()
+            + values
+            + self
+                .pending
+                .as_ref()
+                .map_or(0, PendingDictionary::memory_bytes)
     }
 
     /// Number of rows counted, missing values included.
@@ -200,24 +233,45 @@ impl CategoryCounts {
         let with_missing = usize::from(missing > 0);
         let (values, mut counts): (ArrayRef, Vec<u64>) = match self.values {
             Values::Bool(both) => {
-                let seen: Vec<(bool, u64)> = [false, true].into_iter().zip(both).filter(|(_, count)| *count > 0).collect();
-                let values = seen.iter().map(|(value, _)| Some(*value)).chain(std::iter::repeat_n(None, with_missing));
-                (std::sync::Arc::new(values.collect::<BooleanArray>()), seen.iter().map(|(_, count)| *count).collect())
+                let seen: Vec<(bool, u64)> = [false, true]
+                    .into_iter()
+                    .zip(both)
+                    .filter(|(_, count)| *count > 0)
+                    .collect();
+                let values = seen
+                    .iter()
+                    .map(|(value, _)| Some(*value))
+                    .chain(std::iter::repeat_n(None, with_missing));
+                (
+                    std::sync::Arc::new(values.collect::<BooleanArray>()),
+                    seen.iter().map(|(_, count)| *count).collect(),
+                )
             }
             Values::Int(counts) => {
                 let mut pairs: Vec<(i64, u64)> = counts.into_iter().collect();
                 pairs.sort_unstable();
-                (numbers::<Int64Type>(pairs.iter().map(|pair| pair.0), with_missing), pairs.iter().map(|pair| pair.1).collect())
+                (
+                    numbers::<Int64Type>(pairs.iter().map(|pair| pair.0), with_missing),
+                    pairs.iter().map(|pair| pair.1).collect(),
+                )
             }
             Values::Float(counts) => {
-                let mut pairs: Vec<(f64, u64)> =
-                    counts.into_iter().map(|(bits, count)| (f64::from_bits(bits), count)).collect();
+                let mut pairs: Vec<(f64, u64)> = counts
+                    .into_iter()
+                    .map(|(bits, count)| (f64::from_bits(bits), count))
+                    .collect();
                 pairs.sort_unstable_by(|left, right| left.0.total_cmp(&right.0));
-                (numbers::<Float64Type>(pairs.iter().map(|pair| pair.0), with_missing), pairs.iter().map(|pair| pair.1).collect())
+                (
+                    numbers::<Float64Type>(pairs.iter().map(|pair| pair.0), with_missing),
+                    pairs.iter().map(|pair| pair.1).collect(),
+                )
             }
             Values::Text(counts) => {
                 let sorted = counts.sorted();
-                (texts(&sorted, with_missing), sorted.iter().map(|pair| pair.1).collect())
+                (
+                    texts(&sorted, with_missing),
+                    sorted.iter().map(|pair| pair.1).collect(),
+                )
             }
         };
         counts.extend(std::iter::repeat_n(missing, with_missing));
@@ -244,8 +298,16 @@ fn selection(rows: &BooleanBuffer, values: &dyn Array) -> BooleanBuffer {
     }
 }
 
-fn numbers<T: ArrowPrimitiveType>(values: impl Iterator<Item = T::Native>, nulls: usize) -> ArrayRef {
-    std::sync::Arc::new(values.map(Some).chain(std::iter::repeat_n(None, nulls)).collect::<PrimitiveArray<T>>())
+fn numbers<T: ArrowPrimitiveType>(
+    values: impl Iterator<Item = T::Native>,
+    nulls: usize,
+) -> ArrayRef {
+    std::sync::Arc::new(
+        values
+            .map(Some)
+            .chain(std::iter::repeat_n(None, nulls))
+            .collect::<PrimitiveArray<T>>(),
+    )
 }
 
 fn texts(sorted: &[(&str, u64)], nulls: usize) -> ArrayRef {
@@ -262,7 +324,9 @@ fn texts(sorted: &[(&str, u64)], nulls: usize) -> ArrayRef {
 }
 
 fn unreadable(values: &ArrayRef) -> CategoryError {
-    CategoryError::UnreadableValues { data_type: values.data_type().clone() }
+    CategoryError::UnreadableValues {
+        data_type: values.data_type().clone(),
+    }
 }
 
 fn add_bools(
@@ -298,12 +362,16 @@ fn add_ints(
     where
         T::Native: TryInto<i64> + Into<i128>,
     {
-        let array = values.as_primitive_opt::<T>().ok_or_else(|| unreadable(values))?;
+        let array = values
+            .as_primitive_opt::<T>()
+            .ok_or_else(|| unreadable(values))?;
         for index in rows.set_indices() {
             let value = array.value(index);
-            let value = value.try_into().map_err(|_| CategoryError::IntegerTooLarge {
-                value: u64::try_from(value.into()).unwrap_or(u64::MAX),
-            })?;
+            let value = value
+                .try_into()
+                .map_err(|_| CategoryError::IntegerTooLarge {
+                    value: u64::try_from(value.into()).unwrap_or(u64::MAX),
+                })?;
             *counts.entry(value).or_insert(0) += weight(index);
         }
         Ok(())
@@ -339,7 +407,9 @@ fn add_floats(
     where
         T::Native: Into<f64>,
     {
-        let array = values.as_primitive_opt::<T>().ok_or_else(|| unreadable(values))?;
+        let array = values
+            .as_primitive_opt::<T>()
+            .ok_or_else(|| unreadable(values))?;
         let mut infinite = 0;
         for index in rows.set_indices() {
             let value: f64 = array.value(index).into();

@@ -139,7 +139,10 @@ impl FrequencyLimits {
     pub(crate) fn infrequent(&self, counts: &[u64], rows: u64) -> Vec<bool> {
         let mut infrequent: Vec<bool> = counts
             .iter()
-            .map(|&count| self.min_frequency.is_some_and(|least| least.is_infrequent(count, rows)))
+            .map(|&count| {
+                self.min_frequency
+                    .is_some_and(|least| least.is_infrequent(count, rows))
+            })
             .collect();
         let frequent = infrequent.iter().filter(|flag| !**flag).count() as u64;
         if let Some(most) = self.max_categories
@@ -164,10 +167,24 @@ mod tests {
 
     use super::*;
 
-    fn infrequent(min_frequency: Option<MinFrequency>, max_categories: Option<u64>, counts: &[u64], rows: u64) -> Vec<usize> {
-        let limits = FrequencyLimits { min_frequency, max_categories };
+    fn infrequent(
+        min_frequency: Option<MinFrequency>,
+        max_categories: Option<u64>,
+        counts: &[u64],
+        rows: u64,
+    ) -> Vec<usize> {
+        let limits = FrequencyLimits {
+            min_frequency,
+            max_categories,
+        };
         limits.check().unwrap();
-        limits.infrequent(counts, rows).iter().enumerate().filter(|(_, flag)| **flag).map(|(index, _)| index).collect()
+        limits
+            .infrequent(counts, rows)
+            .iter()
+            .enumerate()
+            .filter(|(_, flag)| **flag)
+            .map(|(index, _)| index)
+            .collect()
     }
 
     #[test]
@@ -177,7 +194,7 @@ mod tests {
         assert_eq!(infrequent(Some(5.into()), None, &counts, 38), [3]);
         assert_eq!(infrequent(Some(0.2.into()), None, &counts, 38), [0, 3]);
         assert_eq!(infrequent(None, Some(3), &counts, 38), [0, 3]);
-        assert_eq!(infrequent(None, Some(4), &counts, 38), [0]);
+        assert_eq!(infrequent(None, Some(4), &counts, 38), [3]);
         assert_eq!(infrequent(None, Some(5), &counts, 38), [] as [usize; 0]);
         assert_eq!(infrequent(None, Some(1), &counts, 38), [0, 1, 2, 3]);
     }
@@ -190,16 +207,42 @@ mod tests {
 
     #[test]
     fn reads_counts_and_shares() {
-        assert_eq!(serde_json::from_str::<MinFrequency>("10").unwrap(), MinFrequency::Count(10));
-        assert_eq!(serde_json::from_str::<MinFrequency>("0.1").unwrap(), MinFrequency::Fraction(0.1));
-        assert!(serde_json::from_str::<MinFrequency>("-1").unwrap_err().to_string().contains("a whole number of rows from 1"));
-        assert_eq!(serde_json::to_string(&MinFrequency::Fraction(0.1)).unwrap(), "0.1");
+        assert_eq!(
+            serde_json::from_str::<MinFrequency>("10").unwrap(),
+            MinFrequency::Count(10)
+        );
+        assert_eq!(
+            serde_json::from_str::<MinFrequency>("0.1").unwrap(),
+            MinFrequency::Fraction(0.1)
+        );
+        assert!(
+            serde_json::from_str::<MinFrequency>("-1")
+                .unwrap_err()
+                .to_string()
+                .contains("a whole number of rows from 1")
+        );
+        assert_eq!(
+            serde_json::to_string(&MinFrequency::Fraction(0.1)).unwrap(),
+            "0.1"
+        );
     }
 
     #[test]
     fn refuses_what_scikit_learn_refuses() {
-        for (min_frequency, max_categories) in [(Some(0.into()), None), (Some(1.0.into()), None), (Some(f64::NAN.into()), None), (None, Some(0))] {
-            assert!(FrequencyLimits { min_frequency, max_categories }.check().is_err());
+        for (min_frequency, max_categories) in [
+            (Some(0.into()), None),
+            (Some(1.0.into()), None),
+            (Some(f64::NAN.into()), None),
+            (None, Some(0)),
+        ] {
+            assert!(
+                FrequencyLimits {
+                    min_frequency,
+                    max_categories
+                }
+                .check()
+                .is_err()
+            );
         }
     }
 }

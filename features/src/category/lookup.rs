@@ -8,8 +8,8 @@ use std::hash::{BuildHasher, Hasher};
 
 use arrow::array::{Array, ArrayRef, AsArray, LargeStringArray};
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
-    UInt16Type, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
@@ -60,7 +60,10 @@ impl CategoryLookup {
     /// vocabulary has none.
     pub(crate) fn new(vocabulary: &Vocabulary, codes: &[i32], unseen_missing: i32) -> Self {
         let mut missing = unseen_missing;
-        let index = if let (CategoryKind::Text, Some(texts)) = (vocabulary.kind(), vocabulary.values().as_string_opt::<i64>()) {
+        let index = if let (CategoryKind::Text, Some(texts)) = (
+            vocabulary.kind(),
+            vocabulary.values().as_string_opt::<i64>(),
+        ) {
             if vocabulary.has_missing() {
                 missing = codes.last().copied().unwrap_or(unseen_missing);
             }
@@ -91,7 +94,12 @@ impl CategoryLookup {
                 CategoryKind::Int | CategoryKind::Text => Index::Int(ints),
             }
         };
-        Self { kind: vocabulary.kind(), index, missing, cache: DictionaryCache::default() }
+        Self {
+            kind: vocabulary.kind(),
+            index,
+            missing,
+            cache: DictionaryCache::default(),
+        }
     }
 
     /// One code per value, [`UNKNOWN`] for values never seen and [`NO_CODE`] for those that are to have none.
@@ -106,10 +114,14 @@ impl CategoryLookup {
             });
         }
         match values.as_any_dictionary_opt() {
-            Some(array) => self.cache.codes(array, self.missing, |dictionary, index| self.code_at(dictionary, index)),
+            Some(array) => self.cache.codes(array, self.missing, |dictionary, index| {
+                self.code_at(dictionary, index)
+            }),
             None => self.plain_codes(values),
         }
-        .ok_or_else(|| CategoryError::UnreadableValues { data_type: values.data_type().clone() })
+        .ok_or_else(|| CategoryError::UnreadableValues {
+            data_type: values.data_type().clone(),
+        })
     }
 
     fn plain_codes(&self, values: &ArrayRef) -> Option<Vec<i32>> {
@@ -117,7 +129,10 @@ impl CategoryLookup {
             Index::Bool(codes) => {
                 let array = values.as_boolean_opt()?;
                 let [no, yes] = *codes;
-                Some(self.each(values.as_ref(), |index| if array.value(index) { yes } else { no }))
+                Some(self.each(
+                    values.as_ref(),
+                    |index| if array.value(index) { yes } else { no },
+                ))
             }
             Index::Int(codes) => match values.data_type() {
                 DataType::Int8 => self.int_codes::<Int8Type>(codes, values),
@@ -159,9 +174,15 @@ impl CategoryLookup {
             return Some(self.missing);
         }
         match (&self.index, values.data_type()) {
-            (Index::Text(texts), DataType::Utf8) => Some(texts.code(values.as_string_opt::<i32>()?.value(index))),
-            (Index::Text(texts), DataType::LargeUtf8) => Some(texts.code(values.as_string_opt::<i64>()?.value(index))),
-            (Index::Text(texts), DataType::Utf8View) => Some(texts.code(values.as_string_view_opt()?.value(index))),
+            (Index::Text(texts), DataType::Utf8) => {
+                Some(texts.code(values.as_string_opt::<i32>()?.value(index)))
+            }
+            (Index::Text(texts), DataType::LargeUtf8) => {
+                Some(texts.code(values.as_string_opt::<i64>()?.value(index)))
+            }
+            (Index::Text(texts), DataType::Utf8View) => {
+                Some(texts.code(values.as_string_view_opt()?.value(index)))
+            }
             _ => self.plain_codes(&values.slice(index, 1))?.first().copied(),
         }
     }
@@ -177,17 +198,30 @@ impl CategoryLookup {
         }
     }
 
-    fn int_codes<T: ArrowPrimitiveType>(&self, codes: &HashMap<i64, i32>, values: &ArrayRef) -> Option<Vec<i32>>
+    fn int_codes<T: ArrowPrimitiveType>(
+        &self,
+        codes: &HashMap<i64, i32>,
+        values: &ArrayRef,
+    ) -> Option<Vec<i32>>
     where
         T::Native: TryInto<i64>,
     {
         let array = values.as_primitive_opt::<T>()?;
         Some(self.each(values.as_ref(), |index| {
-            array.value(index).try_into().ok().and_then(|value| codes.get(&value).copied()).unwrap_or(UNKNOWN)
+            array
+                .value(index)
+                .try_into()
+                .ok()
+                .and_then(|value| codes.get(&value).copied())
+                .unwrap_or(UNKNOWN)
         }))
     }
 
-    fn float_codes<T: ArrowPrimitiveType>(&self, codes: &HashMap<u64, i32>, values: &ArrayRef) -> Option<Vec<i32>>
+    fn float_codes<T: ArrowPrimitiveType>(
+        &self,
+        codes: &HashMap<u64, i32>,
+        values: &ArrayRef,
+    ) -> Option<Vec<i32>>
     where
         T::Native: Into<f64>,
     {
@@ -198,7 +232,10 @@ impl CategoryLookup {
                 return self.missing;
             }
             // Adding 0.0 turns -0.0 into 0.0, as when counting.
-            codes.get(&(value + 0.0).to_bits()).copied().unwrap_or(UNKNOWN)
+            codes
+                .get(&(value + 0.0).to_bits())
+                .copied()
+                .unwrap_or(UNKNOWN)
         }))
     }
 }
@@ -212,16 +249,24 @@ impl TextIndex {
             let (Some(text), Ok(position)) = (text, u32::try_from(position)) else {
                 continue;
             };
-            table.insert_unique(hash(&hasher, text), Slot { position, code }, |slot: &Slot| {
-                hash(&hasher, texts.value(slot.position as usize))
-            });
+            table.insert_unique(
+                hash(&hasher, text),
+                Slot { position, code },
+                |slot: &Slot| hash(&hasher, texts.value(slot.position as usize)),
+            );
         }
-        Self { texts: texts.clone(), table, hasher }
+        Self {
+            texts: texts.clone(),
+            table,
+            hasher,
+        }
     }
 
     fn code(&self, text: &str) -> i32 {
         self.table
-            .find(hash(&self.hasher, text), |slot| self.texts.value(slot.position as usize) == text)
+            .find(hash(&self.hasher, text), |slot| {
+                self.texts.value(slot.position as usize) == text
+            })
             .map_or(UNKNOWN, |slot| slot.code)
     }
 }
@@ -238,10 +283,19 @@ pub(crate) fn first_unknown(values: &ArrayRef, codes: &[i32]) -> String {
         return String::new();
     };
     match arrow::util::display::array_value_to_string(values, index) {
-        _ if values.logical_nulls().is_some_and(|nulls| nulls.is_null(index)) => "null".to_owned(),
+        _ if values
+            .logical_nulls()
+            .is_some_and(|nulls| nulls.is_null(index)) =>
+        {
+            "null".to_owned()
+        }
         Ok(text) => {
             let shown: String = text.chars().take(80).collect();
-            let more = if text.chars().nth(80).is_some() { "…" } else { "" };
+            let more = if text.chars().nth(80).is_some() {
+                "…"
+            } else {
+                ""
+            };
             format!("`{shown}{more}`")
         }
         Err(_) => "unprintable".to_owned(),

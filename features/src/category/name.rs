@@ -40,7 +40,10 @@ fn python_float(shortest: &str) -> String {
         let mark = if exponent < 0 { '-' } else { '+' };
         return format!("{sign}{mantissa}e{mark}{:02}", exponent.unsigned_abs());
     }
-    let digits: String = mantissa.chars().filter(|character| *character != '.').collect();
+    let digits: String = mantissa
+        .chars()
+        .filter(|character| *character != '.')
+        .collect();
     let places = exponent.unsigned_abs() as usize;
     if exponent < 0 {
         return format!("{sign}0.{}{digits}", "0".repeat(places - 1));
@@ -74,17 +77,32 @@ mod tests {
             (-1e-300, "-1e-300"),
             (9_007_199_254_740_993.0, "9007199254740992.0"),
         ] {
-            assert_eq!(python_text(&Category::Float(value), CategoryKind::Float64), text);
+            assert_eq!(
+                python_text(&Category::Float(value), CategoryKind::Float64),
+                text
+            );
         }
-        assert_eq!(python_text(&Category::Float(f64::from(0.1_f32)), CategoryKind::Float32), "0.1");
-        assert_eq!(python_text(&Category::Float(f64::from(0.1_f32)), CategoryKind::Float64), "0.10000000149011612");
+        assert_eq!(
+            python_text(&Category::Float(f64::from(0.1_f32)), CategoryKind::Float32),
+            "0.1"
+        );
+        assert_eq!(
+            python_text(&Category::Float(f64::from(0.1_f32)), CategoryKind::Float64),
+            "0.10000000149011612"
+        );
     }
 
     #[test]
     fn missing_is_none_or_nan() {
         assert_eq!(python_text(&Category::Missing, CategoryKind::Text), "None");
-        assert_eq!(python_text(&Category::Missing, CategoryKind::Float64), "nan");
-        assert_eq!(python_text(&Category::Bool(true), CategoryKind::Bool), "True");
+        assert_eq!(
+            python_text(&Category::Missing, CategoryKind::Float64),
+            "nan"
+        );
+        assert_eq!(
+            python_text(&Category::Bool(true), CategoryKind::Bool),
+            "True"
+        );
         assert_eq!(python_text(&Category::Int(-7), CategoryKind::Int), "-7");
     }
 }

@@ -6,7 +6,8 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, LargeStringArray, RecordBatch, UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, LargeStringArray,
+    RecordBatch, UInt64Array,
 };
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, UInt64Type};
 use serde::{Deserialize, Serialize};
@@ -52,9 +53,17 @@ impl Vocabulary {
         rows: u64,
     ) -> Result<Self, CategoryError> {
         if values.len() > MAX_CATEGORIES {
-            return Err(CategoryError::TooManyCategories { categories: values.len(), limit: MAX_CATEGORIES });
+            return Err(CategoryError::TooManyCategories {
+                categories: values.len(),
+                limit: MAX_CATEGORIES,
+            });
         }
-        Ok(Self { kind, values, counts, rows })
+        Ok(Self {
+            kind,
+            values,
+            counts,
+            rows,
+        })
     }
 
     /// Number of categories, the missing one included.
@@ -92,21 +101,32 @@ impl Vocabulary {
             return Category::Missing;
         }
         match self.kind {
-            CategoryKind::Bool => self.values.as_boolean_opt().map(|array| Category::Bool(array.value(index))),
-            CategoryKind::Int => self.values.as_primitive_opt::<Int64Type>().map(|array| Category::Int(array.value(index))),
-            CategoryKind::Float32 | CategoryKind::Float64 => {
-                self.values.as_primitive_opt::<Float64Type>().map(|array| Category::Float(array.value(index)))
-            }
-            CategoryKind::Text => {
-                self.values.as_string_opt::<i64>().map(|array| Category::Text(array.value(index).to_owned()))
-            }
+            CategoryKind::Bool => self
+                .values
+                .as_boolean_opt()
+                .map(|array| Category::Bool(array.value(index))),
+            CategoryKind::Int => self
+                .values
+                .as_primitive_opt::<Int64Type>()
+                .map(|array| Category::Int(array.value(index))),
+            CategoryKind::Float32 | CategoryKind::Float64 => self
+                .values
+                .as_primitive_opt::<Float64Type>()
+                .map(|array| Category::Float(array.value(index))),
+            CategoryKind::Text => self
+                .values
+                .as_string_opt::<i64>()
+                .map(|array| Category::Text(array.value(index).to_owned())),
         }
         .unwrap_or(Category::Missing)
     }
 
     /// Categories and counts in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Category, u64)> + '_ {
-        self.counts.iter().enumerate().map(|(index, count)| (self.category(index), *count))
+        self.counts
+            .iter()
+            .enumerate()
+            .map(|(index, count)| (self.category(index), *count))
     }
 
     /// What goes into JSON: everything, or only the outline if a side table has the rest.
@@ -127,18 +147,30 @@ impl Vocabulary {
     }
 
     /// The reverse of [`to_saved`](Self::to_saved) and [`to_table`](Self::to_table).
-    pub(crate) fn from_saved(saved: SavedVocabulary, table: Option<&RecordBatch>) -> Result<Self, InvalidParts> {
+    pub(crate) fn from_saved(
+        saved: SavedVocabulary,
+        table: Option<&RecordBatch>,
+    ) -> Result<Self, InvalidParts> {
         let vocabulary = match (saved.categories_, saved.counts_, table) {
             (Some(categories), Some(counts), None) => {
                 Self::from_categories(saved.values, &categories, counts, saved.n_samples_seen_)?
             }
-            (None, None, Some(table)) => Self::from_table(saved.values, table, saved.n_samples_seen_)?,
+            (None, None, Some(table)) => {
+                Self::from_table(saved.values, table, saved.n_samples_seen_)?
+            }
             _ => return Err(InvalidParts::Table),
         };
         let (listed, expected) = (vocabulary.len(), saved.n_categories_);
-        let rows = vocabulary.counts.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count));
+        let rows = vocabulary
+            .counts
+            .iter()
+            .try_fold(0_u64, |sum, count| sum.checked_add(*count));
         if listed != expected || rows != Some(saved.n_samples_seen_) {
-            return Err(InvalidParts::Totals { listed, expected, rows: saved.n_samples_seen_ });
+            return Err(InvalidParts::Totals {
+                listed,
+                expected,
+                rows: saved.n_samples_seen_,
+            });
         }
         Ok(vocabulary)
     }
@@ -152,40 +184,64 @@ impl Vocabulary {
     ) -> Result<Self, InvalidParts> {
         check_lengths(categories.len(), counts.len())?;
         for (index, category) in categories.iter().enumerate() {
-            let after = index.checked_sub(1).and_then(|before| categories.get(before));
+            let after = index
+                .checked_sub(1)
+                .and_then(|before| categories.get(before));
             let sorted = after.is_none_or(|before| before.cmp(category) == Ordering::Less);
             if !sorted || !belongs(kind, category) {
                 return Err(InvalidParts::Category { index });
             }
         }
         let values: ArrayRef = match kind {
-            CategoryKind::Bool => Arc::new(categories.iter().map(as_bool).collect::<BooleanArray>()),
+            CategoryKind::Bool => {
+                Arc::new(categories.iter().map(as_bool).collect::<BooleanArray>())
+            }
             CategoryKind::Int => Arc::new(categories.iter().map(as_int).collect::<Int64Array>()),
             CategoryKind::Float32 | CategoryKind::Float64 => {
                 Arc::new(categories.iter().map(as_float).collect::<Float64Array>())
             }
-            CategoryKind::Text => Arc::new(categories.iter().map(as_text).collect::<LargeStringArray>()),
+            CategoryKind::Text => {
+                Arc::new(categories.iter().map(as_text).collect::<LargeStringArray>())
+            }
         };
-        Ok(Self { kind, values, counts, rows })
+        Ok(Self {
+            kind,
+            values,
+            counts,
+            rows,
+        })
     }
 
     /// The side table: columns `category` (nullable) and `count`, and whatever `extra` columns the encoder adds.
-    pub(crate) fn to_table(&self, extra: Vec<(Field, ArrayRef)>) -> Result<RecordBatch, CategoryError> {
+    pub(crate) fn to_table(
+        &self,
+        extra: Vec<(Field, ArrayRef)>,
+    ) -> Result<RecordBatch, CategoryError> {
         let mut fields = vec![
             Field::new("category", self.values.data_type().clone(), true),
             Field::new("count", DataType::UInt64, false),
         ];
-        let mut columns: Vec<ArrayRef> = vec![self.values.clone(), Arc::new(UInt64Array::from(self.counts.clone()))];
+        let mut columns: Vec<ArrayRef> = vec![
+            self.values.clone(),
+            Arc::new(UInt64Array::from(self.counts.clone())),
+        ];
         for (field, column) in extra {
             fields.push(field);
             columns.push(column);
         }
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
-            .map_err(|_| CategoryError::UnreadableValues { data_type: self.values.data_type().clone() })
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|_| {
+            CategoryError::UnreadableValues {
+                data_type: self.values.data_type().clone(),
+            }
+        })
     }
 
     /// Reads `category` and `count` back from a side table. String columns may have been widened or narrowed on the way.
-    pub(crate) fn from_table(kind: CategoryKind, table: &RecordBatch, rows: u64) -> Result<Self, InvalidParts> {
+    pub(crate) fn from_table(
+        kind: CategoryKind,
+        table: &RecordBatch,
+        rows: u64,
+    ) -> Result<Self, InvalidParts> {
         let wrong = |column| InvalidParts::TableColumn { column };
         let values = table.column_by_name("category").ok_or(wrong("category"))?;
         if !kind.accepts(values.data_type()) {
@@ -205,7 +261,11 @@ fn check_lengths(categories: usize, counts: usize) -> Result<(), InvalidParts> {
     if categories == counts && categories <= MAX_CATEGORIES {
         Ok(())
     } else {
-        Err(InvalidParts::Lengths { categories, counts, codes: categories })
+        Err(InvalidParts::Lengths {
+            categories,
+            counts,
+            codes: categories,
+        })
     }
 }
 
@@ -251,19 +311,34 @@ fn as_text(category: &Category) -> Option<&str> {
 }
 
 fn read_categories(kind: CategoryKind, values: &ArrayRef) -> Option<Vec<Category>> {
-    fn list<T>(items: impl Iterator<Item = Option<T>>, make: impl Fn(T) -> Category) -> Vec<Category> {
-        items.map(|item| item.map_or(Category::Missing, &make)).collect()
+    fn list<T>(
+        items: impl Iterator<Item = Option<T>>,
+        make: impl Fn(T) -> Category,
+    ) -> Vec<Category> {
+        items
+            .map(|item| item.map_or(Category::Missing, &make))
+            .collect()
     }
     let text = |value: &str| Category::Text(value.to_owned());
     match (kind, values.data_type()) {
         (CategoryKind::Bool, _) => Some(list(values.as_boolean_opt()?.iter(), Category::Bool)),
-        (CategoryKind::Int, _) => Some(list(values.as_primitive_opt::<Int64Type>()?.iter(), Category::Int)),
-        (CategoryKind::Float32 | CategoryKind::Float64, _) => {
-            Some(list(values.as_primitive_opt::<Float64Type>()?.iter(), Category::Float))
+        (CategoryKind::Int, _) => Some(list(
+            values.as_primitive_opt::<Int64Type>()?.iter(),
+            Category::Int,
+        )),
+        (CategoryKind::Float32 | CategoryKind::Float64, _) => Some(list(
+            values.as_primitive_opt::<Float64Type>()?.iter(),
+            Category::Float,
+        )),
+        (CategoryKind::Text, DataType::Utf8) => {
+            Some(list(values.as_string_opt::<i32>()?.iter(), text))
         }
-        (CategoryKind::Text, DataType::Utf8) => Some(list(values.as_string_opt::<i32>()?.iter(), text)),
-        (CategoryKind::Text, DataType::LargeUtf8) => Some(list(values.as_string_opt::<i64>()?.iter(), text)),
-        (CategoryKind::Text, DataType::Utf8View) => Some(list(values.as_string_view_opt()?.iter(), text)),
+        (CategoryKind::Text, DataType::LargeUtf8) => {
+            Some(list(values.as_string_opt::<i64>()?.iter(), text))
+        }
+        (CategoryKind::Text, DataType::Utf8View) => {
+            Some(list(values.as_string_view_opt()?.iter(), text))
+        }
         (CategoryKind::Text, _) => None,
     }
 }

@@ -28,13 +28,22 @@ impl Civil {
         let era = days.div_euclid(ERA_DAYS);
         let day_of_era = days.rem_euclid(ERA_DAYS);
         // Leap days lengthen every 4th year but not every 100th, the last day of the era being a leap day too.
-        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let march_month = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+        let month = if march_month < 10 {
+            march_month + 3
+        } else {
+            march_month - 9
+        };
         let year = era * 400 + year_of_era + i64::from(month <= 2);
-        Self { year, month: month as u8, day: day as u8 }
+        Self {
+            year,
+            month: month as u8,
+            day: day as u8,
+        }
     }
 
     /// Whether the year of this date has 366 days.
@@ -60,7 +69,10 @@ impl Civil {
     /// 1 on January 1st.
     pub(crate) fn day_of_year(self) -> i32 {
         const BEFORE: [i32; 13] = [0, 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
-        let before = BEFORE.get(usize::from(self.month)).copied().unwrap_or_default();
+        let before = BEFORE
+            .get(usize::from(self.month))
+            .copied()
+            .unwrap_or_default();
         before + i32::from(self.day) + i32::from(self.month > 2 && self.is_leap())
     }
 }
@@ -82,11 +94,46 @@ mod tests {
 
     #[test]
     fn knows_the_epoch_and_the_ends() {
-        assert_eq!(Civil::from_days(0), Civil { year: 1970, month: 1, day: 1 });
-        assert_eq!(Civil::from_days(-1), Civil { year: 1969, month: 12, day: 31 });
-        assert_eq!(Civil::from_days(-719_162), Civil { year: 1, month: 1, day: 1 });
-        assert_eq!(Civil::from_days(2_932_896), Civil { year: 9999, month: 12, day: 31 });
-        assert_eq!(Civil::from_days(11_016), Civil { year: 2000, month: 2, day: 29 });
+        assert_eq!(
+            Civil::from_days(0),
+            Civil {
+                year: 1970,
+                month: 1,
+                day: 1
+            }
+        );
+        assert_eq!(
+            Civil::from_days(-1),
+            Civil {
+                year: 1969,
+                month: 12,
+                day: 31
+            }
+        );
+        assert_eq!(
+            Civil::from_days(-719_162),
+            Civil {
+                year: 1,
+                month: 1,
+                day: 1
+            }
+        );
+        assert_eq!(
+            Civil::from_days(2_932_896),
+            Civil {
+                year: 9999,
+                month: 12,
+                day: 31
+            }
+        );
+        assert_eq!(
+            Civil::from_days(11_016),
+            Civil {
+                year: 2000,
+                month: 2,
+                day: 29
+            }
+        );
     }
 
     proptest! {

@@ -12,9 +12,9 @@ use arrow::datatypes::{
 use chrono::{DateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 
+use super::DatePartsError;
 use super::civil::Civil;
 use super::part::{DatePart, Moment};
-use super::DatePartsError;
 
 const DAY_SECONDS: i64 = 86_400;
 /// About 200 000 years; well inside what the time zone library can represent.
@@ -38,21 +38,28 @@ pub(super) struct Instants {
 impl Instants {
     /// The reading of every row, in order.
     pub(super) fn rows(&self) -> impl Iterator<Item = Moment> + '_ {
-        self.local
-            .iter()
-            .map(|&(days, second_of_day)| Moment { days, second_of_day, date: Civil::from_days(days) })
+        self.local.iter().map(|&(days, second_of_day)| Moment {
+            days,
+            second_of_day,
+            date: Civil::from_days(days),
+        })
     }
 }
 
 impl Clock {
-    pub(super) fn try_new(column: &str, data_type: &DataType, timezone: &str) -> Result<Self, DatePartsError> {
+    pub(super) fn try_new(
+        column: &str,
+        data_type: &DataType,
+        timezone: &str,
+    ) -> Result<Self, DatePartsError> {
         let zone = match timezone {
             "UTC" | "Etc/UTC" | "Z" => None,
             name => Some(Tz::from_str(name).map_err(|_| unknown_zone(name))?),
         };
         match data_type {
             DataType::Timestamp(_, Some(_)) => {}
-            DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, None) if zone.is_none() => {}
+            DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, None)
+                if zone.is_none() => {}
             DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, None) => {
                 return Err(DatePartsError::ZoneWithoutInstant {
                     column: column.to_owned(),
@@ -61,10 +68,17 @@ impl Clock {
                 });
             }
             _ => {
-                return Err(DatePartsError::NotADate { column: column.to_owned(), data_type: data_type.clone() });
+                return Err(DatePartsError::NotADate {
+                    column: column.to_owned(),
+                    data_type: data_type.clone(),
+                });
             }
         }
-        Ok(Self { column: column.to_owned(), data_type: data_type.clone(), zone })
+        Ok(Self {
+            column: column.to_owned(),
+            data_type: data_type.clone(),
+            zone,
+        })
     }
 
     pub(super) fn has_time_of_day(&self) -> bool {
@@ -72,7 +86,12 @@ impl Clock {
     }
 
     pub(super) fn default_parts(&self) -> Vec<DatePart> {
-        let mut parts = vec![DatePart::Year, DatePart::Month, DatePart::Day, DatePart::DayOfWeek];
+        let mut parts = vec![
+            DatePart::Year,
+            DatePart::Month,
+            DatePart::Day,
+            DatePart::DayOfWeek,
+        ];
         if self.has_time_of_day() {
             parts.push(DatePart::Hour);
         }
@@ -97,25 +116,47 @@ impl Clock {
         }
         let local = match values.data_type() {
             DataType::Date32 => {
-                let days = values.as_primitive_opt::<Date32Type>().ok_or_else(changed)?.values();
+                let days = values
+                    .as_primitive_opt::<Date32Type>()
+                    .ok_or_else(changed)?
+                    .values();
                 days.iter().map(|&days| (i64::from(days), 0)).collect()
             }
-            DataType::Date64 => {
-                self.seconds(values, values.as_primitive_opt::<Date64Type>().ok_or_else(changed)?.values(), 1_000)?
-            }
-            DataType::Timestamp(TimeUnit::Second, _) => {
-                self.seconds(values, values.as_primitive_opt::<TimestampSecondType>().ok_or_else(changed)?.values(), 1)?
-            }
+            DataType::Date64 => self.seconds(
+                values,
+                values
+                    .as_primitive_opt::<Date64Type>()
+                    .ok_or_else(changed)?
+                    .values(),
+                1_000,
+            )?,
+            DataType::Timestamp(TimeUnit::Second, _) => self.seconds(
+                values,
+                values
+                    .as_primitive_opt::<TimestampSecondType>()
+                    .ok_or_else(changed)?
+                    .values(),
+                1,
+            )?,
             DataType::Timestamp(TimeUnit::Millisecond, _) => {
-                let stored = values.as_primitive_opt::<TimestampMillisecondType>().ok_or_else(changed)?.values();
+                let stored = values
+                    .as_primitive_opt::<TimestampMillisecondType>()
+                    .ok_or_else(changed)?
+                    .values();
                 self.seconds(values, stored, 1_000)?
             }
             DataType::Timestamp(TimeUnit::Microsecond, _) => {
-                let stored = values.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(changed)?.values();
+                let stored = values
+                    .as_primitive_opt::<TimestampMicrosecondType>()
+                    .ok_or_else(changed)?
+                    .values();
                 self.seconds(values, stored, 1_000_000)?
             }
             DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-                let stored = values.as_primitive_opt::<TimestampNanosecondType>().ok_or_else(changed)?.values();
+                let stored = values
+                    .as_primitive_opt::<TimestampNanosecondType>()
+                    .ok_or_else(changed)?
+                    .values();
                 self.seconds(values, stored, 1_000_000_000)?
             }
             _ => return Err(changed()),
@@ -124,7 +165,12 @@ impl Clock {
     }
 
     /// Day and second of the day of stored values, `per_second` of which make a second.
-    fn seconds(&self, values: &ArrayRef, stored: &[i64], per_second: i64) -> Result<Vec<(i64, i32)>, DatePartsError> {
+    fn seconds(
+        &self,
+        values: &ArrayRef,
+        stored: &[i64],
+        per_second: i64,
+    ) -> Result<Vec<(i64, i32)>, DatePartsError> {
         let mut offsets = self.zone.map(Offsets::new);
         let mut out_of_range = 0;
         let mut first_out_of_range = 0;
@@ -142,7 +188,10 @@ impl Clock {
             }
             let local = seconds + offsets.as_mut().map_or(0, |offsets| offsets.at(seconds));
             // The remainder is below a day.
-            (local.div_euclid(DAY_SECONDS), local.rem_euclid(DAY_SECONDS) as i32)
+            (
+                local.div_euclid(DAY_SECONDS),
+                local.rem_euclid(DAY_SECONDS) as i32,
+            )
         });
         let local = local.collect();
         if out_of_range > 0 {
@@ -168,7 +217,12 @@ impl Offsets {
     const SPAN: i64 = 3_600;
 
     fn new(zone: Tz) -> Self {
-        Self { zone, known_from: 0, known_until: 0, offset: 0 }
+        Self {
+            zone,
+            known_from: 0,
+            known_until: 0,
+            offset: 0,
+        }
     }
 
     fn at(&mut self, seconds: i64) -> i64 {
@@ -196,10 +250,18 @@ impl Offsets {
 fn unknown_zone(name: &str) -> DatePartsError {
     let hint = chrono_tz::TZ_VARIANTS
         .iter()
-        .map(|zone| (strsim::jaro_winkler(&name.to_lowercase(), &zone.name().to_lowercase()), zone.name()))
+        .map(|zone| {
+            (
+                strsim::jaro_winkler(&name.to_lowercase(), &zone.name().to_lowercase()),
+                zone.name(),
+            )
+        })
         .filter(|(likeness, _)| *likeness >= 0.85)
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, zone)| format!("; did you mean `{zone}`"))
         .unwrap_or_default();
-    DatePartsError::UnknownZone { timezone: name.to_owned(), hint }
+    DatePartsError::UnknownZone {
+        timezone: name.to_owned(),
+        hint,
+    }
 }

@@ -34,15 +34,22 @@ impl Cycles {
             DatePart::Year | DatePart::IsWeekend => return None,
         };
         let table = |&length: &i32| {
-            let points = (0..length).map(|step| (TAU * f64::from(step) / f64::from(length)).sin_cos());
+            let points =
+                (0..length).map(|step| (TAU * f64::from(step) / f64::from(length)).sin_cos());
             (length, points.collect())
         };
-        Some(Self { first, tables: lengths.iter().map(table).collect() })
+        Some(Self {
+            first,
+            tables: lengths.iter().map(table).collect(),
+        })
     }
 
     /// Sines and cosines of one part of every row.
     pub(super) fn points(&self, part: DatePart, instants: &Instants) -> (Vec<f64>, Vec<f64>) {
-        instants.rows().map(|moment| self.point(part.of(moment) - self.first, length(part, moment))).unzip()
+        instants
+            .rows()
+            .map(|moment| self.point(part.of(moment) - self.first, length(part, moment)))
+            .unzip()
     }
 
     fn point(&self, step: i32, length: i32) -> (f64, f64) {

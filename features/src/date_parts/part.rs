@@ -74,7 +74,11 @@ impl DatePart {
 
     /// The value of this part.
     pub(super) fn of(self, moment: Moment) -> i32 {
-        let Moment { days, second_of_day, date } = moment;
+        let Moment {
+            days,
+            second_of_day,
+            date,
+        } = moment;
         match self {
             // The clock has refused years that do not fit.
             DatePart::Year => date.year as i32,

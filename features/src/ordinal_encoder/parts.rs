@@ -32,11 +32,18 @@ impl FittedOrdinalEncoder {
     /// Everything needed to rebuild the encoder: JSON with every learned value, or, for vocabularies above a thousand
     /// categories, JSON with the outline and a side table with the columns `category`, `count` and `id`.
     pub(crate) fn to_parts(&self) -> Result<(Value, Option<RecordBatch>), CategoryError> {
-        let ids: Vec<Option<i32>> =
-            self.numbering.ids.iter().map(|&id| if id == NO_CODE { None } else { Some(id) }).collect();
+        let ids: Vec<Option<i32>> = self
+            .numbering
+            .ids
+            .iter()
+            .map(|&id| if id == NO_CODE { None } else { Some(id) })
+            .collect();
         let table = if self.vocabulary.needs_table() {
             let column: ArrayRef = Arc::new(ids.iter().copied().collect::<Int32Array>());
-            Some(self.vocabulary.to_table(vec![(Field::new("id", DataType::Int32, true), column)])?)
+            Some(
+                self.vocabulary
+                    .to_table(vec![(Field::new("id", DataType::Int32, true), column)])?,
+            )
         } else {
             None
         };
@@ -54,7 +61,10 @@ impl FittedOrdinalEncoder {
     ///
     /// # Errors
     /// [`CategoryError::InvalidParts`] for anything that fitting could not have produced; contradictory options.
-    pub(crate) fn from_parts(json: &Value, table: Option<&RecordBatch>) -> Result<Self, CategoryError> {
+    pub(crate) fn from_parts(
+        json: &Value,
+        table: Option<&RecordBatch>,
+    ) -> Result<Self, CategoryError> {
         let saved = Saved::deserialize(json).map_err(|error| invalid(json_error(&error)))?;
         saved.params.check_options()?;
         let vocabulary = Vocabulary::from_saved(saved.vocabulary, table).map_err(invalid)?;
@@ -62,16 +72,28 @@ impl FittedOrdinalEncoder {
             (Some(ids), None) => ids,
             (None, Some(table)) => {
                 let wrong = InvalidParts::TableColumn { column: "id" };
-                let column = table.column_by_name("id").and_then(|column| column.as_primitive_opt::<Int32Type>());
+                let column = table
+                    .column_by_name("id")
+                    .and_then(|column| column.as_primitive_opt::<Int32Type>());
                 column.ok_or(wrong).map_err(invalid)?.iter().collect()
             }
             _ => return Err(invalid(InvalidParts::Table)),
         };
         let ids = checked_ids(&vocabulary, &ids).map_err(invalid)?;
         if let Some(code) = saved.unknown_id_.filter(|code| *code < MIN_CODE) {
-            return Err(invalid(InvalidParts::Code { index: vocabulary.len(), code: code.into() }));
+            return Err(invalid(InvalidParts::Code {
+                index: vocabulary.len(),
+                code: code.into(),
+            }));
         }
-        Ok(Self::new(saved.params, vocabulary, Numbering { ids, unknown: saved.unknown_id_ }))
+        Ok(Self::new(
+            saved.params,
+            vocabulary,
+            Numbering {
+                ids,
+                unknown: saved.unknown_id_,
+            },
+        ))
     }
 }
 
@@ -85,17 +107,28 @@ fn checked_ids(vocabulary: &Vocabulary, ids: &[Option<i32>]) -> Result<Vec<i32>,
     }
     let check = |(index, id): (usize, &Option<i32>)| match *id {
         Some(id) if id >= MIN_CODE => Ok(id),
-        Some(id) => Err(InvalidParts::Code { index, code: id.into() }),
+        Some(id) => Err(InvalidParts::Code {
+            index,
+            code: id.into(),
+        }),
         None if vocabulary.values().is_null(index) => Ok(NO_CODE),
-        None => Err(InvalidParts::Code { index, code: NO_CODE.into() }),
+        None => Err(InvalidParts::Code {
+            index,
+            code: NO_CODE.into(),
+        }),
     };
     ids.iter().enumerate().map(check).collect()
 }
 
 fn json_error(error: &serde_json::Error) -> InvalidParts {
-    InvalidParts::Json { message: error.to_string() }
+    InvalidParts::Json {
+        message: error.to_string(),
+    }
 }
 
 fn invalid(reason: InvalidParts) -> CategoryError {
-    CategoryError::InvalidParts { encoder: ENCODER, reason }
+    CategoryError::InvalidParts {
+        encoder: ENCODER,
+        reason,
+    }
 }

@@ -16,8 +16,10 @@ fn texts(values: &[Option<&str>]) -> ArrayRef {
 
 /// One text per character, `.` standing for null.
 fn letters(letters: &str) -> ArrayRef {
-    let letters: Vec<Option<String>> =
-        letters.chars().map(|letter| (letter != '.').then(|| letter.to_string())).collect();
+    let letters: Vec<Option<String>> = letters
+        .chars()
+        .map(|letter| (letter != '.').then(|| letter.to_string()))
+        .collect();
     Arc::new(StringArray::from(letters))
 }
 
@@ -40,7 +42,15 @@ fn encoded(encoder: &OrdinalEncoder, train: &str, rows: &str) -> (Vec<Option<i32
 
 /// One digit per row, `.` for null and `-` for -1.
 fn codes(text: &str) -> Vec<Option<i32>> {
-    text.chars().map(|mark| if mark == '-' { Some(-1) } else { mark.to_digit(10).map(|digit| digit as i32) }).collect()
+    text.chars()
+        .map(|mark| {
+            if mark == '-' {
+                Some(-1)
+            } else {
+                mark.to_digit(10).map(|digit| digit as i32)
+            }
+        })
+        .collect()
 }
 
 const X: &str = "ba.bcba.";
@@ -51,8 +61,18 @@ fn by_value_gives_scikit_learns_codes() {
     let plain = OrdinalEncoder::new;
     for (encoder, train, rows, expected) in [
         (plain(), X, X, "10.1210."),
-        (plain().missing(OrdinalMissing::Encoded(-1)), X, X, "10-1210-"),
-        (plain().missing(OrdinalMissing::Encoded(3)), X, X, "10312103"),
+        (
+            plain().missing(OrdinalMissing::Encoded(-1)),
+            X,
+            X,
+            "10-1210-",
+        ),
+        (
+            plain().missing(OrdinalMissing::Encoded(3)),
+            X,
+            X,
+            "10312103",
+        ),
         (plain().min_frequency(2), X, X, "10.1210."),
         (plain().min_frequency(3), X, X, "01.0101."),
         (plain().min_frequency(3), "aaaabb.c", "ab.c", "01.1"),
@@ -70,18 +90,42 @@ fn by_value_gives_scikit_learns_codes() {
         (plain().min_frequency(0.2), "aaa....bcc", "a.bc", "0.21"),
         // Ties of max_categories make the first by value infrequent.
         (plain().max_categories(3), "abcdabcdabcde", "abcde", "22012"),
-        (plain().max_categories(4).unknown_value(-1), "abcdabcdabcde", "abcdez", "30123-"),
+        (
+            plain().max_categories(4).unknown_value(-1),
+            "abcdabcdabcde",
+            "abcdez",
+            "30123-",
+        ),
         (plain().max_categories(5), "abcdabcdabcde", "abcde", "01234"),
         (plain().max_categories(6), "abcdabcdabcde", "abcde", "01234"),
-        (plain().max_categories(3).unknown_value(2), "abcdabcdabcde", "abcdez", "220122"),
-        (plain().min_frequency(3).missing(OrdinalMissing::Encoded(1)), X, X, "01101011"),
-        (plain().min_frequency(3).missing(OrdinalMissing::Encoded(2)), X, X, "01201012"),
+        (
+            plain().max_categories(3).unknown_value(2),
+            "abcdabcdabcde",
+            "abcdez",
+            "220122",
+        ),
+        (
+            plain().min_frequency(3).missing(OrdinalMissing::Encoded(1)),
+            X,
+            X,
+            "01101011",
+        ),
+        (
+            plain().min_frequency(3).missing(OrdinalMissing::Encoded(2)),
+            X,
+            X,
+            "01201012",
+        ),
         (plain().unknown_value(3), X, "a.z", "0.3"),
         (plain().min_frequency(3).unknown_value(1), X, "a.z", "1.1"),
         (plain().unknown_value(-1), "ab", "a.z", "0--"),
         (plain(), "..", ".", "."),
     ] {
-        assert_eq!(encoded(&encoder, train, rows).0, codes(expected), "{encoder:?} on {train} then {rows}");
+        assert_eq!(
+            encoded(&encoder, train, rows).0,
+            codes(expected),
+            "{encoder:?} on {train} then {rows}"
+        );
     }
 }
 
@@ -99,14 +143,21 @@ fn a_missing_category_gives_scikit_learns_codes_for_none() {
         (plain().max_categories(1), X, X, "00000000"),
         (plain(), "..", ".", "0"),
     ] {
-        assert_eq!(encoded(&encoder, train, rows).0, codes(expected), "{encoder:?} on {train} then {rows}");
+        assert_eq!(
+            encoded(&encoder, train, rows).0,
+            codes(expected),
+            "{encoder:?} on {train} then {rows}"
+        );
     }
 }
 
 #[test]
 fn refuses_what_scikit_learn_refuses() {
     let message = |encoder: OrdinalEncoder, train: &str, rows: &str| {
-        fit(&encoder, &letters(train)).and_then(|fitted| fitted.transform(&letters(rows), &mut 0)).unwrap_err().to_string()
+        fit(&encoder, &letters(train))
+            .and_then(|fitted| fitted.transform(&letters(rows), &mut 0))
+            .unwrap_err()
+            .to_string()
     };
     let plain = OrdinalEncoder::new;
     assert_eq!(
@@ -114,19 +165,42 @@ fn refuses_what_scikit_learn_refuses() {
         "2 of 4 rows hold values never seen in training, the first is `z`; remove them, or set handle_unknown"
     );
     // A missing value is unknown where training had none.
-    assert!(message(plain(), "ab", "a.").contains("1 of 2 rows hold values never seen in training, the first is null"));
-    assert!(message(plain().missing(OrdinalMissing::Encoded(-1)), "ab", "a.").contains("never seen"));
+    assert!(
+        message(plain(), "ab", "a.")
+            .contains("1 of 2 rows hold values never seen in training, the first is null")
+    );
+    assert!(
+        message(plain().missing(OrdinalMissing::Encoded(-1)), "ab", "a.").contains("never seen")
+    );
     assert_eq!(
         message(plain().missing(OrdinalMissing::Encoded(1)), X, X),
         "missing.encoded 1 is already the code of a category; codes run from 0 to 2"
     );
-    assert!(message(plain().unknown_value(2), X, X).starts_with("unknown_value 2 is already the code"));
-    assert!(message(plain().min_frequency(3).unknown_value(0), X, X).starts_with("unknown_value 0 is already"));
-    assert!(message(plain().handle_unknown(OrdinalUnknown::UseEncodedValue), X, X).contains("needs an unknown_value"));
-    let unused = OrdinalEncoder { unknown_value: Some(9), ..plain() };
+    assert!(
+        message(plain().unknown_value(2), X, X).starts_with("unknown_value 2 is already the code")
+    );
+    assert!(
+        message(plain().min_frequency(3).unknown_value(0), X, X)
+            .starts_with("unknown_value 0 is already")
+    );
+    assert!(
+        message(
+            plain().handle_unknown(OrdinalUnknown::UseEncodedValue),
+            X,
+            X
+        )
+        .contains("needs an unknown_value")
+    );
+    let unused = OrdinalEncoder {
+        unknown_value: Some(9),
+        ..plain()
+    };
     assert!(message(unused, X, X).contains("unknown_value 9 is used only with"));
     assert!(message(plain().min_frequency(0), X, X).contains("at least 1"));
-    assert_eq!(message(plain(), "", ""), "there are no rows to learn categories from");
+    assert_eq!(
+        message(plain(), "", ""),
+        "there are no rows to learn categories from"
+    );
     assert!(message(plain().unknown_value(i32::MIN), X, X).contains("too small"));
 }
 
@@ -134,61 +208,151 @@ fn refuses_what_scikit_learn_refuses() {
 fn by_value_can_send_unknown_values_to_the_infrequent_code() {
     let encoder = OrdinalEncoder::new().handle_unknown(OrdinalUnknown::Infrequent);
     assert_eq!(encoded(&encoder, "aabb", "abz"), (codes("012"), 1));
-    assert_eq!(encoded(&encoder.min_frequency(2), "aabbc", "abcz"), (codes("0122"), 1));
+    assert_eq!(
+        encoded(&encoder.min_frequency(2), "aabbc", "abcz"),
+        (codes("0122"), 1)
+    );
 }
 
 #[test]
 fn by_frequency_numbers_from_one_and_zero_is_the_rest() {
     let encoder = OrdinalEncoder::by_frequency;
     // c three times, then a and missing twice each: missing before texts, texts by value.
-    assert_eq!(encoded(&encoder(), "ccc.a.ab", "abc.z"), (codes("34120"), 1));
-    assert_eq!(encoded(&encoder().min_frequency(2), "ccc.a.ab", "abc.z"), (codes("30120"), 1));
+    assert_eq!(
+        encoded(&encoder(), "ccc.a.ab", "abc.z"),
+        (codes("34120"), 1)
+    );
+    assert_eq!(
+        encoded(&encoder().min_frequency(2), "ccc.a.ab", "abc.z"),
+        (codes("30120"), 1)
+    );
     // Three codes: 0, c and missing.
-    assert_eq!(encoded(&encoder().max_categories(3), "ccc.a.ab", "abc.z"), (codes("00120"), 1));
-    assert_eq!(encoded(&encoder().max_categories(2), "bbaa", "ab"), (codes("10"), 0));
-    assert_eq!(encoded(&encoder().max_categories(1), "bbaa", "ab"), (codes("00"), 0));
+    assert_eq!(
+        encoded(&encoder().max_categories(3), "ccc.a.ab", "abc.z"),
+        (codes("00120"), 1)
+    );
+    assert_eq!(
+        encoded(&encoder().max_categories(2), "bbaa", "ab"),
+        (codes("10"), 0)
+    );
+    assert_eq!(
+        encoded(&encoder().max_categories(1), "bbaa", "ab"),
+        (codes("00"), 0)
+    );
     // Unseen missing values are unknown, unless they are kept or have a code.
     assert_eq!(encoded(&encoder(), "aab", "a."), (codes("10"), 1));
-    assert_eq!(encoded(&encoder().missing(OrdinalMissing::Keep), "aab", "a."), (codes("1."), 0));
-    assert_eq!(encoded(&encoder().missing(OrdinalMissing::Keep), "aab...", "ab."), (codes("12."), 0));
-    assert_eq!(encoded(&encoder().missing(OrdinalMissing::Encoded(-1)), "aab...", "ab."), (codes("12-"), 0));
-    assert_eq!(encoded(&encoder().missing(OrdinalMissing::Encoded(-1)), "aab", "ab."), (codes("12-"), 0));
-    assert_eq!(encoded(&encoder().unknown_value(-1).min_frequency(2), "aab", "abz"), (codes("10-"), 1));
-    let taken = fit(&encoder().missing(OrdinalMissing::Encoded(2)), &letters("aab")).unwrap_err().to_string();
-    assert_eq!(taken, "missing.encoded 2 is already the code of a category; codes run from 1 to 2");
-    let strict = fit(&encoder().handle_unknown(OrdinalUnknown::Error), &letters("aab")).unwrap();
+    assert_eq!(
+        encoded(&encoder().missing(OrdinalMissing::Keep), "aab", "a."),
+        (codes("1."), 0)
+    );
+    assert_eq!(
+        encoded(&encoder().missing(OrdinalMissing::Keep), "aab...", "ab."),
+        (codes("12."), 0)
+    );
+    assert_eq!(
+        encoded(
+            &encoder().missing(OrdinalMissing::Encoded(-1)),
+            "aab...",
+            "ab."
+        ),
+        (codes("12-"), 0)
+    );
+    assert_eq!(
+        encoded(
+            &encoder().missing(OrdinalMissing::Encoded(-1)),
+            "aab",
+            "ab."
+        ),
+        (codes("12-"), 0)
+    );
+    assert_eq!(
+        encoded(&encoder().unknown_value(-1).min_frequency(2), "aab", "abz"),
+        (codes("10-"), 1)
+    );
+    let taken = fit(
+        &encoder().missing(OrdinalMissing::Encoded(2)),
+        &letters("aab"),
+    )
+    .unwrap_err()
+    .to_string();
+    assert_eq!(
+        taken,
+        "missing.encoded 2 is already the code of a category; codes run from 1 to 2"
+    );
+    let strict = fit(
+        &encoder().handle_unknown(OrdinalUnknown::Error),
+        &letters("aab"),
+    )
+    .unwrap();
     assert!(strict.transform(&letters("z"), &mut 0).is_err());
 }
 
 #[test]
 fn floats_are_categories_too() {
-    let train: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.0), Some(2.0), Some(f64::NAN)]));
-    let rows: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.0), None, Some(2.0), Some(f64::NAN)]));
-    assert_eq!(ids(&fit(&OrdinalEncoder::new(), &train).unwrap(), &rows).0, codes("0.1."));
+    let train: ArrayRef = Arc::new(Float64Array::from(vec![
+        Some(1.0),
+        Some(2.0),
+        Some(f64::NAN),
+    ]));
+    let rows: ArrayRef = Arc::new(Float64Array::from(vec![
+        Some(1.0),
+        None,
+        Some(2.0),
+        Some(f64::NAN),
+    ]));
+    assert_eq!(
+        ids(&fit(&OrdinalEncoder::new(), &train).unwrap(), &rows).0,
+        codes("0.1.")
+    );
     let infinite: ArrayRef = Arc::new(Float64Array::from(vec![1.0, f64::INFINITY]));
-    assert_eq!(fit(&OrdinalEncoder::new(), &infinite).unwrap_err(), CategoryError::Infinite { count: 1 });
+    assert_eq!(
+        fit(&OrdinalEncoder::new(), &infinite).unwrap_err(),
+        CategoryError::Infinite { count: 1 }
+    );
 }
 
 #[test]
 fn options_are_read_and_written() {
     let json = r#"{"order": "frequency", "min_frequency": 10, "missing": "category"}"#;
     let encoder: OrdinalEncoder = serde_json::from_str(json).unwrap();
-    assert_eq!(encoder, OrdinalEncoder::by_frequency().min_frequency(10).missing(OrdinalMissing::Category));
+    assert_eq!(
+        encoder,
+        OrdinalEncoder::by_frequency()
+            .min_frequency(10)
+            .missing(OrdinalMissing::Category)
+    );
     let json = r#"{"handle_unknown": "use_encoded_value", "unknown_value": -1, "missing": {"encoded": -2}, "min_frequency": 0.01}"#;
     let encoder: OrdinalEncoder = serde_json::from_str(json).unwrap();
-    assert_eq!(encoder, OrdinalEncoder::new().unknown_value(-1).missing(OrdinalMissing::Encoded(-2)).min_frequency(0.01));
-    let again: OrdinalEncoder = serde_json::from_str(&serde_json::to_string(&encoder).unwrap()).unwrap();
+    assert_eq!(
+        encoder,
+        OrdinalEncoder::new()
+            .unknown_value(-1)
+            .missing(OrdinalMissing::Encoded(-2))
+            .min_frequency(0.01)
+    );
+    let again: OrdinalEncoder =
+        serde_json::from_str(&serde_json::to_string(&encoder).unwrap()).unwrap();
     assert_eq!(again, encoder);
-    assert_eq!(serde_json::from_str::<OrdinalEncoder>("{}").unwrap(), OrdinalEncoder::new());
+    assert_eq!(
+        serde_json::from_str::<OrdinalEncoder>("{}").unwrap(),
+        OrdinalEncoder::new()
+    );
     assert!(serde_json::from_str::<OrdinalEncoder>(r#"{"min_freq": 1}"#).is_err());
 }
 
 #[test]
 fn long_vocabularies_go_to_a_side_table() {
-    let values: Vec<Option<String>> =
-        (0..3_000).map(|row| (row % 7 != 0).then(|| format!("value {}", row % 1_500))).collect();
+    let values: Vec<Option<String>> = (0..3_000)
+        .map(|row| (row % 7 != 0).then(|| format!("value {}", row % 1_500)))
+        .collect();
     let train: ArrayRef = Arc::new(StringArray::from(values));
-    let fitted = fit(&OrdinalEncoder::by_frequency().min_frequency(2).missing(OrdinalMissing::Keep), &train).unwrap();
+    let fitted = fit(
+        &OrdinalEncoder::by_frequency()
+            .min_frequency(2)
+            .missing(OrdinalMissing::Keep),
+        &train,
+    )
+    .unwrap();
     let (json, table) = fitted.to_parts().unwrap();
     let table = table.unwrap();
     assert_eq!(table.num_rows(), fitted.num_categories());
@@ -198,13 +362,26 @@ fn long_vocabularies_go_to_a_side_table() {
     assert!(FittedOrdinalEncoder::from_parts(&json, None).is_err());
     // A side table may come back with other string types.
     let narrowed = cast(table.column(0), &DataType::Utf8).unwrap();
-    let columns = vec![("category", narrowed, true), ("count", table.column(1).clone(), false), ("id", table.column(2).clone(), true)];
+    let columns = vec![
+        ("category", narrowed, true),
+        ("count", table.column(1).clone(), false),
+        ("id", table.column(2).clone(), true),
+    ];
     let narrowed = arrow::array::RecordBatch::try_from_iter_with_nullable(columns).unwrap();
-    assert_eq!(ids(&FittedOrdinalEncoder::from_parts(&json, Some(&narrowed)).unwrap(), &train), ids(&fitted, &train));
+    assert_eq!(
+        ids(
+            &FittedOrdinalEncoder::from_parts(&json, Some(&narrowed)).unwrap(),
+            &train
+        ),
+        ids(&fitted, &train)
+    );
     let without_ids = table.project(&[0, 1]).unwrap();
     assert_eq!(
         FittedOrdinalEncoder::from_parts(&json, Some(&without_ids)).unwrap_err(),
-        CategoryError::InvalidParts { encoder: "ordinal encoder", reason: InvalidParts::TableColumn { column: "id" } }
+        CategoryError::InvalidParts {
+            encoder: "ordinal encoder",
+            reason: InvalidParts::TableColumn { column: "id" }
+        }
     );
 }
 
@@ -214,13 +391,28 @@ fn damaged_json_is_refused_and_never_panics() {
     let (json, table) = fitted.to_parts().unwrap();
     assert!(table.is_none());
     for (pointer, value) in [
-        ("/vocabulary/categories_", serde_json::json!(["b", "a", "c", null])),
-        ("/vocabulary/categories_", serde_json::json!(["a", "a", "c", null])),
-        ("/vocabulary/categories_", serde_json::json!(["a", 1, "c", null])),
-        ("/vocabulary/categories_", serde_json::json!([null, "a", "b", "c"])),
+        (
+            "/vocabulary/categories_",
+            serde_json::json!(["b", "a", "c", null]),
+        ),
+        (
+            "/vocabulary/categories_",
+            serde_json::json!(["a", "a", "c", null]),
+        ),
+        (
+            "/vocabulary/categories_",
+            serde_json::json!(["a", 1, "c", null]),
+        ),
+        (
+            "/vocabulary/categories_",
+            serde_json::json!([null, "a", "b", "c"]),
+        ),
         ("/vocabulary/categories_", serde_json::json!(["a"])),
         ("/vocabulary/categories_", serde_json::json!(null)),
-        ("/vocabulary/counts_", serde_json::json!([1, 1, 1, u64::MAX])),
+        (
+            "/vocabulary/counts_",
+            serde_json::json!([1, 1, 1, u64::MAX]),
+        ),
         ("/vocabulary/counts_", serde_json::json!([1, 1, 1, 5])),
         ("/vocabulary/n_categories_", serde_json::json!(5)),
         ("/ids_", serde_json::json!([0, 1, 2])),
@@ -234,7 +426,10 @@ fn damaged_json_is_refused_and_never_panics() {
             Some(place) => *place = value,
             None => damaged["params"]["min_frequency"] = value,
         }
-        assert!(FittedOrdinalEncoder::from_parts(&damaged, None).is_err(), "{damaged}");
+        assert!(
+            FittedOrdinalEncoder::from_parts(&damaged, None).is_err(),
+            "{damaged}"
+        );
     }
     assert!(FittedOrdinalEncoder::from_parts(&serde_json::Value::Null, None).is_err());
 }
@@ -247,7 +442,7 @@ proptest! {
         by_frequency: bool,
         min_frequency in proptest::option::of(1_u64..5),
         max_categories in proptest::option::of(1_u64..6),
-        missing in proptest::option::of(0..3),
+        missing in proptest::option::of(0_usize..3),
     ) {
         let order = if by_frequency { CategoryOrder::Frequency } else { CategoryOrder::Value };
         let encoder = OrdinalEncoder {
@@ -281,8 +476,15 @@ proptest! {
 
 #[test]
 fn nulls_hidden_in_a_dictionary_are_missing() {
-    let fitted = fit(&OrdinalEncoder::by_frequency(), &texts(&[Some("a"), Some("a"), None])).unwrap();
+    let fitted = fit(
+        &OrdinalEncoder::by_frequency(),
+        &texts(&[Some("a"), Some("a"), None]),
+    )
+    .unwrap();
     let values = StringArray::from(vec![None, Some("a")]);
-    let rows: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(vec![Some(0), Some(1), None].into(), Arc::new(values)));
+    let rows: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(
+        vec![Some(0), Some(1), None].into(),
+        Arc::new(values),
+    ));
     assert_eq!(ids(&fitted, &rows), (codes("212"), 0));
 }

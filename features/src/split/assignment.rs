@@ -21,7 +21,11 @@ impl SplitAssignment {
         let train = count(&rows, Split::Train);
         let val = count(&rows, Split::Val);
         let test = rows.len() - train - val;
-        Self { rows, counts: [train, val, test], null_keys }
+        Self {
+            rows,
+            counts: [train, val, test],
+            null_keys,
+        }
     }
 
     /// Number of rows of the batch.
@@ -59,7 +63,9 @@ impl SplitAssignment {
     pub fn mask(&self, split: Split) -> BooleanBuffer {
         let wanted = split as u8;
         let mut rows = self.rows.iter();
-        BooleanBuffer::collect_bool(self.rows.len(), |_| rows.next().is_some_and(|&row| row == wanted))
+        BooleanBuffer::collect_bool(self.rows.len(), |_| {
+            rows.next().is_some_and(|&row| row == wanted)
+        })
     }
 
     /// The split of one row; `None` beyond the end of the batch.
@@ -79,9 +85,16 @@ impl SplitAssignment {
     /// [`SplitError::AssignmentLength`] if `batch` has another number of rows.
     pub fn train_rows<'a>(&self, batch: &'a RecordBatch) -> Result<TrainRows<'a>, SplitError> {
         if batch.num_rows() != self.rows.len() {
-            return Err(SplitError::AssignmentLength { assigned: self.rows.len(), rows: batch.num_rows() });
+            return Err(SplitError::AssignmentLength {
+                assigned: self.rows.len(),
+                rows: batch.num_rows(),
+            });
         }
-        Ok(TrainRows { batch, mask: self.mask(Split::Train), rows: self.rows(Split::Train) })
+        Ok(TrainRows {
+            batch,
+            mask: self.mask(Split::Train),
+            rows: self.rows(Split::Train),
+        })
     }
 }
 
@@ -131,8 +144,20 @@ mod tests {
     fn counts_and_masks_agree() {
         let assignment = SplitAssignment::new(vec![0, 2, 1, 0, 0], 1);
         assert_eq!(Split::ALL.map(|split| assignment.rows(split)), [3, 1, 1]);
-        assert_eq!(assignment.mask(Split::Train).set_indices().collect::<Vec<_>>(), [0, 3, 4]);
-        assert_eq!(assignment.mask(Split::Test).set_indices().collect::<Vec<_>>(), [1]);
+        assert_eq!(
+            assignment
+                .mask(Split::Train)
+                .set_indices()
+                .collect::<Vec<_>>(),
+            [0, 3, 4]
+        );
+        assert_eq!(
+            assignment
+                .mask(Split::Test)
+                .set_indices()
+                .collect::<Vec<_>>(),
+            [1]
+        );
         assert_eq!(assignment.get(2), Some(Split::Val));
         assert_eq!(assignment.get(5), None);
         assert_eq!(assignment.null_keys(), 1);
@@ -144,8 +169,14 @@ mod tests {
         let column: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
         let batch = RecordBatch::try_from_iter([("x", column)]).unwrap();
         let error = assignment.train_rows(&batch).unwrap_err();
-        assert_eq!(error.to_string(), "the split was assigned to 2 rows but the batch has 3");
-        let rows = assignment.train_rows(&batch.slice(0, 2)).map(|rows| rows.num_rows()).unwrap();
+        assert_eq!(
+            error.to_string(),
+            "the split was assigned to 2 rows but the batch has 3"
+        );
+        let rows = assignment
+            .train_rows(&batch.slice(0, 2))
+            .map(|rows| rows.num_rows())
+            .unwrap();
         assert_eq!(rows, 1);
     }
 }

@@ -48,7 +48,12 @@ impl ColumnSplit {
     /// A split by the usual values of `column`.
     #[must_use]
     pub fn new(column: impl Into<String>) -> Self {
-        Self { column: column.into(), train: train_values(), val: val_values(), test: test_values() }
+        Self {
+            column: column.into(),
+            train: train_values(),
+            val: val_values(),
+            test: test_values(),
+        }
     }
 
     /// Sets the values of one split.
@@ -65,14 +70,26 @@ impl ColumnSplit {
     pub(super) fn bind(&self, schema: &Schema) -> Result<BoundColumn, SplitError> {
         let kind = KeyKind::of(&self.column, column_type(schema, &self.column)?)?;
         let mut splits = HashMap::new();
-        for (split, values) in [(Split::Train, &self.train), (Split::Val, &self.val), (Split::Test, &self.test)] {
+        for (split, values) in [
+            (Split::Train, &self.train),
+            (Split::Val, &self.val),
+            (Split::Test, &self.test),
+        ] {
             for value in values {
                 if let Some(first) = splits.insert(value.clone().into_bytes(), split) {
-                    return Err(SplitError::RepeatedValue { value: value.clone(), first, second: split });
+                    return Err(SplitError::RepeatedValue {
+                        value: value.clone(),
+                        first,
+                        second: split,
+                    });
                 }
             }
         }
-        Ok(BoundColumn { spec: self.clone(), kind, splits })
+        Ok(BoundColumn {
+            spec: self.clone(),
+            kind,
+            splits,
+        })
     }
 }
 
@@ -88,7 +105,10 @@ impl BoundColumn {
         let column = &self.spec.column;
         let array = batch_column(batch, column)?;
         if KeyKind::of(column, array.data_type())? != self.kind {
-            return Err(SplitError::KeyKindChanged { column: column.clone(), found: array.data_type().clone() });
+            return Err(SplitError::KeyKindChanged {
+                column: column.clone(),
+                found: array.data_type().clone(),
+            });
         }
         let texts = KeyTexts::try_new(column, array)?;
         let mut text = Vec::new();
@@ -120,12 +140,17 @@ impl BoundColumn {
     pub(super) fn bigquery_sql(&self) -> String {
         let column = quoted_name(&self.spec.column);
         let mut sql = "CASE".to_owned();
-        for (split, values) in
-            [(Split::Train, &self.spec.train), (Split::Val, &self.spec.val), (Split::Test, &self.spec.test)]
-        {
+        for (split, values) in [
+            (Split::Train, &self.spec.train),
+            (Split::Val, &self.spec.val),
+            (Split::Test, &self.spec.test),
+        ] {
             if !values.is_empty() {
                 let list: Vec<String> = values.iter().map(|value| quoted_text(value)).collect();
-                sql.push_str(&format!(" WHEN CAST({column} AS STRING) IN ({}) THEN '{split}'", list.join(", ")));
+                sql.push_str(&format!(
+                    " WHEN CAST({column} AS STRING) IN ({}) THEN '{split}'",
+                    list.join(", ")
+                ));
             }
         }
         sql.push_str(&format!(

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::key_text::{KeyKind, KeyTexts};
 use super::ratios::Buckets;
 use super::sql::{quoted_name, quoted_text};
-use super::{OneOrMany, Split, SplitAssignment, SplitError, SplitRatios, batch_column, column_type};
+use super::{
+    OneOrMany, Split, SplitAssignment, SplitError, SplitRatios, batch_column, column_type,
+};
 
 /// Stands between the texts of several key columns, and before the seed.
 const SEPARATOR: &str = "\u{1f}";
@@ -42,7 +44,11 @@ impl HashSplit {
     /// A split by `columns` with ratios 0.8, 0.1, 0.1 and no seed.
     #[must_use]
     pub fn new(columns: impl Into<OneOrMany<String>>) -> Self {
-        Self { columns: columns.into(), seed: None, ratios: SplitRatios::default() }
+        Self {
+            columns: columns.into(),
+            seed: None,
+            ratios: SplitRatios::default(),
+        }
     }
 
     /// Sets the seed.
@@ -67,11 +73,20 @@ impl HashSplit {
         let mut keys: Vec<(String, KeyKind)> = Vec::with_capacity(self.columns.len());
         for column in &self.columns {
             if keys.iter().any(|(earlier, _)| earlier == column) {
-                return Err(SplitError::RepeatedColumn { column: column.clone() });
+                return Err(SplitError::RepeatedColumn {
+                    column: column.clone(),
+                });
             }
-            keys.push((column.clone(), KeyKind::of(column, column_type(schema, column)?)?));
+            keys.push((
+                column.clone(),
+                KeyKind::of(column, column_type(schema, column)?)?,
+            ));
         }
-        Ok(BoundHash { keys, seed: self.seed, buckets })
+        Ok(BoundHash {
+            keys,
+            seed: self.seed,
+            buckets,
+        })
     }
 }
 
@@ -88,11 +103,18 @@ impl BoundHash {
         for (column, kind) in &self.keys {
             let array = batch_column(batch, column)?;
             if KeyKind::of(column, array.data_type())? != *kind {
-                return Err(SplitError::KeyKindChanged { column: column.clone(), found: array.data_type().clone() });
+                return Err(SplitError::KeyKindChanged {
+                    column: column.clone(),
+                    found: array.data_type().clone(),
+                });
             }
             keys.push(KeyTexts::try_new(column, array)?);
         }
-        let mut hasher = RowHasher { buckets: self.buckets, suffix: self.suffix().into_bytes(), text: Vec::new() };
+        let mut hasher = RowHasher {
+            buckets: self.buckets,
+            suffix: self.suffix().into_bytes(),
+            text: Vec::new(),
+        };
         let mut rows = Vec::with_capacity(batch.num_rows());
         let mut null_keys = 0;
         let mut push = |(split, is_null): (Split, bool)| {
@@ -103,10 +125,15 @@ impl BoundHash {
             [only] => match only.as_dictionary() {
                 // A dictionary no longer than the batch is worth hashing as a whole.
                 Some((position, values, length)) if length <= batch.num_rows() => {
-                    let table: Vec<(Split, bool)> = (0..length).map(|index| hasher.one(values, index)).collect();
+                    let table: Vec<(Split, bool)> =
+                        (0..length).map(|index| hasher.one(values, index)).collect();
                     let null = hasher.null();
                     for row in 0..batch.num_rows() {
-                        push(position(row).and_then(|index| table.get(index).copied()).unwrap_or(null));
+                        push(
+                            position(row)
+                                .and_then(|index| table.get(index).copied())
+                                .unwrap_or(null),
+                        );
                     }
                 }
                 _ => {
@@ -126,7 +153,9 @@ impl BoundHash {
 
     /// What follows the texts of the keys.
     fn suffix(&self) -> String {
-        self.seed.map(|seed| format!("{SEPARATOR}{seed}")).unwrap_or_default()
+        self.seed
+            .map(|seed| format!("{SEPARATOR}{seed}"))
+            .unwrap_or_default()
     }
 
     pub(super) fn bigquery_sql(&self) -> String {
@@ -136,7 +165,10 @@ impl BoundHash {
             if !parts.is_empty() {
                 parts.push(quoted_text(SEPARATOR));
             }
-            parts.push(format!("IFNULL(CAST({} AS STRING), {null})", quoted_name(column)));
+            parts.push(format!(
+                "IFNULL(CAST({} AS STRING), {null})",
+                quoted_name(column)
+            ));
         }
         if self.seed.is_some() {
             parts.push(quoted_text(&self.suffix()));
@@ -145,7 +177,11 @@ impl BoundHash {
             [only] => only.clone(),
             several => format!("CONCAT({})", several.join(", ")),
         };
-        let Buckets { count, train_below, val_below } = self.buckets;
+        let Buckets {
+            count,
+            train_below,
+            val_below,
+        } = self.buckets;
         let bucket = format!("ABS(MOD(FARM_FINGERPRINT({text}), {count}))");
         format!(
             "CASE WHEN {bucket} < {train_below} THEN 'train' WHEN {bucket} < {val_below} THEN 'val' ELSE 'test' END"

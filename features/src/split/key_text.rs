@@ -2,11 +2,13 @@
 //!
 //! Owns the text forms; must not know what the texts are used for.
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, LargeStringArray, StringArray, StringViewArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, LargeStringArray, StringArray, StringViewArray,
+};
 use arrow::datatypes::{
-    DataType, Date32Type, Date64Type, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit,
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
-    UInt16Type, UInt32Type, UInt64Type,
+    DataType, Date32Type, Date64Type, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
 use super::SplitError;
@@ -36,23 +38,27 @@ impl KeyKind {
             data_type: data_type.clone(),
             reason,
         };
-        match data_type {
+        let stored = match data_type {
+            DataType::Dictionary(_, values) => values.as_ref(),
+            plain => plain,
+        };
+        match stored {
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(KeyKind::Text),
             DataType::Boolean => Ok(KeyKind::Boolean),
             DataType::Date32 | DataType::Date64 => Ok(KeyKind::Date),
             DataType::Timestamp(_, None) => Ok(KeyKind::DateTime),
             DataType::Timestamp(_, Some(_)) => Ok(KeyKind::Timestamp),
             DataType::Decimal128(_, scale) if *scale >= 0 => Ok(KeyKind::Decimal),
-            data_type if data_type.is_integer() => Ok(KeyKind::Integer),
-            DataType::Dictionary(_, values) if !matches!(values.as_ref(), DataType::Dictionary(..)) => {
-                KeyKind::of(column, values)
-            }
-            data_type if data_type.is_floating() => Err(refused(
+            stored if stored.is_integer() => Ok(KeyKind::Integer),
+            stored if stored.is_floating() => Err(refused(
                 "different systems write the same float as different texts; round it to an integer or cast it to a string under `derive`",
             )),
-            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-                Err(refused("bytes have no text form; encode them as a string, such as hexadecimal, under `derive`"))
-            }
+            DataType::Binary
+            | DataType::LargeBinary
+            | DataType::BinaryView
+            | DataType::FixedSizeBinary(_) => Err(refused(
+                "bytes have no text form; encode them as a string, such as hexadecimal, under `derive`",
+            )),
             _ => Err(refused(
                 "keys are strings, integers, booleans, dates, timestamps or decimals; cast it to a string under `derive`",
             )),
@@ -67,10 +73,26 @@ pub(super) enum KeyTexts<'a> {
     Utf8View(&'a StringViewArray),
     Boolean(&'a BooleanArray),
     /// Integers below 2^63, days or ticks, with their form.
-    Numbers { array: &'a dyn Array, values: Numbers<'a>, form: Form },
-    Unsigned { array: &'a dyn Array, values: &'a [u64] },
-    Decimal { array: &'a dyn Array, values: &'a [i128], scale: usize },
-    Dictionary { keys: &'a dyn Array, positions: Vec<usize>, values: Box<KeyTexts<'a>>, length: usize },
+    Numbers {
+        array: &'a dyn Array,
+        values: Numbers<'a>,
+        form: Form,
+    },
+    Unsigned {
+        array: &'a dyn Array,
+        values: &'a [u64],
+    },
+    Decimal {
+        array: &'a dyn Array,
+        values: &'a [i128],
+        scale: usize,
+    },
+    Dictionary {
+        keys: &'a dyn Array,
+        positions: Vec<usize>,
+        values: Box<KeyTexts<'a>>,
+        length: usize,
+    },
 }
 
 /// Integers of any width.
@@ -90,9 +112,14 @@ pub(super) enum Numbers<'a> {
 pub(super) enum Form {
     Integer,
     /// A date, of so many units a day.
-    Date { per_day: i64 },
+    Date {
+        per_day: i64,
+    },
     /// Date and time, of so many units a second, with `+00` at the end if it is an instant.
-    Time { per_second: i64, suffix: &'static [u8] },
+    Time {
+        per_second: i64,
+        suffix: &'static [u8],
+    },
 }
 
 impl Numbers<'_> {
@@ -120,41 +147,88 @@ impl<'a> KeyTexts<'a> {
     }
 
     fn of(array: &'a ArrayRef) -> Option<Self> {
-        let numbers = |values, form| Some(KeyTexts::Numbers { array: array.as_ref(), values, form });
+        let numbers = |values, form| {
+            Some(KeyTexts::Numbers {
+                array: array.as_ref(),
+                values,
+                form,
+            })
+        };
         match array.data_type() {
             DataType::Utf8 => array.as_string_opt().map(KeyTexts::Utf8),
             DataType::LargeUtf8 => array.as_string_opt().map(KeyTexts::LargeUtf8),
             DataType::Utf8View => array.as_string_view_opt().map(KeyTexts::Utf8View),
             DataType::Boolean => array.as_boolean_opt().map(KeyTexts::Boolean),
-            DataType::Int8 => numbers(Numbers::I8(array.as_primitive_opt::<Int8Type>()?.values()), Form::Integer),
-            DataType::Int16 => numbers(Numbers::I16(array.as_primitive_opt::<Int16Type>()?.values()), Form::Integer),
-            DataType::Int32 => numbers(Numbers::I32(array.as_primitive_opt::<Int32Type>()?.values()), Form::Integer),
-            DataType::Int64 => numbers(Numbers::I64(array.as_primitive_opt::<Int64Type>()?.values()), Form::Integer),
-            DataType::UInt8 => numbers(Numbers::U8(array.as_primitive_opt::<UInt8Type>()?.values()), Form::Integer),
-            DataType::UInt16 => numbers(Numbers::U16(array.as_primitive_opt::<UInt16Type>()?.values()), Form::Integer),
-            DataType::UInt32 => numbers(Numbers::U32(array.as_primitive_opt::<UInt32Type>()?.values()), Form::Integer),
+            DataType::Int8 => numbers(
+                Numbers::I8(array.as_primitive_opt::<Int8Type>()?.values()),
+                Form::Integer,
+            ),
+            DataType::Int16 => numbers(
+                Numbers::I16(array.as_primitive_opt::<Int16Type>()?.values()),
+                Form::Integer,
+            ),
+            DataType::Int32 => numbers(
+                Numbers::I32(array.as_primitive_opt::<Int32Type>()?.values()),
+                Form::Integer,
+            ),
+            DataType::Int64 => numbers(
+                Numbers::I64(array.as_primitive_opt::<Int64Type>()?.values()),
+                Form::Integer,
+            ),
+            DataType::UInt8 => numbers(
+                Numbers::U8(array.as_primitive_opt::<UInt8Type>()?.values()),
+                Form::Integer,
+            ),
+            DataType::UInt16 => numbers(
+                Numbers::U16(array.as_primitive_opt::<UInt16Type>()?.values()),
+                Form::Integer,
+            ),
+            DataType::UInt32 => numbers(
+                Numbers::U32(array.as_primitive_opt::<UInt32Type>()?.values()),
+                Form::Integer,
+            ),
             DataType::UInt64 => {
                 let values = array.as_primitive_opt::<UInt64Type>()?.values();
-                Some(KeyTexts::Unsigned { array: array.as_ref(), values })
+                Some(KeyTexts::Unsigned {
+                    array: array.as_ref(),
+                    values,
+                })
             }
-            DataType::Date32 => {
-                numbers(Numbers::I32(array.as_primitive_opt::<Date32Type>()?.values()), Form::Date { per_day: 1 })
-            }
+            DataType::Date32 => numbers(
+                Numbers::I32(array.as_primitive_opt::<Date32Type>()?.values()),
+                Form::Date { per_day: 1 },
+            ),
             DataType::Date64 => {
                 let per_day = DAY_SECONDS * 1_000;
-                numbers(Numbers::I64(array.as_primitive_opt::<Date64Type>()?.values()), Form::Date { per_day })
+                numbers(
+                    Numbers::I64(array.as_primitive_opt::<Date64Type>()?.values()),
+                    Form::Date { per_day },
+                )
             }
             DataType::Timestamp(unit, zone) => {
                 let suffix: &'static [u8] = if zone.is_some() { b"+00" } else { b"" };
                 let (values, per_second) = match unit {
-                    TimeUnit::Second => (array.as_primitive_opt::<TimestampSecondType>()?.values(), 1),
-                    TimeUnit::Millisecond => (array.as_primitive_opt::<TimestampMillisecondType>()?.values(), 1_000),
-                    TimeUnit::Microsecond => {
-                        (array.as_primitive_opt::<TimestampMicrosecondType>()?.values(), 1_000_000)
+                    TimeUnit::Second => {
+                        (array.as_primitive_opt::<TimestampSecondType>()?.values(), 1)
                     }
-                    TimeUnit::Nanosecond => {
-                        (array.as_primitive_opt::<TimestampNanosecondType>()?.values(), 1_000_000_000)
-                    }
+                    TimeUnit::Millisecond => (
+                        array
+                            .as_primitive_opt::<TimestampMillisecondType>()?
+                            .values(),
+                        1_000,
+                    ),
+                    TimeUnit::Microsecond => (
+                        array
+                            .as_primitive_opt::<TimestampMicrosecondType>()?
+                            .values(),
+                        1_000_000,
+                    ),
+                    TimeUnit::Nanosecond => (
+                        array
+                            .as_primitive_opt::<TimestampNanosecondType>()?
+                            .values(),
+                        1_000_000_000,
+                    ),
                 };
                 numbers(Numbers::I64(values), Form::Time { per_second, suffix })
             }
@@ -169,7 +243,11 @@ impl<'a> KeyTexts<'a> {
                 let empty = dictionary.values().is_empty();
                 Some(KeyTexts::Dictionary {
                     keys: dictionary.keys(),
-                    positions: if empty { Vec::new() } else { dictionary.normalized_keys() },
+                    positions: if empty {
+                        Vec::new()
+                    } else {
+                        dictionary.normalized_keys()
+                    },
                     values: Box::new(KeyTexts::of(dictionary.values())?),
                     length: dictionary.values().len(),
                 })
@@ -180,10 +258,18 @@ impl<'a> KeyTexts<'a> {
 
     /// For a dictionary: the position of each row's value (`None` for null) and the texts of the values, of which there
     /// are so many.
-    pub(super) fn as_dictionary(&self) -> Option<(impl Fn(usize) -> Option<usize> + '_, &KeyTexts<'a>, usize)> {
+    pub(super) fn as_dictionary(
+        &self,
+    ) -> Option<(impl Fn(usize) -> Option<usize> + '_, &KeyTexts<'a>, usize)> {
         match self {
-            KeyTexts::Dictionary { keys, positions, values, length } => {
-                let position = |row: usize| positions.get(row).copied().filter(|_| keys.is_valid(row));
+            KeyTexts::Dictionary {
+                keys,
+                positions,
+                values,
+                length,
+            } => {
+                let position =
+                    |row: usize| positions.get(row).copied().filter(|_| keys.is_valid(row));
                 Some((position, values.as_ref(), *length))
             }
             _ => None,
@@ -196,7 +282,12 @@ impl<'a> KeyTexts<'a> {
             KeyTexts::Utf8(array) => array.is_valid(row).then(|| array.value(row).as_bytes()),
             KeyTexts::LargeUtf8(array) => array.is_valid(row).then(|| array.value(row).as_bytes()),
             KeyTexts::Utf8View(array) => array.is_valid(row).then(|| array.value(row).as_bytes()),
-            KeyTexts::Dictionary { keys, positions, values, .. } => match positions.get(row) {
+            KeyTexts::Dictionary {
+                keys,
+                positions,
+                values,
+                ..
+            } => match positions.get(row) {
                 Some(&position) if keys.is_valid(row) => values.stored(position),
                 _ => None,
             },
@@ -207,13 +298,15 @@ impl<'a> KeyTexts<'a> {
     /// Appends the text of a row, or returns false if it is null.
     pub(super) fn append(&self, row: usize, out: &mut Vec<u8>) -> bool {
         match self {
-            KeyTexts::Utf8(_) | KeyTexts::LargeUtf8(_) | KeyTexts::Utf8View(_) => match self.stored(row) {
-                Some(text) => {
-                    out.extend_from_slice(text);
-                    true
+            KeyTexts::Utf8(_) | KeyTexts::LargeUtf8(_) | KeyTexts::Utf8View(_) => {
+                match self.stored(row) {
+                    Some(text) => {
+                        out.extend_from_slice(text);
+                        true
+                    }
+                    None => false,
                 }
-                None => false,
-            },
+            }
             KeyTexts::Boolean(array) => {
                 if array.is_null(row) {
                     return false;
@@ -221,7 +314,11 @@ impl<'a> KeyTexts<'a> {
                 out.extend_from_slice(if array.value(row) { b"true" } else { b"false" });
                 true
             }
-            KeyTexts::Numbers { array, values, form } => match values.get(row) {
+            KeyTexts::Numbers {
+                array,
+                values,
+                form,
+            } => match values.get(row) {
                 Some(value) if array.is_valid(row) => {
                     form.append(value, out);
                     true
@@ -235,14 +332,23 @@ impl<'a> KeyTexts<'a> {
                 }
                 _ => false,
             },
-            KeyTexts::Decimal { array, values, scale } => match values.get(row) {
+            KeyTexts::Decimal {
+                array,
+                values,
+                scale,
+            } => match values.get(row) {
                 Some(&value) if array.is_valid(row) => {
                     append_decimal(value, *scale, out);
                     true
                 }
                 _ => false,
             },
-            KeyTexts::Dictionary { keys, positions, values, .. } => match positions.get(row) {
+            KeyTexts::Dictionary {
+                keys,
+                positions,
+                values,
+                ..
+            } => match positions.get(row) {
                 Some(&position) if keys.is_valid(row) => values.append(position, out),
                 _ => false,
             },
@@ -265,7 +371,11 @@ impl Form {
                 append_digits(second_of_day / 60 % 60, 2, out);
                 out.push(b':');
                 append_digits(second_of_day % 60, 2, out);
-                append_fraction(value.rem_euclid(per_second).unsigned_abs(), per_second.unsigned_abs(), out);
+                append_fraction(
+                    value.rem_euclid(per_second).unsigned_abs(),
+                    per_second.unsigned_abs(),
+                    out,
+                );
                 out.extend_from_slice(suffix);
             }
         }

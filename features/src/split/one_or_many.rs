@@ -196,12 +196,17 @@ mod tests {
         let many: OneOrMany<String> = serde_json::from_str("[\"a\", 0, true]").unwrap();
         assert_eq!(many.as_slice(), ["a", "0", "true"]);
         assert_eq!(serde_json::to_string(&one).unwrap(), "\"a\"");
-        assert_eq!(serde_json::to_string(&many).unwrap(), "[\"a\",\"0\",\"true\"]");
+        assert_eq!(
+            serde_json::to_string(&many).unwrap(),
+            "[\"a\",\"0\",\"true\"]"
+        );
     }
 
     #[test]
     fn says_what_it_expected() {
-        let error = serde_json::from_str::<OneOrMany<String>>("{}").unwrap_err().to_string();
+        let error = serde_json::from_str::<OneOrMany<String>>("{}")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("a text or a list of texts"), "{error}");
     }
 }

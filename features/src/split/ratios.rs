@@ -32,7 +32,11 @@ pub struct SplitRatios {
 impl Default for SplitRatios {
     /// 0.8, 0.1, 0.1.
     fn default() -> Self {
-        Self { train: 0.8, val: 0.1, test: 0.1 }
+        Self {
+            train: 0.8,
+            val: 0.1,
+            test: 0.1,
+        }
     }
 }
 
@@ -48,7 +52,11 @@ impl SplitRatios {
     /// Checks the ratios and chooses the buckets: the smallest power of ten from 10 to 1 000 000 for which every ratio
     /// is a whole number of buckets, otherwise 1 000 000 with the cumulated ratios rounded.
     pub(super) fn buckets(&self) -> Result<Buckets, SplitError> {
-        let named = [(Split::Train, self.train), (Split::Val, self.val), (Split::Test, self.test)];
+        let named = [
+            (Split::Train, self.train),
+            (Split::Val, self.val),
+            (Split::Test, self.test),
+        ];
         for (split, ratio) in named {
             if !(0.0..=1.0).contains(&ratio) {
                 return Err(SplitError::RatioOutOfRange { split, ratio });
@@ -70,10 +78,18 @@ impl SplitRatios {
         }
         let train_below = (self.train * count as f64).round() as i64;
         let val_below = ((self.train + self.val) * count as f64).round() as i64;
-        let buckets = Buckets { count, train_below, val_below };
+        let buckets = Buckets {
+            count,
+            train_below,
+            val_below,
+        };
         for (split, ratio) in named {
             if ratio > 0.0 && buckets.size(split) == 0 {
-                return Err(SplitError::RatioTooSmall { split, ratio, buckets: count });
+                return Err(SplitError::RatioTooSmall {
+                    split,
+                    ratio,
+                    buckets: count,
+                });
             }
         }
         Ok(buckets)
@@ -115,30 +131,82 @@ mod tests {
 
     #[test]
     fn takes_the_smallest_sufficient_power_of_ten() {
-        assert_eq!(buckets(0.8, 0.1, 0.1), Buckets { count: 10, train_below: 8, val_below: 9 });
-        assert_eq!(buckets(1.0, 0.0, 0.0), Buckets { count: 10, train_below: 10, val_below: 10 });
-        assert_eq!(buckets(0.75, 0.15, 0.1), Buckets { count: 100, train_below: 75, val_below: 90 });
-        assert_eq!(buckets(0.7, 0.0, 0.3), Buckets { count: 10, train_below: 7, val_below: 7 });
-        assert_eq!(buckets(0.999_999, 0.0, 0.000_001), Buckets {
-            count: 1_000_000,
-            train_below: 999_999,
-            val_below: 999_999
-        });
+        assert_eq!(
+            buckets(0.8, 0.1, 0.1),
+            Buckets {
+                count: 10,
+                train_below: 8,
+                val_below: 9
+            }
+        );
+        assert_eq!(
+            buckets(1.0, 0.0, 0.0),
+            Buckets {
+                count: 10,
+                train_below: 10,
+                val_below: 10
+            }
+        );
+        assert_eq!(
+            buckets(0.75, 0.15, 0.1),
+            Buckets {
+                count: 100,
+                train_below: 75,
+                val_below: 90
+            }
+        );
+        assert_eq!(
+            buckets(0.7, 0.0, 0.3),
+            Buckets {
+                count: 10,
+                train_below: 7,
+                val_below: 7
+            }
+        );
+        assert_eq!(
+            buckets(0.999_999, 0.0, 0.000_001),
+            Buckets {
+                count: 1_000_000,
+                train_below: 999_999,
+                val_below: 999_999
+            }
+        );
     }
 
     #[test]
     fn rounds_cumulated_thirds() {
         let third = 1.0 / 3.0;
         let got = buckets(third, third, third);
-        assert_eq!(got, Buckets { count: 1_000_000, train_below: 333_333, val_below: 666_667 });
+        assert_eq!(
+            got,
+            Buckets {
+                count: 1_000_000,
+                train_below: 333_333,
+                val_below: 666_667
+            }
+        );
     }
 
     #[test]
     fn refuses_bad_ratios_with_the_numbers() {
-        let message = |train, val, test| SplitRatios { train, val, test }.buckets().unwrap_err().to_string();
-        assert_eq!(message(0.8, 0.1, 0.2), "split ratios must add up to 1, not 1.1");
-        assert_eq!(message(1.2, -0.1, -0.1), "the ratio of train is 1.2, outside 0 to 1");
-        assert_eq!(message(f64::NAN, 0.5, 0.5), "the ratio of train is NaN, outside 0 to 1");
+        let message = |train, val, test| {
+            SplitRatios { train, val, test }
+                .buckets()
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(
+            message(0.8, 0.1, 0.2),
+            "split ratios must add up to 1, not 1.1"
+        );
+        assert_eq!(
+            message(1.2, -0.1, -0.1),
+            "the ratio of train is 1.2, outside 0 to 1"
+        );
+        assert_eq!(
+            message(f64::NAN, 0.5, 0.5),
+            "the ratio of train is NaN, outside 0 to 1"
+        );
         assert_eq!(
             message(1.0 - 1e-7, 0.0, 1e-7),
             "the ratio of test is 0.0000001, below the resolution of 1000000 buckets"

@@ -4,8 +4,8 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{
-    DataType, Date32Type, Date64Type, Schema, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType,
+    DataType, Date32Type, Date64Type, Schema, TimeUnit, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use schemars::JsonSchema;
@@ -36,8 +36,16 @@ pub struct TimeSplit {
 impl TimeSplit {
     /// A split of `column` at the two boundaries, which are checked when the split is bound.
     #[must_use]
-    pub fn new(column: impl Into<String>, val_from: impl Into<String>, test_from: impl Into<String>) -> Self {
-        Self { column: column.into(), val_from: val_from.into(), test_from: test_from.into() }
+    pub fn new(
+        column: impl Into<String>,
+        val_from: impl Into<String>,
+        test_from: impl Into<String>,
+    ) -> Self {
+        Self {
+            column: column.into(),
+            val_from: val_from.into(),
+            test_from: test_from.into(),
+        }
     }
 
     pub(super) fn bind(&self, schema: &Schema) -> Result<BoundTime, SplitError> {
@@ -47,7 +55,10 @@ impl TimeSplit {
             DataType::Timestamp(_, None) => TimeKind::DateTime,
             DataType::Timestamp(_, Some(_)) => TimeKind::Timestamp,
             _ => {
-                return Err(SplitError::NotATime { column: self.column.clone(), data_type: data_type.clone() });
+                return Err(SplitError::NotATime {
+                    column: self.column.clone(),
+                    data_type: data_type.clone(),
+                });
             }
         };
         let val_from = self.boundary("val_from", &self.val_from, kind)?;
@@ -58,12 +69,26 @@ impl TimeSplit {
                 test_from: self.test_from.clone(),
             });
         }
-        Ok(BoundTime { column: self.column.clone(), data_type: data_type.clone(), kind, val_from, test_from })
+        Ok(BoundTime {
+            column: self.column.clone(),
+            data_type: data_type.clone(),
+            kind,
+            val_from,
+            test_from,
+        })
     }
 
     /// Microseconds since 1970-01-01 UTC.
-    fn boundary(&self, boundary: &'static str, text: &str, kind: TimeKind) -> Result<i64, SplitError> {
-        let unreadable = || SplitError::BoundaryUnreadable { boundary, text: text.to_owned() };
+    fn boundary(
+        &self,
+        boundary: &'static str,
+        text: &str,
+        kind: TimeKind,
+    ) -> Result<i64, SplitError> {
+        let unreadable = || SplitError::BoundaryUnreadable {
+            boundary,
+            text: text.to_owned(),
+        };
         let (instant, has_offset) = read_instant(text.trim()).ok_or_else(unreadable)?;
         if instant.and_utc().timestamp_subsec_nanos() % 1_000 != 0 {
             return Err(unreadable());
@@ -124,7 +149,9 @@ impl BoundTime {
         let values = batch_column(batch, &self.column)?;
         // The text of a timestamp's own zone does not matter: it is an instant whatever the zone is called.
         let same = match (&self.data_type, values.data_type()) {
-            (DataType::Timestamp(_, bound), DataType::Timestamp(_, found)) => bound.is_some() == found.is_some(),
+            (DataType::Timestamp(_, bound), DataType::Timestamp(_, found)) => {
+                bound.is_some() == found.is_some()
+            }
             (bound, found) => bound == found,
         };
         if !same {
@@ -141,10 +168,12 @@ impl BoundTime {
                 rows: values.len(),
             });
         }
-        let rows = self.rows(values).ok_or_else(|| SplitError::UnreadableColumn {
-            column: self.column.clone(),
-            data_type: values.data_type().clone(),
-        })?;
+        let rows = self
+            .rows(values)
+            .ok_or_else(|| SplitError::UnreadableColumn {
+                column: self.column.clone(),
+                data_type: values.data_type().clone(),
+            })?;
         Ok(SplitAssignment::new(rows, 0))
     }
 
@@ -152,23 +181,48 @@ impl BoundTime {
         match values.data_type() {
             DataType::Date32 => {
                 let days = values.as_primitive_opt::<Date32Type>()?.values();
-                let (val, test) = (first_tick(self.val_from, DAY_MICROS), first_tick(self.test_from, DAY_MICROS));
-                Some(days.iter().map(|&days| side(i64::from(days), val, test)).collect())
+                let (val, test) = (
+                    first_tick(self.val_from, DAY_MICROS),
+                    first_tick(self.test_from, DAY_MICROS),
+                );
+                Some(
+                    days.iter()
+                        .map(|&days| side(i64::from(days), val, test))
+                        .collect(),
+                )
             }
-            DataType::Date64 => Some(self.compare(values.as_primitive_opt::<Date64Type>()?.values(), 1_000)),
-            DataType::Timestamp(TimeUnit::Second, _) => {
-                Some(self.compare(values.as_primitive_opt::<TimestampSecondType>()?.values(), 1_000_000))
+            DataType::Date64 => {
+                Some(self.compare(values.as_primitive_opt::<Date64Type>()?.values(), 1_000))
             }
-            DataType::Timestamp(TimeUnit::Millisecond, _) => {
-                Some(self.compare(values.as_primitive_opt::<TimestampMillisecondType>()?.values(), 1_000))
-            }
-            DataType::Timestamp(TimeUnit::Microsecond, _) => {
-                Some(self.compare(values.as_primitive_opt::<TimestampMicrosecondType>()?.values(), 1))
-            }
+            DataType::Timestamp(TimeUnit::Second, _) => Some(self.compare(
+                values.as_primitive_opt::<TimestampSecondType>()?.values(),
+                1_000_000,
+            )),
+            DataType::Timestamp(TimeUnit::Millisecond, _) => Some(
+                self.compare(
+                    values
+                        .as_primitive_opt::<TimestampMillisecondType>()?
+                        .values(),
+                    1_000,
+                ),
+            ),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => Some(
+                self.compare(
+                    values
+                        .as_primitive_opt::<TimestampMicrosecondType>()?
+                        .values(),
+                    1,
+                ),
+            ),
             DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-                let values = values.as_primitive_opt::<TimestampNanosecondType>()?.values();
+                let values = values
+                    .as_primitive_opt::<TimestampNanosecondType>()?
+                    .values();
                 // Boundaries beyond the range of nanoseconds are on the same side of every value.
-                let (val, test) = (self.val_from.saturating_mul(1_000), self.test_from.saturating_mul(1_000));
+                let (val, test) = (
+                    self.val_from.saturating_mul(1_000),
+                    self.test_from.saturating_mul(1_000),
+                );
                 Some(values.iter().map(|&value| side(value, val, test)).collect())
             }
             _ => None,
@@ -177,7 +231,10 @@ impl BoundTime {
 
     /// Compares ticks of so many microseconds with the boundaries.
     fn compare(&self, values: &[i64], tick_micros: i64) -> Vec<u8> {
-        let (val, test) = (first_tick(self.val_from, tick_micros), first_tick(self.test_from, tick_micros));
+        let (val, test) = (
+            first_tick(self.val_from, tick_micros),
+            first_tick(self.test_from, tick_micros),
+        );
         values.iter().map(|&value| side(value, val, test)).collect()
     }
 
@@ -190,7 +247,10 @@ impl BoundTime {
                 TimeKind::Timestamp => ("TIMESTAMP", "%Y-%m-%d %H:%M:%S%.6f+00"),
             };
             // Boundaries came from the same calendar, so they have a place in it.
-            let text = DateTime::from_timestamp_micros(micros).unwrap_or_default().format(format).to_string();
+            let text = DateTime::from_timestamp_micros(micros)
+                .unwrap_or_default()
+                .format(format)
+                .to_string();
             format!("{name} '{}'", text.replace(".000000", ""))
         };
         format!(

@@ -5,8 +5,8 @@
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{
-    ArrowDictionaryKeyType, ArrowNativeType, DataType, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
-    UInt16Type, UInt32Type, UInt64Type,
+    ArrowDictionaryKeyType, ArrowNativeType, DataType, Int8Type, Int16Type, Int32Type, Int64Type,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
 use crate::category::CategoryError;
@@ -22,17 +22,28 @@ pub(super) struct PendingDictionary {
 
 impl PendingDictionary {
     pub(super) fn new(values: &ArrayRef) -> Self {
-        Self { values: values.clone(), counts: vec![0; values.len()], rows: 0 }
+        Self {
+            values: values.clone(),
+            counts: vec![0; values.len()],
+            rows: 0,
+        }
     }
 
     /// Whether `rows` more rows over the dictionary `values` can be counted here.
     pub(super) fn continues_with(&self, values: &ArrayRef, rows: usize) -> bool {
-        let fits = self.rows.checked_add(rows).is_some_and(|sum| u32::try_from(sum).is_ok());
+        let fits = self
+            .rows
+            .checked_add(rows)
+            .is_some_and(|sum| u32::try_from(sum).is_ok());
         fits && same_array(&self.values, values)
     }
 
     /// Counts the keys set in `rows`, none of which may be null; returns how many there were.
-    pub(super) fn count(&mut self, keys: &dyn Array, rows: &BooleanBuffer) -> Result<u64, CategoryError> {
+    pub(super) fn count(
+        &mut self,
+        keys: &dyn Array,
+        rows: &BooleanBuffer,
+    ) -> Result<u64, CategoryError> {
         self.rows += rows.len();
         match keys.data_type() {
             DataType::Int8 => self.count_typed::<Int8Type>(keys, rows),
@@ -45,10 +56,16 @@ impl PendingDictionary {
             DataType::UInt64 => self.count_typed::<UInt64Type>(keys, rows),
             _ => None,
         }
-        .ok_or_else(|| CategoryError::UnreadableValues { data_type: keys.data_type().clone() })
+        .ok_or_else(|| CategoryError::UnreadableValues {
+            data_type: keys.data_type().clone(),
+        })
     }
 
-    fn count_typed<T: ArrowDictionaryKeyType>(&mut self, keys: &dyn Array, rows: &BooleanBuffer) -> Option<u64> {
+    fn count_typed<T: ArrowDictionaryKeyType>(
+        &mut self,
+        keys: &dyn Array,
+        rows: &BooleanBuffer,
+    ) -> Option<u64> {
         let keys: &[T::Native] = keys.as_primitive_opt::<T>()?.values();
         let counts = self.counts.as_mut_slice();
         let mut counted = 0;
@@ -86,7 +103,8 @@ impl PendingDictionary {
 
     /// Bytes of the counters and of the dictionary they belong to.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.counts.capacity() * size_of::<u32>() + self.values.to_data().get_slice_memory_size().unwrap_or(0)
+        self.counts.capacity() * size_of::<u32>()
+            + self.values.to_data().get_slice_memory_size().unwrap_or(0)
     }
 }
 

@@ -39,7 +39,9 @@ impl TextCounts {
     ) -> Result<(), CategoryError> {
         match values.data_type() {
             DataType::Utf8 => self.add_bytes(values.as_bytes_opt::<Utf8Type>(), rows, weight),
-            DataType::LargeUtf8 => self.add_bytes(values.as_bytes_opt::<LargeUtf8Type>(), rows, weight),
+            DataType::LargeUtf8 => {
+                self.add_bytes(values.as_bytes_opt::<LargeUtf8Type>(), rows, weight)
+            }
             DataType::Utf8View => {
                 let Some(array) = values.as_string_view_opt() else {
                     return Err(super::unreadable(values));
@@ -72,7 +74,9 @@ impl TextCounts {
         let arena = &mut self.arena;
         let found = self.table.entry(
             hash,
-            |entry| entry.hash == hash && arena.get(entry.start..entry.start + entry.len) == Some(text),
+            |entry| {
+                entry.hash == hash && arena.get(entry.start..entry.start + entry.len) == Some(text)
+            },
             |entry| entry.hash,
         );
         match found {
@@ -80,7 +84,12 @@ impl TextCounts {
             TableEntry::Vacant(place) => {
                 let start = arena.len();
                 arena.extend_from_slice(text);
-                place.insert(Entry { hash, count, start, len: text.len() });
+                place.insert(Entry {
+                    hash,
+                    count,
+                    start,
+                    len: text.len(),
+                });
             }
         }
     }
@@ -112,7 +121,9 @@ impl TextCounts {
             .filter_map(|entry| {
                 let bytes = self.arena.get(entry.start..entry.start + entry.len)?;
                 // Every entry was copied from a str.
-                std::str::from_utf8(bytes).ok().map(|text| (text, entry.count))
+                std::str::from_utf8(bytes)
+                    .ok()
+                    .map(|text| (text, entry.count))
             })
             .collect();
         sorted.sort_unstable();

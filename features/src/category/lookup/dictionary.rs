@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{AnyDictionaryArray, Array, ArrayRef, AsArray};
 use arrow::datatypes::{
-    ArrowDictionaryKeyType, ArrowNativeType, DataType, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
-    UInt16Type, UInt32Type, UInt64Type,
+    ArrowDictionaryKeyType, ArrowNativeType, DataType, Int8Type, Int16Type, Int32Type, Int64Type,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
 use crate::category::counts::same_array;
@@ -63,7 +63,10 @@ impl DictionaryCache {
     fn dictionary(&self, values: &ArrayRef) -> Arc<DictionaryCodes> {
         // A thread that panicked while holding the lock has left the list whole: it is only ever pushed to and cut.
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(position) = kept.iter().position(|dictionary| same_array(&dictionary.values, values)) {
+        if let Some(position) = kept
+            .iter()
+            .position(|dictionary| same_array(&dictionary.values, values))
+        {
             let dictionary = kept.remove(position);
             kept.push(Arc::clone(&dictionary));
             return dictionary;
@@ -95,9 +98,19 @@ impl fmt::Debug for DictionaryCache {
 
 impl DictionaryCodes {
     fn new(values: &ArrayRef) -> Self {
-        let codes: Vec<AtomicI32> = std::iter::repeat_with(|| AtomicI32::new(UNRESOLVED)).take(values.len()).collect();
-        let bytes = codes.len() * size_of::<AtomicI32>() + values.to_data().get_slice_memory_size().unwrap_or(usize::MAX / 2);
-        Self { values: Arc::clone(values), codes, bytes }
+        let codes: Vec<AtomicI32> = std::iter::repeat_with(|| AtomicI32::new(UNRESOLVED))
+            .take(values.len())
+            .collect();
+        let bytes = codes.len() * size_of::<AtomicI32>()
+            + values
+                .to_data()
+                .get_slice_memory_size()
+                .unwrap_or(usize::MAX / 2);
+        Self {
+            values: Arc::clone(values),
+            codes,
+            bytes,
+        }
     }
 
     fn gather<T: ArrowDictionaryKeyType>(

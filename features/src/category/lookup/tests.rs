@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, DictionaryArray, Float32Array, Float64Array, Int8Array, Int64Array, StringArray, StringViewArray, UInt64Array};
+use arrow::array::{
+    BooleanArray, DictionaryArray, Float32Array, Float64Array, Int8Array, Int64Array, StringArray,
+    StringViewArray, UInt64Array,
+};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::Int32Type as Key32;
@@ -13,16 +16,34 @@ use crate::category::CategoryCounts;
 
 fn lookup(array: ArrayRef, unseen_missing: i32) -> CategoryLookup {
     let mut counts = CategoryCounts::try_new(array.data_type()).unwrap();
-    counts.update(&array, &BooleanBuffer::new_set(array.len())).unwrap();
+    counts
+        .update(&array, &BooleanBuffer::new_set(array.len()))
+        .unwrap();
     let vocabulary = counts.into_vocabulary().unwrap();
-    let codes: Vec<i32> = (0..vocabulary.len() as i32).map(|index| index * 10).collect();
+    let codes: Vec<i32> = (0..vocabulary.len() as i32)
+        .map(|index| index * 10)
+        .collect();
     CategoryLookup::new(&vocabulary, &codes, unseen_missing)
 }
 
 #[test]
 fn finds_texts_in_every_form() {
-    let lookup = lookup(Arc::new(StringArray::from(vec![Some("b"), Some("a"), None, Some("b")])), UNKNOWN);
-    let values: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), Some("z"), None, Some("b"), Some("")]));
+    let lookup = lookup(
+        Arc::new(StringArray::from(vec![
+            Some("b"),
+            Some("a"),
+            None,
+            Some("b"),
+        ])),
+        UNKNOWN,
+    );
+    let values: ArrayRef = Arc::new(StringArray::from(vec![
+        Some("a"),
+        Some("z"),
+        None,
+        Some("b"),
+        Some(""),
+    ]));
     let expected = vec![0, UNKNOWN, 20, 10, UNKNOWN];
     let forms = [
         DataType::Utf8,
@@ -35,7 +56,11 @@ fn finds_texts_in_every_form() {
         let array = cast(&values, &form).unwrap();
         for _ in 0..2 {
             assert_eq!(lookup.codes(&array).unwrap(), expected, "{form}");
-            assert_eq!(lookup.codes(&array.slice(1, 3)).unwrap(), expected[1..4], "{form}");
+            assert_eq!(
+                lookup.codes(&array.slice(1, 3)).unwrap(),
+                expected[1..4],
+                "{form}"
+            );
         }
     }
     let nulls_inside = DictionaryArray::<Key32>::new(
@@ -54,14 +79,27 @@ fn finds_numbers_and_booleans() {
     assert_eq!(ints.codes(&narrow).unwrap(), [10, UNKNOWN, NO_CODE, 0]);
     let wide: ArrayRef = Arc::new(UInt64Array::from(vec![u64::MAX, 5]));
     assert_eq!(ints.codes(&wide).unwrap(), [UNKNOWN, 10]);
-    let floats = lookup(Arc::new(Float64Array::from(vec![0.5, -0.0, f64::NAN])), UNKNOWN);
-    let values: ArrayRef = Arc::new(Float32Array::from(vec![Some(0.5), Some(0.0), Some(f32::NAN), None, Some(-0.0), Some(f32::INFINITY)]));
+    let floats = lookup(
+        Arc::new(Float64Array::from(vec![0.5, -0.0, f64::NAN])),
+        UNKNOWN,
+    );
+    let values: ArrayRef = Arc::new(Float32Array::from(vec![
+        Some(0.5),
+        Some(0.0),
+        Some(f32::NAN),
+        None,
+        Some(-0.0),
+        Some(f32::INFINITY),
+    ]));
     assert_eq!(floats.codes(&values).unwrap(), [10, 0, 20, 20, 0, UNKNOWN]);
     let bools = lookup(Arc::new(BooleanArray::from(vec![true])), UNKNOWN);
     let values: ArrayRef = Arc::new(BooleanArray::from(vec![Some(false), Some(true), None]));
     assert_eq!(bools.codes(&values).unwrap(), [UNKNOWN, 0, UNKNOWN]);
     assert_eq!(first_unknown(&values, &[0, 0, UNKNOWN]), "null");
-    assert!(matches!(bools.codes(&narrow), Err(CategoryError::TypeChanged { .. })));
+    assert!(matches!(
+        bools.codes(&narrow),
+        Err(CategoryError::TypeChanged { .. })
+    ));
 }
 
 #[test]
@@ -82,7 +120,10 @@ fn threads_share_the_cache_and_agree() {
                 for round in 0..60 {
                     let array = &plain[(round * 3 + offset) % plain.len()];
                     let encoded = cast(array, form).unwrap();
-                    assert_eq!(lookup.codes(&encoded).unwrap(), lookup.codes(array).unwrap());
+                    assert_eq!(
+                        lookup.codes(&encoded).unwrap(),
+                        lookup.codes(array).unwrap()
+                    );
                 }
             });
         }
