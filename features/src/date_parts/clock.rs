@@ -205,7 +205,7 @@ impl Clock {
     }
 }
 
-/// Offsets from UTC of one zone, remembering the hour asked for last: rows are often in order of time.
+/// Offsets from UTC of one zone, remembering the day asked for last: rows are often in order of time.
 struct Offsets {
     zone: Tz,
     known_from: i64,
@@ -214,7 +214,7 @@ struct Offsets {
 }
 
 impl Offsets {
-    const SPAN: i64 = 3_600;
+    const SPAN: i64 = DAY_SECONDS;
 
     fn new(zone: Tz) -> Self {
         Self {
@@ -232,7 +232,8 @@ impl Offsets {
         let offset = self.look_up(seconds);
         let from = seconds.div_euclid(Self::SPAN) * Self::SPAN;
         let until = from + Self::SPAN;
-        // No zone has changed its offset twice within an hour, so equal ends mean that the hour has one offset.
+        // No zone has ever changed its offset twice within less than three days, so equal ends mean that the whole day
+        // has one offset.
         if self.look_up(from) == offset && self.look_up(until - 1) == offset {
             (self.known_from, self.known_until, self.offset) = (from, until, offset);
         }

@@ -122,25 +122,33 @@ proptest! {
 
 #[test]
 fn clocks_change_at_the_right_second() {
-    let zone: Tz = "Europe/Berlin".parse().unwrap();
-    // Half an hour around both changes of 2026, second by second, in and out of order.
-    for change in [1_774_746_000_i64, 1_792_890_000] {
-        let values: Vec<i64> = (-900..900)
-            .map(|offset| change + offset * (if offset % 2 == 0 { 1 } else { -1 }))
-            .collect();
-        let array: ArrayRef =
-            Arc::new(TimestampSecondArray::from(values.clone()).with_timezone("+00:00"));
-        let got = parts(
-            &DateParts::new([DatePart::Hour, DatePart::Minute]).timezone("Europe/Berlin"),
-            &array,
-        );
-        for (row, second) in values.iter().enumerate() {
-            let local =
-                zone.from_utc_datetime(&DateTime::from_timestamp(*second, 0).unwrap().naive_utc());
-            assert_eq!(
-                (got[0][row], got[1][row]),
-                (Some(local.hour() as i32), Some(local.minute() as i32))
-            );
+    // A quarter of an hour around both changes of 2026 in Berlin, and around one at half past an hour of UTC.
+    for (name, change) in [
+        ("Europe/Berlin", 1_774_746_000_i64),
+        ("Europe/Berlin", 1_792_890_000),
+        ("Australia/Lord_Howe", 1_791_041_400),
+    ] {
+        let zone: Tz = name.parse().unwrap();
+        let local = |second: i64| {
+            let instant = DateTime::from_timestamp(second, 0).unwrap();
+            let local = zone.from_utc_datetime(&instant.naive_utc());
+            (Some(local.hour() as i32), Some(local.minute() as i32))
+        };
+        let in_order = (-900..900).map(|offset| change + offset);
+        let to_and_fro =
+            (-900..900).map(|offset| change + offset * (if offset % 2 == 0 { 1 } else { -1 }));
+        for values in [in_order.collect::<Vec<i64>>(), to_and_fro.collect()] {
+            let array: ArrayRef =
+                Arc::new(TimestampSecondArray::from(values.clone()).with_timezone("+00:00"));
+            let step = DateParts::new([DatePart::Hour, DatePart::Minute]).timezone(name);
+            let got = parts(&step, &array);
+            for (row, second) in values.iter().enumerate() {
+                assert_eq!(
+                    (got[0][row], got[1][row]),
+                    local(*second),
+                    "{second} in {name}"
+                );
+            }
         }
     }
     let before: ArrayRef = Arc::new(

@@ -373,6 +373,13 @@ fn column_split_refuses_what_it_does_not_know() {
         message.starts_with("column `part` holds NULL in 1 of 2 rows"),
         "{message}"
     );
+    // An empty text can be listed; null is something else.
+    let empty = ColumnSplit::new("part").values(Split::Train, "");
+    let message = error(empty, &batch(vec![("part", texts(&[Some(""), None]))]));
+    assert!(
+        message.starts_with("column `part` holds NULL in 1 of 2 rows"),
+        "{message}"
+    );
     let twice = ColumnSplit::new("part").values(Split::Val, ["train"]);
     assert_eq!(
         error(twice, &rows),
