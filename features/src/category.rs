@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn missing_sorts_last_and_texts_by_code_point() {
-        let mut categories = vec![
+        let mut categories = [
             Category::Missing,
             Category::Text("é".into()),
             Category::Text("b".into()),

@@ -136,7 +136,6 @@ impl DateParts {
         };
         Ok(BoundDateParts {
             step,
-            input: input.clone(),
             clock,
             outputs,
             fields,
@@ -148,7 +147,6 @@ impl DateParts {
 #[derive(Debug, Clone)]
 pub(crate) struct BoundDateParts {
     step: DateParts,
-    input: Field,
     clock: Clock,
     outputs: Vec<(DatePart, Option<Cycles>)>,
     fields: Vec<Field>,
@@ -158,11 +156,6 @@ impl BoundDateParts {
     /// The options, with the parts written out.
     pub(crate) fn step(&self) -> &DateParts {
         &self.step
-    }
-
-    /// The column the parts are taken of.
-    pub(crate) fn input(&self) -> &Field {
-        &self.input
     }
 
     /// One field per output column: Int32, or Float64 for points on a circle.

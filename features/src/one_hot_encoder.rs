@@ -203,11 +203,6 @@ impl FittedOneHotEncoder {
         }
     }
 
-    /// The options the encoder was fitted with.
-    pub(crate) fn options(&self) -> &OneHotEncoder {
-        &self.options
-    }
-
     /// Number of output columns.
     pub(crate) fn num_outputs(&self) -> usize {
         self.outputs.len()

@@ -360,16 +360,6 @@ impl FittedOrdinalEncoder {
         }
     }
 
-    /// The options the encoder was fitted with.
-    pub(crate) fn options(&self) -> &OrdinalEncoder {
-        &self.options
-    }
-
-    /// Number of distinct training values, infrequent ones and a missing one included.
-    pub(crate) fn num_categories(&self) -> usize {
-        self.vocabulary.len()
-    }
-
     /// One id per value (Int32, null only for missing values that stay missing). `unknown` grows by the number of values
     /// never seen in training.
     ///
