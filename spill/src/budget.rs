@@ -11,6 +11,7 @@ use datafusion::execution::memory_pool::{
 };
 
 use crate::account::Account;
+use crate::claim::Claim;
 use crate::error::BudgetError;
 use crate::lease::Lease;
 use crate::ledger::{BudgetShares, BudgetUse, Keeper, Pressure};
@@ -101,6 +102,11 @@ impl MemoryBudget {
         let mut lease = Lease::granted(self.account.clone(), what, 0);
         lease.try_grow(bytes)?;
         Ok(lease)
+    }
+
+    /// A claim, empty at first, on bytes that cannot be put on disk. `what` names the asker in errors.
+    pub fn claim(&self, what: &'static str) -> Claim {
+        Claim::empty(self.account.clone(), what)
     }
 
     /// A lease that is made large enough whatever the counters say; see the callers for why that is bounded.
@@ -207,3 +213,72 @@ impl MemoryPool for MemoryBudget {
 
 #[cfg(test)]
 mod tests;
+
+/// The tests that need DataFusion by name.
+#[cfg(test)]
+mod pool_tests {
+    #![allow(clippy::unwrap_used)]
+
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use datafusion::common::utils::memory::get_record_batch_memory_size;
+
+    use super::*;
+    use crate::batch_size::batch_memory_bytes;
+
+    #[test]
+    fn a_refusal_is_bare_and_names_the_operator() {
+        let budget = MemoryBudget::new(64 << 20);
+        let sort = MemoryConsumer::new("sort").with_can_spill(true);
+        let sort = sort.register(&budget.pool());
+        let error = sort.try_grow(budget.shares().kept_bytes + 1).unwrap_err();
+        assert!(matches!(&error, DataFusionError::ResourcesExhausted(m) if m.contains("sort")));
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn operators_and_leases_draw_on_one_ledger() {
+        let budget = MemoryBudget::new(64 << 20);
+        let shares = budget.shares();
+        let pool = budget.pool();
+        let sort = MemoryConsumer::new("sort").register(&pool);
+        let lease = budget.try_lease("test", shares.leased_bytes).unwrap();
+        sort.try_grow(shares.kept_bytes - shares.leased_bytes)
+            .unwrap();
+        assert!(sort.try_grow(1).is_err());
+        drop(lease);
+        sort.try_grow(1).unwrap();
+        sort.grow(shares.counted_bytes);
+        assert_eq!(pool.reserved(), sort.size());
+        assert_eq!(budget.used(), sort.size());
+        assert!(budget.try_lease("test", 1).is_err());
+        drop(sort);
+        assert_eq!((budget.used(), pool.reserved()), (0, 0));
+    }
+
+    #[test]
+    fn under_pressure_a_small_or_rigid_operator_still_gets_its_memory() {
+        let budget = MemoryBudget::new(64 << 20);
+        let pool = budget.pool();
+        budget.set_pressure(Pressure::Critical);
+        let sort = MemoryConsumer::new("sort")
+            .with_can_spill(true)
+            .register(&pool);
+        sort.try_grow(budget.shares().floor_bytes).unwrap();
+        assert!(sort.try_grow(1).is_err());
+        let join = MemoryConsumer::new("join").register(&pool);
+        join.try_grow(budget.shares().floor_bytes * 2).unwrap();
+    }
+
+    #[test]
+    fn batches_measure_as_operators_measure_them() {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None, Some(3)]));
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["a", "bb", "ccc"]));
+        let columns = [("a", numbers.slice(0, 1)), ("b", numbers.slice(1, 1))];
+        let columns = columns.into_iter().chain([("c", text.slice(2, 1))]);
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        assert_eq!(
+            batch_memory_bytes(&batch),
+            get_record_batch_memory_size(&batch)
+        );
+    }
+}

@@ -89,7 +89,7 @@ impl BudgetShares {
 pub struct BudgetUse {
     /// Kept by leases.
     pub leased_bytes: usize,
-    /// Reserved by query operators.
+    /// Reserved by query operators and claims.
     pub operator_bytes: usize,
     /// In flight under permits.
     pub in_flight_bytes: usize,
@@ -119,6 +119,8 @@ pub(crate) enum Keeper {
     SpillingOperator,
     /// A query operator for which a refusal is the end of the job; pressure does not refuse it.
     RigidOperator,
+    /// A claim: bytes that have no place but memory, refused only when everything kept together would exceed *counted*.
+    Claim,
 }
 
 /// Counters and rules.
@@ -162,6 +164,12 @@ impl Ledger {
 
     /// How many more bytes `keeper`, whose own reservation is `own_bytes`, could take if it asked for `bytes`.
     pub(crate) fn room_to_keep(&self, keeper: Keeper, own_bytes: usize, bytes: usize) -> usize {
+        if keeper == Keeper::Claim {
+            return self
+                .shares
+                .counted_bytes
+                .saturating_sub(self.held.kept_bytes());
+        }
         let small = own_bytes.saturating_add(bytes) <= self.shares.floor_bytes;
         let scale = |share| match keeper {
             Keeper::RigidOperator => share,
@@ -175,7 +183,7 @@ impl Ledger {
             .saturating_sub(self.held.total_bytes());
         let in_own = match keeper {
             Keeper::Lease => scale(self.shares.leased_bytes).saturating_sub(self.held.leased_bytes),
-            Keeper::SpillingOperator | Keeper::RigidOperator => usize::MAX,
+            Keeper::SpillingOperator | Keeper::RigidOperator | Keeper::Claim => usize::MAX,
         };
         in_kept.min(in_all).min(in_own)
     }
@@ -229,7 +237,9 @@ impl Ledger {
     fn kept_counter(&mut self, keeper: Keeper) -> &mut usize {
         match keeper {
             Keeper::Lease => &mut self.held.leased_bytes,
-            Keeper::SpillingOperator | Keeper::RigidOperator => &mut self.held.operator_bytes,
+            Keeper::SpillingOperator | Keeper::RigidOperator | Keeper::Claim => {
+                &mut self.held.operator_bytes
+            }
         }
     }
 

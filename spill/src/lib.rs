@@ -14,6 +14,7 @@ mod batch_size;
 mod budget;
 mod carrier;
 mod checked_file;
+mod claim;
 mod compact;
 mod error;
 mod host_memory;
@@ -30,10 +31,13 @@ mod spill_file;
 mod spill_reader;
 mod spill_writer;
 mod sweep;
+#[cfg(test)]
+mod test_rows;
 
 pub use batch_size::{BatchMeasure, batch_logical_bytes, batch_memory_bytes};
 pub use budget::MemoryBudget;
 pub use carrier::check_spillable;
+pub use claim::Claim;
 pub use compact::{compact, compact_if_wasteful};
 pub use error::{BudgetError, RootFault, SpillError};
 pub use host_memory::{default_memory_limit, memory_limit_for};

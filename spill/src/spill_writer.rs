@@ -157,7 +157,8 @@ impl SpillWriter {
     fn try_write(&mut self, batch: &RecordBatch) -> Result<(), SpillError> {
         let rows = batch.num_rows();
         let row_bytes = batch_logical_bytes(batch).div_ceil(rows.max(1)).max(1);
-        let step = (self.room.assured_bytes / 2 / row_bytes).max(1);
+        // While encoding, a row takes up to three times its bytes; small steps keep what lies between two looks small.
+        let step = (self.room.assured_bytes / 8 / row_bytes).max(1);
         let mut at = 0;
         while at < rows {
             let piece = self.carrier.load(&batch.slice(at, step.min(rows - at)))?;
@@ -175,12 +176,13 @@ impl SpillWriter {
     fn bound_memory(&mut self) -> Result<(), SpillError> {
         let held = self.held_bytes();
         let refused = self.lease.resize(held).is_err();
+        // Refused or not, it is there.
+        self.lease.resize_regardless(held);
         if held > self.room.most_bytes || (refused && held > self.room.assured_bytes) {
             let flushed = self.encoder.flush();
             self.check(flushed)?;
         }
-        let held = self.held_bytes();
-        self.lease.resize_regardless(held);
+        self.lease.resize_regardless(self.held_bytes());
         Ok(())
     }
 
