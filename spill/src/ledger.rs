@@ -10,7 +10,7 @@
 //! | counted | 3/4 `L` | the rest is for what nobody counts: allocator slack, temporaries of kernels, code, stacks |
 //! | in flight | 1/2 counted | permits together; one permit can be that large |
 //! | kept | 3/4 counted | leases and operators together; the other quarter is always there for permits |
-//! | leased | 5/8 counted | leases together; operators always find 1/8 of counted free of leases |
+//! | leased | 1/2 counted | leases together; operators and claims always find 1/4 of counted free of leases |
 //! | floor | 1/16 counted, at most 16 MiB | a reservation up to this size is never refused because of pressure |
 //!
 //! Leases, operators and permits together stay within *counted*. Three things may go above it, each bounded: the single
@@ -78,7 +78,7 @@ impl BudgetShares {
             counted_bytes,
             in_flight_bytes: counted_bytes / 2,
             kept_bytes,
-            leased_bytes: kept_bytes - counted_bytes / 8,
+            leased_bytes: kept_bytes - counted_bytes / 4,
             floor_bytes: (counted_bytes / 16).min(Self::MAX_FLOOR_BYTES),
         }
     }
@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(s.counted_bytes, 768 << 20);
         assert_eq!(s.in_flight_bytes, 384 << 20);
         assert_eq!(s.kept_bytes, 576 << 20);
-        assert_eq!(s.leased_bytes, 480 << 20);
+        assert_eq!(s.leased_bytes, 384 << 20);
         assert_eq!(s.floor_bytes, 16 << 20);
         assert!(s.kept_bytes + s.in_flight_bytes <= s.limit_bytes / 16 * 15);
     }

@@ -1,6 +1,6 @@
 //! The learning phase: passes over the training rows, one fit state per slot.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
@@ -12,19 +12,86 @@ use super::cancellation::Cancellation;
 use super::drive::UnitWorker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::RowPlan;
-use crate::source::BatchStream;
+use crate::source::{BatchStream, ReadMetrics};
 
 /// Where a pass finds the rows of a unit.
 #[derive(Clone)]
 pub(super) enum Rows {
     /// In the source.
     Scan(Arc<RowPlan>),
-    /// In the reservoir, some of the columns kept there.
-    Ponds {
-        ponds: Arc<Vec<Option<Pond>>>,
-        projection: Option<Vec<usize>>,
-        batch_rows: usize,
-    },
+    /// In the reservoir.
+    Kept(KeptRows),
+}
+
+/// The rows of all units as the first pass left them.
+#[derive(Clone)]
+pub(super) struct KeptRows {
+    pub ponds: Arc<Ponds>,
+    /// Positions of the columns wanted; all when absent.
+    pub projection: Option<Vec<usize>>,
+    pub batch_rows: usize,
+    pub after: AfterReading,
+    /// Where reading is counted.
+    pub metrics: Arc<ReadMetrics>,
+}
+
+/// What becomes of kept rows once they were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AfterReading {
+    /// They stay for a later pass.
+    Stay,
+    /// They are given up unit by unit, which makes room for what is being written.
+    GiveUp,
+}
+
+/// One pond per unit that has been read and not been given up.
+pub(super) struct Ponds(Vec<Mutex<Option<Arc<Pond>>>>);
+
+impl Ponds {
+    /// Places for `units` ponds, filled with those given.
+    pub fn new(units: usize, ponds: impl IntoIterator<Item = (usize, Pond)>) -> Self {
+        let mut places: Vec<Option<Arc<Pond>>> = (0..units).map(|_| None).collect();
+        for (index, pond) in ponds {
+            if let Some(place) = places.get_mut(index) {
+                *place = Some(Arc::new(pond));
+            }
+        }
+        Self(places.into_iter().map(Mutex::new).collect())
+    }
+
+    /// Rows of all ponds.
+    pub fn rows(&self) -> u64 {
+        self.0
+            .iter()
+            .filter_map(|place| place.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|p| p.rows() as u64))
+            .sum()
+    }
+
+    fn pond(&self, index: usize, after: AfterReading) -> Option<Arc<Pond>> {
+        let mut place = self.0.get(index)?.lock().unwrap_or_else(PoisonError::into_inner);
+        match after {
+            AfterReading::Stay => place.clone(),
+            AfterReading::GiveUp => place.take(),
+        }
+    }
+}
+
+impl KeptRows {
+    fn open(&self, index: usize) -> Result<BatchStream> {
+        let Some(pond) = self.ponds.pond(index, self.after) else {
+            return Ok(stream::empty().boxed());
+        };
+        let replay = pond.replay(self.projection.as_deref(), self.batch_rows)?;
+        let metrics = Arc::clone(&self.metrics);
+        let batches = replay.map(move |batch| {
+            // The pond, and with it the right to its memory and its file, lives as long as it is being read.
+            let _ = &pond;
+            let batch = batch?;
+            metrics.add(batch.num_rows() as u64, 0);
+            Ok(batch)
+        });
+        Ok(stream::iter(batches).boxed())
+    }
 }
 
 impl Rows {
@@ -32,7 +99,7 @@ impl Rows {
     pub fn filtered(&self, index: usize, produced: u64) -> Option<u64> {
         match self {
             Self::Scan(plan) => Some(plan.delivered(index).saturating_sub(produced)),
-            Self::Ponds { .. } => None,
+            Self::Kept(_) => None,
         }
     }
 
@@ -40,17 +107,7 @@ impl Rows {
     pub fn open(&self, index: usize) -> Result<BatchStream> {
         match self {
             Self::Scan(plan) => plan.execute(index),
-            Self::Ponds {
-                ponds,
-                projection,
-                batch_rows,
-            } => match ponds.get(index).and_then(Option::as_ref) {
-                Some(pond) => {
-                    let replay = pond.replay(projection.as_deref(), *batch_rows)?;
-                    Ok(stream::iter(replay.map(|batch| batch.map_err(Error::from))).boxed())
-                }
-                None => Ok(stream::empty().boxed()),
-            },
+            Self::Kept(kept) => kept.open(index),
         }
     }
 }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use millpond_features::{DropReason, DroppedColumn, FittedFeatures, Split, TransformCounts};
-use millpond_spill::Pond;
 
 use super::drive::drive;
-use super::fit::{FitWorker, Keeper, RowLimit, Rows, fit_failed, states};
+use super::fit::{AfterReading, FitWorker, Keeper, KeptRows, Ponds, RowLimit, Rows, fit_failed, states};
 use super::inputs::{Inputs, row_bytes};
 use super::materialise::materialise;
 use super::memory_need::MemoryNeed;
@@ -169,9 +168,6 @@ pub(super) async fn run(job: Job) -> Result<JobReport> {
             shards.push(SplitSink::write_empty_shard(&output_dir, &schema, &sink, split)?);
         }
     }
-    for (column, n) in &counts.unknown {
-        warnings.push(format!("column \"{column}\": {n} values were never seen in training"));
-    }
     if null_labels > 0
         && let Some(label) = &bound.recipe.label
     {
@@ -253,7 +249,7 @@ async fn learn(bound: &Bound, resources: &Resources, cancellation: &super::Cance
     let mut fit = inputs.features.fit();
     let most = inputs.features.passes().max;
     let units = full_plan.scan().units().len();
-    let mut ponds: Option<Arc<Vec<Option<Pond>>>> = None;
+    let mut ponds: Option<Arc<Ponds>> = None;
     let mut filtered = BTreeMap::new();
     let mut train_rows = None;
     let mut passes = 0;
@@ -263,11 +259,13 @@ async fn learn(bound: &Bound, resources: &Resources, cancellation: &super::Cance
         let wanted: Vec<String> = fit.columns().into_iter().map(str::to_owned).collect();
         let columns = inputs.with_split(wanted);
         let rows = match (&ponds, rescan) {
-            (Some(ponds), _) => Rows::Ponds {
+            (Some(ponds), _) => Rows::Kept(KeptRows {
                 ponds: Arc::clone(ponds),
                 projection: Some(positions(full_plan.schema(), &columns)),
                 batch_rows: bound.read.batch_rows,
-            },
+                after: AfterReading::Stay,
+                metrics: Arc::clone(&resources.metrics),
+            }),
             (None, Rescan::Paid) => Rows::Scan(Arc::clone(&full_plan)),
             (None, Rescan::Free) => Rows::Scan(bound.plan(resources, columns).await?),
         };
@@ -302,22 +300,18 @@ async fn learn(bound: &Bound, resources: &Resources, cancellation: &super::Cance
             });
         }
         let done = drive(workers, units, cancellation).await?;
-        let mut kept: Vec<Option<Pond>> = (0..units).map(|_| None).collect();
+        let mut kept = Vec::new();
         let mut finished = Vec::with_capacity(done.len());
         let mut seen = 0;
         for worker in done {
             seen += worker.train_rows;
             filtered.extend(worker.filtered);
-            for (index, pond) in worker.ponds {
-                if let Some(slot) = kept.get_mut(index) {
-                    *slot = Some(pond);
-                }
-            }
+            kept.extend(worker.ponds);
             finished.push(worker.state);
         }
         train_rows.get_or_insert(seen);
         if keeps {
-            ponds = Some(Arc::new(kept));
+            ponds = Some(Arc::new(Ponds::new(units, kept)));
         }
         if seen == 0 {
             return Err(no_training_rows(bound, units));
@@ -328,11 +322,13 @@ async fn learn(bound: &Bound, resources: &Resources, cancellation: &super::Cance
     }
     let features = fit.finish().map_err(|e| fit_failed(&e))?;
     let rows = match ponds {
-        Some(ponds) => Rows::Ponds {
+        Some(ponds) => Rows::Kept(KeptRows {
             ponds,
             projection: None,
             batch_rows: bound.read.batch_rows,
-        },
+            after: AfterReading::GiveUp,
+            metrics: Arc::clone(&resources.metrics),
+        }),
         None => Rows::Scan(Arc::clone(&full_plan)),
     };
     Ok(Learned {
@@ -359,8 +355,8 @@ async fn write(
     let units = learned.full_plan.scan().units().len();
     let known = known_totals(&learned.rows);
     resources.gauge.enter(Phase::Write, known.0, known.1);
-    let from_ponds = matches!(learned.rows, Rows::Ponds { .. });
-    let limit = RowLimit::new(if from_ponds { None } else { bound.recipe.limit });
+    let kept = matches!(learned.rows, Rows::Kept(_));
+    let limit = RowLimit::new(if kept { None } else { bound.recipe.limit });
     let mut workers = Vec::with_capacity(bound.slots);
     for _ in 0..bound.slots {
         workers.push(WriteWorker {
@@ -440,7 +436,7 @@ fn known_totals(rows: &Rows) -> (Option<u64>, Option<u64>) {
             let units = plan.scan().units();
             (units.iter().map(|u| u.rows).sum(), units.iter().map(|u| u.bytes).sum())
         }
-        Rows::Ponds { ponds, .. } => (Some(ponds.iter().flatten().map(|p| p.rows() as u64).sum()), None),
+        Rows::Kept(kept) => (Some(kept.ponds.rows()), None),
     }
 }
 
