@@ -62,7 +62,7 @@ pub enum CatalogError {
         /// The table.
         table: TableName,
         /// The column.
-        source: UnsupportedColumn,
+        source: Box<UnsupportedColumn>,
     },
     /// Two files of one table do not hold the same columns.
     #[error("table {table}: the columns of {} differ from those of the first file", path.display())]

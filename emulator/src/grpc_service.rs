@@ -389,7 +389,7 @@ fn aborted(code: Code, message: &str, retry_delay: Option<Duration>) -> Status {
         message: message.to_owned(),
         details: vec![prost_types::Any {
             type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(),
-            value: info.encode_to_vec().into(),
+            value: info.encode_to_vec(),
         }],
     };
     Status::with_details(code, message, details.encode_to_vec().into())

@@ -47,7 +47,7 @@ pub enum RowRestrictionError {
         /// The filter's text.
         filter: String,
         /// What the planner said, when it was the planner.
-        source: Option<DataFusionError>,
+        source: Option<Box<DataFusionError>>,
     },
 }
 
@@ -106,7 +106,7 @@ impl FilterPlanner {
         };
         let planned = self
             .try_plan(schema, filter)
-            .map_err(|e| invalid(Some(e)))?;
+            .map_err(|e| invalid(Some(Box::new(e))))?;
         planned.map(Some).ok_or_else(|| invalid(None))
     }
 

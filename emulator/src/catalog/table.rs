@@ -77,7 +77,7 @@ impl Table {
             let file_schema = wire::wire_schema(metadata.schema(), metadata.parquet_schema())
                 .map_err(|source| CatalogError::UnsupportedColumn {
                     table: name.clone(),
-                    source,
+                    source: Box::new(source),
                 })?;
             let mut leaves = Vec::new();
             file_schema
