@@ -147,7 +147,13 @@ impl EmulatorAddress {
         self.url
             .or(environment)
             .filter(|address| !address.is_empty())
-            .map(|address| if address.contains("://") { address } else { format!("http://{address}") })
+            .map(|address| {
+                if address.contains("://") {
+                    address
+                } else {
+                    format!("http://{address}")
+                }
+            })
     }
 }
 

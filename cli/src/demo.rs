@@ -2,6 +2,7 @@
 //!
 //! Owns the order of the show and what is left behind. The table is made in `demo/clicks.rs`.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use millpond::{ByteSize, Cancellation, ErrorKind, Job, JobSettings, Recipe, SourceSpec};
@@ -26,6 +27,12 @@ const RECIPE: &str = include_str!("../../examples/clicks.yaml");
 /// The table as BigQuery names it.
 const TABLE: &str = "bigquery://demo.shop.clicks";
 
+/// So small a table would come as a single stream; several are what a large one is read by.
+const STREAMS: NonZeroU32 = match NonZeroU32::new(4) {
+    Some(streams) => streams,
+    None => NonZeroU32::MIN,
+};
+
 /// A budget to keep to; the run needs far less.
 const MEMORY: ByteSize = ByteSize::gib(1);
 
@@ -48,14 +55,25 @@ async fn show(stage: Stage, args: &DemoArgs) -> Result<(), Failure> {
 
     let running = Emulator::builder()
         .data_dir(stage.data())
+        .streams(STREAMS)
         .start()
         .await
         .map_err(emulator::refused)?;
-    console::print(&format!("serving them as {TABLE} at {}\n", running.endpoint()));
+    console::print(&format!(
+        "serving them as {TABLE} at {}\n",
+        running.endpoint()
+    ));
     let report = run(&stage, &running).await?;
     console::print(&format!("\n{}", summary::of_run(&report)));
     let stage = stage.keep();
-    console::print(&format!("\n{}", next_commands(&Shell::of_this_process(), &stage, args.keep.then(|| running.endpoint()))));
+    console::print(&format!(
+        "\n{}",
+        next_commands(
+            &Shell::of_this_process(),
+            &stage,
+            args.keep.then(|| running.endpoint())
+        )
+    ));
     if args.keep {
         return emulator::serve_until_signal(running).await;
     }
@@ -72,7 +90,10 @@ async fn generate(table: PathBuf, rows: u64) -> Result<(), Failure> {
     let result = signals::unless_signalled(async {
         match work.join_next().await {
             Some(Ok(result)) => result,
-            Some(Err(panic)) => Err(Failure::new(ErrorKind::Sink, format!("generating the table failed: {panic}"))),
+            Some(Err(panic)) => Err(Failure::new(
+                ErrorKind::Sink,
+                format!("generating the table failed: {panic}"),
+            )),
             None => Ok(()),
         }
     })
@@ -93,7 +114,10 @@ async fn run(stage: &Stage, running: &RunningEmulator) -> Result<millpond::JobRe
         output: Some(stage.out()),
         memory: Some(MEMORY),
         emulator: Some(running.endpoint()),
-        progress: progress::progress(&Told { quiet: false, json: false }),
+        progress: progress::progress(&Told {
+            quiet: false,
+            json: false,
+        }),
         cancellation: cancellation.clone(),
         ..JobSettings::default()
     };
@@ -141,7 +165,11 @@ mod tests {
     #[test]
     fn the_commands_are_commands() {
         let shell = Shell::new("./target/release/millpond");
-        let text = next_commands(&shell, Path::new("./my demo"), Some("http://127.0.0.1:1".to_owned()));
+        let text = next_commands(
+            &shell,
+            Path::new("./my demo"),
+            Some("http://127.0.0.1:1".to_owned()),
+        );
         let mut found = 0;
         for line in text.lines().filter(|l| l.starts_with("  ./target")) {
             // Only quotes around whole words are used, so that blanks inside them are the only trap.

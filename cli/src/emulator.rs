@@ -35,13 +35,18 @@ pub(crate) async fn serve_until_signal(running: RunningEmulator) -> Result<(), F
 /// Why the emulator did not start, and what to change.
 pub(crate) fn refused(error: StartError) -> Failure {
     match error {
-        StartError::Listen { port, source } if source.kind() == std::io::ErrorKind::AddrInUse => Failure::new(
-            ErrorKind::Config,
-            format!("port {port} of 127.0.0.1 is in use, give another --port or 0 for any free one"),
-        ),
-        StartError::Listen { port, source } => {
-            Failure::new(ErrorKind::Config, format!("cannot listen on 127.0.0.1:{port}: {source}"))
+        StartError::Listen { port, source } if source.kind() == std::io::ErrorKind::AddrInUse => {
+            Failure::new(
+                ErrorKind::Config,
+                format!(
+                    "port {port} of 127.0.0.1 is in use, give another --port or 0 for any free one"
+                ),
+            )
         }
+        StartError::Listen { port, source } => Failure::new(
+            ErrorKind::Config,
+            format!("cannot listen on 127.0.0.1:{port}: {source}"),
+        ),
         other => Failure::new(ErrorKind::NotFound, other.to_string()),
     }
 }

@@ -20,12 +20,18 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self {
+            kind,
+            message: message.into(),
+        }
     }
 
     /// A failure to write a file of the command's own.
     pub fn writing(path: &Path, error: &std::io::Error) -> Self {
-        Self::new(ErrorKind::Sink, format!("cannot write {}: {error}", path.display()))
+        Self::new(
+            ErrorKind::Sink,
+            format!("cannot write {}: {error}", path.display()),
+        )
     }
 
     /// Tells the failure on stderr and gives the process's exit code.

@@ -53,13 +53,17 @@ fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
             IoErrorKind::AlreadyExists => exists(path),
             _ => Failure::writing(path, &e),
         })?;
-    file.write_all(text.as_bytes()).map_err(|e| Failure::writing(path, &e))
+    file.write_all(text.as_bytes())
+        .map_err(|e| Failure::writing(path, &e))
 }
 
 fn exists(path: &Path) -> Failure {
     Failure::new(
         ErrorKind::Config,
-        format!("{} exists already, remove it or name another file", path.display()),
+        format!(
+            "{} exists already, remove it or name another file",
+            path.display()
+        ),
     )
 }
 

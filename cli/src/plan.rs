@@ -12,7 +12,10 @@ pub(crate) fn plan(args: PlanArgs) -> Result<(), Failure> {
     let (recipe, settings) = prepare(Recipe::from_yaml_file(&args.recipe)?, args.changes);
     let slots = settings.slots;
     let job = Job::from_recipe(recipe, settings)?;
-    let plan = runtime::block_on(slots, signals::unless_signalled(async { Ok(job.plan().await?) }))?;
+    let plan = runtime::block_on(
+        slots,
+        signals::unless_signalled(async { Ok(job.plan().await?) }),
+    )?;
     if args.json {
         console::print(&summary::json(&plan)?);
         return Ok(());

@@ -55,7 +55,11 @@ fn bytes(snapshot: &ProgressSnapshot) -> String {
 
 /// Memory of the process against its budget, and what waits on disk when anything does.
 fn memory(snapshot: &ProgressSnapshot) -> String {
-    let mut text = format!("memory {} of {}", size(snapshot.rss_bytes), size(snapshot.memory_limit_bytes));
+    let mut text = format!(
+        "memory {} of {}",
+        size(snapshot.rss_bytes),
+        size(snapshot.memory_limit_bytes)
+    );
     if snapshot.spilled_bytes > 0 {
         text.push_str(&format!(", {} on disk", size(snapshot.spilled_bytes)));
     }
@@ -76,14 +80,20 @@ const SETTLING_SECONDS: f64 = 0.5;
 
 impl Pace {
     fn new() -> Self {
-        Self { phase: Phase::Connect, began: 0.0 }
+        Self {
+            phase: Phase::Connect,
+            began: 0.0,
+        }
     }
 
     /// Notices the beginning of a phase; true when it is a new one.
     fn follow(&mut self, snapshot: &ProgressSnapshot) -> bool {
         let new = self.phase != snapshot.phase;
         if new {
-            *self = Self { phase: snapshot.phase, began: snapshot.elapsed.as_secs_f64() };
+            *self = Self {
+                phase: snapshot.phase,
+                began: snapshot.elapsed.as_secs_f64(),
+            };
         }
         new
     }
@@ -109,7 +119,11 @@ impl Pace {
 
 /// How much of the phase is done: by rows when their number is known, else by bytes.
 fn fraction(snapshot: &ProgressSnapshot) -> Option<f64> {
-    let of = |done: u64, total: Option<u64>| total.filter(|t| *t > 0).map(|t| (done as f64 / t as f64).min(1.0));
+    let of = |done: u64, total: Option<u64>| {
+        total
+            .filter(|t| *t > 0)
+            .map(|t| (done as f64 / t as f64).min(1.0))
+    };
     of(snapshot.rows, snapshot.rows_total).or_else(|| of(snapshot.bytes, snapshot.bytes_total))
 }
 

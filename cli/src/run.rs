@@ -44,7 +44,10 @@ pub(crate) fn prepare(mut recipe: Recipe, changes: RecipeChanges) -> (Recipe, Jo
 fn carry_out(recipe: Recipe, settings: JobSettings) -> Result<JobReport, Failure> {
     let cancellation = Cancellation::new();
     let slots = settings.slots;
-    let settings = JobSettings { cancellation: cancellation.clone(), ..settings };
+    let settings = JobSettings {
+        cancellation: cancellation.clone(),
+        ..settings
+    };
     let job = Job::from_recipe(recipe, settings)?;
     runtime::block_on(slots, async {
         let _watch = signals::watch(cancellation)?;
@@ -69,7 +72,10 @@ mod tests {
         };
         let (recipe, settings) = prepare(recipe, args.changes);
         assert_eq!(recipe.limit, Some(10));
-        assert_eq!(settings.source, Some(SourceSpec::Address("a.csv".to_owned())));
+        assert_eq!(
+            settings.source,
+            Some(SourceSpec::Address("a.csv".to_owned()))
+        );
         assert_eq!(settings.memory.unwrap().as_u64(), 3 << 30);
         assert_eq!(settings.slots, Some(2));
         assert_eq!(settings.emulator.as_deref(), Some("http://localhost:1"));

@@ -8,7 +8,10 @@ use tokio::runtime::Builder;
 use crate::failure::Failure;
 
 /// Runs `work` to its end on `slots` threads that compute and two that keep connections, timers and signals going meanwhile.
-pub(crate) fn block_on<T>(slots: Option<usize>, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(crate) fn block_on<T>(
+    slots: Option<usize>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
     let slots = slots
         .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
         .unwrap_or(1);
@@ -17,6 +20,11 @@ pub(crate) fn block_on<T>(slots: Option<usize>, work: impl Future<Output = Resul
         .thread_name("millpond-worker")
         .enable_all()
         .build()
-        .map_err(|e| Failure::new(ErrorKind::Unavailable, format!("cannot start {slots} threads: {e}")))?;
+        .map_err(|e| {
+            Failure::new(
+                ErrorKind::Unavailable,
+                format!("cannot start {slots} threads: {e}"),
+            )
+        })?;
     runtime.block_on(work)
 }

@@ -18,7 +18,12 @@ struct Signals {
 impl Signals {
     fn listen() -> Result<Self, Failure> {
         let open = |kind| {
-            signal(kind).map_err(|e| Failure::new(ErrorKind::Unavailable, format!("cannot listen for signals: {e}")))
+            signal(kind).map_err(|e| {
+                Failure::new(
+                    ErrorKind::Unavailable,
+                    format!("cannot listen for signals: {e}"),
+                )
+            })
         };
         Ok(Self {
             interrupt: open(SignalKind::interrupt())?,
@@ -61,7 +66,9 @@ pub(crate) fn watch(cancellation: Cancellation) -> Result<Watch, Failure> {
 /// Runs `work`, which leaves nothing behind when dropped, until its end or a signal.
 ///
 /// Must be called inside the runtime.
-pub(crate) async fn unless_signalled<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(crate) async fn unless_signalled<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
     let mut signals = Signals::listen()?;
     tokio::select! {
         result = work => result,

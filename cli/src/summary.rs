@@ -21,7 +21,12 @@ const LISTED: usize = 5;
 pub(crate) fn json(value: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string_pretty(value)
         .map(|text| text + "\n")
-        .map_err(|e| Failure::new(ErrorKind::Sink, format!("cannot write the result as JSON: {e}")))
+        .map_err(|e| {
+            Failure::new(
+                ErrorKind::Sink,
+                format!("cannot write the result as JSON: {e}"),
+            )
+        })
 }
 
 /// The summary of a run.
@@ -40,11 +45,25 @@ pub(crate) fn of_run(report: &JobReport) -> String {
     );
     out.push('\n');
     let kept = rows.train + rows.val + rows.test;
-    for (split, n) in [("train", rows.train), ("val", rows.val), ("test", rows.test)] {
-        let _ = writeln!(out, "  {split:9} {:>13} rows  {:>7}  {}/{split}", count(n), percent(n, kept), report.output);
+    for (split, n) in [
+        ("train", rows.train),
+        ("val", rows.val),
+        ("test", rows.test),
+    ] {
+        let _ = writeln!(
+            out,
+            "  {split:9} {:>13} rows  {:>7}  {}/{split}",
+            count(n),
+            percent(n, kept),
+            report.output
+        );
     }
     if rows.filtered > 0 {
-        let _ = writeln!(out, "  filtered  {:>13} rows           left out by `where`", count(rows.filtered));
+        let _ = writeln!(
+            out,
+            "  filtered  {:>13} rows           left out by `where`",
+            count(rows.filtered)
+        );
     }
     let _ = writeln!(out, "  learned   {}/fitted.json", report.output);
     let _ = writeln!(out, "  report    {}/report.json", report.output);
@@ -56,10 +75,18 @@ pub(crate) fn of_run(report: &JobReport) -> String {
         size(report.memory_limit_bytes)
     );
     if report.spilled_bytes > 0 {
-        let _ = writeln!(out, "  disk      {} kept in temporary files, removed again", size(report.spilled_bytes));
+        let _ = writeln!(
+            out,
+            "  disk      {} kept in temporary files, removed again",
+            size(report.spilled_bytes)
+        );
     }
     if report.retries > 0 {
-        let _ = writeln!(out, "  retries   {}", of(report.retries, "read stream reconnection"));
+        let _ = writeln!(
+            out,
+            "  retries   {}",
+            of(report.retries, "read stream reconnection")
+        );
     }
     let _ = writeln!(
         out,
@@ -68,8 +95,12 @@ pub(crate) fn of_run(report: &JobReport) -> String {
         time(report.seconds.fit),
         time(report.seconds.write)
     );
-    for line in remarks(report) {
-        let _ = writeln!(out, "\n{line}");
+    let remarks = remarks(report);
+    if !remarks.is_empty() {
+        out.push('\n');
+    }
+    for line in remarks {
+        let _ = writeln!(out, "{line}");
     }
     out
 }
@@ -77,8 +108,19 @@ pub(crate) fn of_run(report: &JobReport) -> String {
 /// The summary of an application to new rows.
 pub(crate) fn of_apply(report: &ApplyReport) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "{} from {} in {}", of(report.rows, "row"), report.source, time(report.seconds));
-    let _ = writeln!(out, "  {:9} {}", of(report.files as u64, "file"), report.output);
+    let _ = writeln!(
+        out,
+        "{} from {} in {}",
+        of(report.rows, "row"),
+        report.source,
+        time(report.seconds)
+    );
+    let _ = writeln!(
+        out,
+        "  {:9} {}",
+        of(report.files as u64, "file"),
+        report.output
+    );
     let _ = writeln!(
         out,
         "  memory    {} at most, of {}",
@@ -96,7 +138,7 @@ fn remarks(report: &JobReport) -> Vec<String> {
     let mut lines = Vec::new();
     if !report.dropped_columns.is_empty() {
         lines.push(format!(
-            "warning: {} dropped after a look at the training rows: {}",
+            "note: {} dropped after a look at the training rows: {}",
             of(report.dropped_columns.len() as u64, "column"),
             some_of(report.dropped_columns.iter().cloned())
         ));
@@ -114,17 +156,28 @@ fn unknown(counts: &BTreeMap<String, u64>) -> Option<String> {
     }
     Some(format!(
         "note: categories never seen in training, encoded as unknown: {}",
-        some_of(met.iter().map(|(column, n)| format!("{column} in {}", of(**n, "row"))))
+        some_of(
+            met.iter()
+                .map(|(column, n)| format!("{column} in {}", of(**n, "row")))
+        )
     ))
 }
 
 /// "1 pass", "2 passes".
 fn passes(n: usize) -> String {
-    if n == 1 { "1 pass".to_owned() } else { format!("{n} passes") }
+    if n == 1 {
+        "1 pass".to_owned()
+    } else {
+        format!("{n} passes")
+    }
 }
 
 fn some_of(names: impl ExactSizeIterator<Item = String>) -> String {
     let more = names.len().saturating_sub(LISTED);
     let shown = names.take(LISTED).collect::<Vec<_>>().join(", ");
-    if more == 0 { shown } else { format!("{shown} and {more} more") }
+    if more == 0 {
+        shown
+    } else {
+        format!("{shown} and {more} more")
+    }
 }

@@ -126,7 +126,11 @@ pub async fn init(source: &SourceSpec, options: &ProfileOptions) -> Result<Strin
 }
 
 /// The recipe for a connected source that `table` leads to.
-async fn recipe_for(source: &dyn Source, table: &TableSpec, options: &ProfileOptions) -> Result<String> {
+async fn recipe_for(
+    source: &dyn Source,
+    table: &TableSpec,
+    options: &ProfileOptions,
+) -> Result<String> {
     let schema = source.schema();
     let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
     check_named(&names, "label", std::iter::once(options.label.as_str()))?;
@@ -149,12 +153,20 @@ async fn recipe_for(source: &dyn Source, table: &TableSpec, options: &ProfileOpt
 }
 
 /// Refuses a column the table lacks, with the nearest one it has.
-fn check_named<'a>(known: &[&str], role: &str, named: impl IntoIterator<Item = &'a str>) -> Result<()> {
+fn check_named<'a>(
+    known: &[&str],
+    role: &str,
+    named: impl IntoIterator<Item = &'a str>,
+) -> Result<()> {
     for name in named {
         if !known.contains(&name) {
-            let hint = nearest_name(name, known.iter().copied())
-                .map_or_else(|| format!(", its columns are: {}", words::some_of(known)), |near| format!(", did you mean \"{near}\"?"));
-            return Err(Error::config(format!("{role} column \"{name}\" is not in the table{hint}")));
+            let hint = nearest_name(name, known.iter().copied()).map_or_else(
+                || format!(", its columns are: {}", words::some_of(known)),
+                |near| format!(", did you mean \"{near}\"?"),
+            );
+            return Err(Error::config(format!(
+                "{role} column \"{name}\" is not in the table{hint}"
+            )));
         }
     }
     Ok(())

@@ -9,7 +9,9 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder};
+use arrow::array::{
+    ArrayRef, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use millpond::{Cancellation, ErrorKind};
@@ -21,17 +23,19 @@ use crate::failure::Failure;
 
 /// Distinct values of each categorical column.
 const CARDINALITIES: [u32; 26] = [
-    1_400, 550, 300_000, 120_000, 300, 20, 11_000, 600, 3, 60_000, 5_000, 250_000, 3_100, 26, 11_000, 220_000, 10, 4_500, 2_000, 4,
-    230_000, 16, 15, 60_000, 80, 40_000,
+    1_400, 550, 300_000, 120_000, 300, 20, 11_000, 600, 3, 60_000, 5_000, 250_000, 3_100, 26,
+    11_000, 220_000, 10, 4_500, 2_000, 4, 230_000, 16, 15, 60_000, 80, 40_000,
 ];
 
 /// Null share of each integer column.
-const INTEGER_NULLS: [f64; 13] = [0.45, 0.0, 0.21, 0.21, 0.02, 0.22, 0.04, 0.0, 0.04, 0.45, 0.04, 0.76, 0.21];
+const INTEGER_NULLS: [f64; 13] = [
+    0.45, 0.0, 0.21, 0.21, 0.02, 0.22, 0.04, 0.0, 0.04, 0.45, 0.04, 0.76, 0.21,
+];
 
 /// Null share of each categorical column.
 const CATEGORY_NULLS: [f64; 26] = [
-    0.0, 0.0, 0.03, 0.03, 0.0, 0.12, 0.0, 0.0, 0.0, 0.0, 0.0, 0.03, 0.0, 0.0, 0.0, 0.03, 0.0, 0.0, 0.44, 0.44, 0.03, 0.76, 0.0, 0.03,
-    0.44, 0.44,
+    0.0, 0.0, 0.03, 0.03, 0.0, 0.12, 0.0, 0.0, 0.0, 0.0, 0.0, 0.03, 0.0, 0.0, 0.0, 0.03, 0.0, 0.0,
+    0.44, 0.44, 0.03, 0.76, 0.0, 0.03, 0.44, 0.44,
 ];
 
 /// The integer column that has a few negative values.
@@ -54,7 +58,11 @@ const BATCH_ROWS: u64 = 8_192;
 ///
 /// # Errors
 /// When a file cannot be written, or the cancellation says so.
-pub(super) fn write_table(directory: &Path, rows: u64, cancellation: &Cancellation) -> Result<(), Failure> {
+pub(super) fn write_table(
+    directory: &Path,
+    rows: u64,
+    cancellation: &Cancellation,
+) -> Result<(), Failure> {
     let schema = schema();
     let file_rows = rows.div_ceil(MIN_FILES).clamp(1, MAX_FILE_ROWS);
     let mut start = 0;
@@ -65,12 +73,18 @@ pub(super) fn write_table(directory: &Path, rows: u64, cancellation: &Cancellati
         let end = rows.min(start + file_rows);
         let path = directory.join(format!("part-{number:05}.parquet"));
         let fail = |error: &dyn std::fmt::Display| {
-            Failure::new(ErrorKind::Sink, format!("cannot write {}: {error}", path.display()))
+            Failure::new(
+                ErrorKind::Sink,
+                format!("cannot write {}: {error}", path.display()),
+            )
         };
         let file = File::create(&path).map_err(|e| fail(&e))?;
         let level = ZstdLevel::try_new(1).map_err(|e| fail(&e))?;
-        let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
-        let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(|e| fail(&e))?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .build();
+        let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
+            .map_err(|e| fail(&e))?;
         while start < end {
             if cancellation.is_cancelled() {
                 return Err(Failure::new(ErrorKind::Interrupted, "interrupted"));
@@ -89,10 +103,18 @@ pub(super) fn write_table(directory: &Path, rows: u64, cancellation: &Cancellati
 fn schema() -> SchemaRef {
     let mut fields = vec![
         Field::new("row_id", DataType::Int64, false),
-        Field::new("ts", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false),
+        Field::new(
+            "ts",
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            false,
+        ),
     ];
-    fields.extend((1..=INTEGER_NULLS.len()).map(|i| Field::new(format!("i{i}"), DataType::Int64, true)));
-    fields.extend((1..=CARDINALITIES.len()).map(|i| Field::new(format!("c{i}"), DataType::Utf8, true)));
+    fields.extend(
+        (1..=INTEGER_NULLS.len()).map(|i| Field::new(format!("i{i}"), DataType::Int64, true)),
+    );
+    fields.extend(
+        (1..=CARDINALITIES.len()).map(|i| Field::new(format!("c{i}"), DataType::Utf8, true)),
+    );
     fields.push(Field::new("label", DataType::Int64, false));
     Arc::new(Schema::new(fields))
 }
@@ -112,7 +134,9 @@ fn batch(schema: &SchemaRef, start: u64, end: u64) -> Result<RecordBatch, ArrowE
     columns.push(Arc::new(times.finish()));
 
     // How much the visitor of a row is inclined to click: moves the counts, and with chance decides the label.
-    let inclination: Vec<f64> = (start..end).map(|row| Draws::new(row, 0).normal()).collect();
+    let inclination: Vec<f64> = (start..end)
+        .map(|row| Draws::new(row, 0).normal())
+        .collect();
 
     for (column, null_share) in INTEGER_NULLS.iter().enumerate() {
         let mut values = Int64Builder::with_capacity(n);
@@ -129,7 +153,8 @@ fn batch(schema: &SchemaRef, start: u64, end: u64) -> Result<RecordBatch, ArrowE
         columns.push(Arc::new(values.finish()));
     }
 
-    for (column, (cardinality, null_share)) in CARDINALITIES.iter().zip(&CATEGORY_NULLS).enumerate() {
+    for (column, (cardinality, null_share)) in CARDINALITIES.iter().zip(&CATEGORY_NULLS).enumerate()
+    {
         let mut values = StringBuilder::with_capacity(n, n * 8);
         for row in start..end {
             let mut draws = Draws::new(row, 32 + column as u64);
@@ -140,7 +165,9 @@ fn batch(schema: &SchemaRef, start: u64, end: u64) -> Result<RecordBatch, ArrowE
             // The cube of an even draw makes few categories frequent and most of them rare.
             let rank = (f64::from(*cardinality) * draws.unit().powi(3)) as u32;
             let rank = rank.min(cardinality - 1);
-            let name = (column as u32 + 1).wrapping_mul(0x9E37_79B1).wrapping_mul(rank + 1);
+            let name = (column as u32 + 1)
+                .wrapping_mul(0x9E37_79B1)
+                .wrapping_mul(rank + 1);
             write!(values, "{name:08x}").map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
             values.append_value("");
         }
@@ -163,7 +190,9 @@ const GOLDEN_GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 impl Draws {
     fn new(row: u64, column: u64) -> Self {
         // Mixed once, so that the states of neighbouring rows and columns do not lie on one sequence.
-        Self(mix(row.wrapping_mul(GOLDEN_GAMMA) ^ mix(column.wrapping_add(7))))
+        Self(mix(
+            row.wrapping_mul(GOLDEN_GAMMA) ^ mix(column.wrapping_add(7))
+        ))
     }
 
     fn next(&mut self) -> u64 {
@@ -210,7 +239,13 @@ mod tests {
         let n = 20_000;
         let batch = rows(0, n);
         assert_eq!(batch.num_columns(), 42);
-        let labels: i64 = batch.column_by_name("label").unwrap().as_primitive::<Int64Type>().iter().flatten().sum();
+        let labels: i64 = batch
+            .column_by_name("label")
+            .unwrap()
+            .as_primitive::<Int64Type>()
+            .iter()
+            .flatten()
+            .sum();
         // P(latent + noise > 1.2) for two standard normals is 0.198.
         assert!((labels as f64 / n as f64 - 0.198).abs() < 0.01, "{labels}");
         for (i, share) in INTEGER_NULLS.iter().enumerate() {
@@ -218,7 +253,10 @@ mod tests {
             let found = column.null_count() as f64 / n as f64;
             assert!((found - share).abs() < 0.02, "i{}: {found}", i + 1);
         }
-        let i2 = batch.column_by_name("i2").unwrap().as_primitive::<Int64Type>();
+        let i2 = batch
+            .column_by_name("i2")
+            .unwrap()
+            .as_primitive::<Int64Type>();
         assert!(i2.iter().flatten().min().unwrap() < 0);
         let c9 = batch.column_by_name("c9").unwrap().as_string::<i32>();
         let mut kinds: Vec<&str> = c9.iter().flatten().collect();
@@ -243,16 +281,29 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write_table(dir.path(), 10, &Cancellation::new()).unwrap();
         let mut ids = Vec::new();
-        let mut files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|f| f.unwrap().path()).collect();
+        let mut files: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|f| f.unwrap().path())
+            .collect();
         files.sort();
         assert_eq!(files.len(), 4);
         for file in files {
-            let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(File::open(file).unwrap())
-                .unwrap()
-                .build()
-                .unwrap();
+            let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(
+                File::open(file).unwrap(),
+            )
+            .unwrap()
+            .build()
+            .unwrap();
             for batch in reader {
-                ids.extend(batch.unwrap().column(0).as_primitive::<Int64Type>().values().iter().copied());
+                ids.extend(
+                    batch
+                        .unwrap()
+                        .column(0)
+                        .as_primitive::<Int64Type>()
+                        .values()
+                        .iter()
+                        .copied(),
+                );
             }
         }
         assert_eq!(ids, (0..10).collect::<Vec<_>>());

@@ -37,12 +37,19 @@ impl Stage {
             Err(e) if e.kind() == IoErrorKind::NotADirectory => {
                 return Err(Failure::new(
                     ErrorKind::Config,
-                    format!("{} is not a directory; name another with --out", root.display()),
+                    format!(
+                        "{} is not a directory; name another with --out",
+                        root.display()
+                    ),
                 ));
             }
             Err(e) => return Err(Failure::writing(root, &e)),
         };
-        let stage = Self { root: root.to_owned(), made, kept: false };
+        let stage = Self {
+            root: root.to_owned(),
+            made,
+            kept: false,
+        };
         let table = stage.table();
         fs::create_dir_all(&table).map_err(|e| Failure::writing(&table, &e))?;
         Ok(stage)

@@ -20,7 +20,10 @@ impl Bar {
     pub fn new() -> Self {
         let bar = ProgressBar::with_draw_target(Some(STEPS), ProgressDrawTarget::stderr());
         bar.set_style(style("{spinner} {prefix}"));
-        Self { bar, pace: Mutex::new(Pace::new()) }
+        Self {
+            bar,
+            pace: Mutex::new(Pace::new()),
+        }
     }
 }
 
@@ -36,9 +39,15 @@ impl Progress for Bar {
             }));
         }
         self.bar.set_prefix(phase(snapshot.phase));
-        self.bar.set_position((fraction.unwrap_or(0.0) * STEPS as f64) as u64);
+        self.bar
+            .set_position((fraction.unwrap_or(0.0) * STEPS as f64) as u64);
         if snapshot.rows > 0 {
-            let mut parts = vec![rows(snapshot), bytes(snapshot), pace.text(snapshot), memory(snapshot)];
+            let mut parts = vec![
+                rows(snapshot),
+                bytes(snapshot),
+                pace.text(snapshot),
+                memory(snapshot),
+            ];
             parts.retain(|p| !p.is_empty());
             self.bar.set_message(parts.join(", "));
         } else {
@@ -65,7 +74,11 @@ mod tests {
 
     #[test]
     fn the_templates_are_understood() {
-        for template in ["{spinner} {prefix}", "{prefix} {bar:24} {percent:>3} %  {msg}", "{spinner} {prefix}  {msg}"] {
+        for template in [
+            "{spinner} {prefix}",
+            "{prefix} {bar:24} {percent:>3} %  {msg}",
+            "{spinner} {prefix}  {msg}",
+        ] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }

@@ -18,7 +18,9 @@ pub(crate) struct Lines {
 
 impl Lines {
     pub fn new() -> Self {
-        Self { state: Mutex::new((Pace::new(), Duration::ZERO)) }
+        Self {
+            state: Mutex::new((Pace::new(), Duration::ZERO)),
+        }
     }
 
     /// The line that is due now, if any.
@@ -30,7 +32,12 @@ impl Lines {
             return None;
         }
         *last = snapshot.elapsed;
-        let mut parts = vec![rows(snapshot), bytes(snapshot), pace.text(snapshot), memory(snapshot)];
+        let mut parts = vec![
+            rows(snapshot),
+            bytes(snapshot),
+            pace.text(snapshot),
+            memory(snapshot),
+        ];
         parts.retain(|p| !p.is_empty());
         Some(format!("{}: {}", phase(snapshot.phase), parts.join(", ")))
     }
@@ -56,7 +63,11 @@ mod tests {
         let lines = Lines::new();
         let due: Vec<u64> = (0..100)
             .map(|tick| tick * 100)
-            .filter(|millis| lines.due(&snapshot(Phase::Write, *millis, *millis)).is_some())
+            .filter(|millis| {
+                lines
+                    .due(&snapshot(Phase::Write, *millis, *millis))
+                    .is_some()
+            })
             .collect();
         assert_eq!(due, [2_000, 4_000, 6_000, 8_000]);
     }

@@ -60,7 +60,10 @@ pub(super) enum Role {
     /// Label, key or index: handled by name.
     Named,
     /// A feature; `mostly_null` adds the step that drops it if the training rows agree.
-    Feature { treatment: Treatment, mostly_null: bool },
+    Feature {
+        treatment: Treatment,
+        mostly_null: bool,
+    },
     /// Commented out, with the treatment it would get.
     Identifier(Treatment),
     /// Not read, and why.
@@ -97,7 +100,11 @@ impl Advice {
         let dropped = globs("drop", &options.drop, sample)?;
         let mut key = options.key.clone();
         let mut index = None;
-        if let Some(column) = options.index.as_deref().and_then(|name| sample.column(name)) {
+        if let Some(column) = options
+            .index
+            .as_deref()
+            .and_then(|name| sample.column(name))
+        {
             if column.is_temporal() {
                 index = Some(column);
             } else if !key.iter().any(|k| k == column.name) {
@@ -105,15 +112,19 @@ impl Advice {
             }
         }
         if key.iter().any(|k| k == options.label) {
-            return Err(Error::config(format!("column \"{}\" cannot be both the label and a key", options.label)));
+            return Err(Error::config(format!(
+                "column \"{}\" cannot be both the label and a key",
+                options.label
+            )));
         }
         if options.index.as_deref() == Some(options.label.as_str()) {
-            return Err(Error::config(format!("column \"{}\" cannot be both the label and the index", options.label)));
+            return Err(Error::config(format!(
+                "column \"{}\" cannot be both the label and the index",
+                options.label
+            )));
         }
         let split = split_advice(sample, index, &key, options)?;
-        let named = |name: &str| {
-            name == options.label || key.iter().any(|k| k == name)
-        };
+        let named = |name: &str| name == options.label || key.iter().any(|k| k == name);
         let roles: Vec<Role> = sample
             .columns
             .iter()
@@ -130,9 +141,16 @@ impl Advice {
         if let Some(index) = index
             && dropped.is_match(&index.name)
         {
-            return Err(Error::config(format!("column \"{}\" cannot be both the index and dropped", index.name)));
+            return Err(Error::config(format!(
+                "column \"{}\" cannot be both the index and dropped",
+                index.name
+            )));
         }
-        if let Some(named) = sample.columns.iter().find(|c| named(&c.name) && dropped.is_match(&c.name)) {
+        if let Some(named) = sample
+            .columns
+            .iter()
+            .find(|c| named(&c.name) && dropped.is_match(&c.name))
+        {
             return Err(Error::config(format!(
                 "column \"{}\" is the label or a key and cannot be dropped",
                 named.name
@@ -148,7 +166,12 @@ impl Advice {
     }
 }
 
-fn split_advice(sample: &Sample, index: Option<&ColumnProfile>, key: &Names, options: &ProfileOptions) -> Result<SplitAdvice> {
+fn split_advice(
+    sample: &Sample,
+    index: Option<&ColumnProfile>,
+    key: &Names,
+    options: &ProfileOptions,
+) -> Result<SplitAdvice> {
     if let Some(column) = index
         && let Values::Times(times, clock) = &column.values
     {
@@ -169,13 +192,22 @@ fn split_advice(sample: &Sample, index: Option<&ColumnProfile>, key: &Names, opt
         .filter(|c| c.is_unique() && !matches!(c.values, Values::Reals(_) | Values::Times(..)))
         .map(|c| c.name.as_str())
         .collect();
-    let times: Vec<&str> = others().filter(|c| c.is_temporal()).map(|c| c.name.as_str()).collect();
+    let times: Vec<&str> = others()
+        .filter(|c| c.is_temporal())
+        .map(|c| c.name.as_str())
+        .collect();
     let mut message = "rows cannot be split without a key: give --key COLUMN".to_owned();
     if !unique.is_empty() {
-        message.push_str(&format!(" (different in every row of the sample: {})", some_of(&unique)));
+        message.push_str(&format!(
+            " (different in every row of the sample: {})",
+            some_of(&unique)
+        ));
     }
     if !times.is_empty() {
-        message.push_str(&format!(", or --index COLUMN to split by time ({})", some_of(&times)));
+        message.push_str(&format!(
+            ", or --index COLUMN to split by time ({})",
+            some_of(&times)
+        ));
     }
     Err(Error::config(message))
 }
@@ -194,10 +226,16 @@ fn judge(column: &ColumnProfile, forced: bool, options: &ProfileOptions) -> Role
     let mostly_null = column.null_share() > options.null_threshold - NULL_MARGIN;
     // A column without any value in the sample may have some elsewhere: that is for the training rows to tell.
     if distinct == 1 && column.nulls == 0 {
-        return Role::Dropped(format!("the same value in all {} rows of the sample", column.rows));
+        return Role::Dropped(format!(
+            "the same value in all {} rows of the sample",
+            column.rows
+        ));
     }
     if forced {
-        return Role::Feature { treatment: category(distinct), mostly_null };
+        return Role::Feature {
+            treatment: category(distinct),
+            mostly_null,
+        };
     }
     let treatment = match &column.values {
         Values::Integers(numbers) if is_serial(column, numbers.ascending) => {
@@ -221,7 +259,8 @@ fn judge(column: &ColumnProfile, forced: bool, options: &ProfileOptions) -> Role
         Values::Flags(..) => Treatment::Flag,
         Values::Texts(outline) => {
             let treatment = category(distinct);
-            if outline.count >= MIN_JUDGED && distinct as f64 >= UNIQUE_SHARE * outline.count as f64 {
+            if outline.count >= MIN_JUDGED && distinct as f64 >= UNIQUE_SHARE * outline.count as f64
+            {
                 return Role::Identifier(treatment);
             }
             treatment
@@ -231,23 +270,40 @@ fn judge(column: &ColumnProfile, forced: bool, options: &ProfileOptions) -> Role
         // Types without distinct values were dropped above.
         Values::Other => return Role::Dropped("no step takes its type".to_owned()),
     };
-    Role::Feature { treatment, mostly_null }
+    Role::Feature {
+        treatment,
+        mostly_null,
+    }
 }
 
 fn category(distinct: usize) -> Treatment {
-    if distinct <= MAX_ONE_HOT { Treatment::OneHot } else { Treatment::Ordinal }
+    if distinct <= MAX_ONE_HOT {
+        Treatment::OneHot
+    } else {
+        Treatment::Ordinal
+    }
 }
 
 /// A whole number that only tells rows apart: different in every row, and counting up or called like an identifier.
 fn is_serial(column: &ColumnProfile, ascending: bool) -> bool {
     let name = column.name.to_ascii_lowercase();
-    let called = name == "id" || name.ends_with("_id") || name == "key" || name.ends_with("_key") || name.contains("uuid");
+    let called = name == "id"
+        || name.ends_with("_id")
+        || name == "key"
+        || name.ends_with("_key")
+        || name.contains("uuid");
     column.rows >= MIN_JUDGED && column.is_unique() && (ascending || called)
 }
 
 /// The columns meant by names or globs; each must mean at least one.
 fn globs(option: &str, names: &Names, sample: &Sample) -> Result<GlobSet> {
-    let fail = |name: &str, e: globset::Error| Error::with_source(crate::ErrorKind::Config, format!("--{option} \"{name}\""), e);
+    let fail = |name: &str, e: globset::Error| {
+        Error::with_source(
+            crate::ErrorKind::Config,
+            format!("--{option} \"{name}\""),
+            e,
+        )
+    };
     let mut set = GlobSetBuilder::new();
     for name in names.iter() {
         // An existing name is never taken for a glob.
@@ -257,11 +313,16 @@ fn globs(option: &str, names: &Names, sample: &Sample) -> Result<GlobSet> {
             Glob::new(name)
         }
         .map_err(|e| fail(name, e))?;
-        if !sample.columns.iter().any(|c| glob.compile_matcher().is_match(&c.name)) {
+        if !sample
+            .columns
+            .iter()
+            .any(|c| glob.compile_matcher().is_match(&c.name))
+        {
             let known: Vec<&str> = sample.columns.iter().map(|c| c.name.as_str()).collect();
             super::check_named(&known, &format!("--{option}"), [name])?;
         }
         set.add(glob);
     }
-    set.build().map_err(|e| Error::with_source(crate::ErrorKind::Config, format!("--{option}"), e))
+    set.build()
+        .map_err(|e| Error::with_source(crate::ErrorKind::Config, format!("--{option}"), e))
 }

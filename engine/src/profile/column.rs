@@ -4,7 +4,9 @@
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type};
+use arrow::datatypes::{
+    DataType, Field, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type,
+};
 
 use super::numbers::Numbers;
 use super::outline::Outline;
@@ -53,7 +55,9 @@ impl ColumnProfile {
             t if t.is_integer() => Values::Integers(Numbers::new()),
             t if t.is_floating() || t.is_decimal() => Values::Reals(Numbers::new()),
             DataType::Boolean => Values::Flags(0, 0),
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Values::Texts(Outline::default()),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+                Values::Texts(Outline::default())
+            }
             DataType::Date32 | DataType::Date64 => Values::Times(Times::default(), Clock::Calendar),
             DataType::Timestamp(_, None) => Values::Times(Times::default(), Clock::Local),
             DataType::Timestamp(_, Some(_)) => Values::Times(Times::default(), Clock::Utc),
@@ -77,23 +81,39 @@ impl ColumnProfile {
         self.nulls += array.logical_null_count() as u64;
         let to = |target: &DataType| {
             cast(array, target).map_err(|e| {
-                Error::with_source(ErrorKind::Data, format!("cannot profile column \"{}\"", self.name), e)
+                Error::with_source(
+                    ErrorKind::Data,
+                    format!("cannot profile column \"{}\"", self.name),
+                    e,
+                )
             })
         };
         match &mut self.values {
             Values::Integers(numbers) => {
                 if matches!(self.data_type, DataType::UInt64) {
-                    for v in to(&DataType::UInt64)?.as_primitive::<UInt64Type>().iter().flatten() {
+                    for v in to(&DataType::UInt64)?
+                        .as_primitive::<UInt64Type>()
+                        .iter()
+                        .flatten()
+                    {
                         numbers.push(v as f64, v);
                     }
                 } else {
-                    for v in to(&DataType::Int64)?.as_primitive::<Int64Type>().iter().flatten() {
+                    for v in to(&DataType::Int64)?
+                        .as_primitive::<Int64Type>()
+                        .iter()
+                        .flatten()
+                    {
                         numbers.push(v as f64, v.cast_unsigned());
                     }
                 }
             }
             Values::Reals(numbers) => {
-                for v in to(&DataType::Float64)?.as_primitive::<Float64Type>().iter().flatten() {
+                for v in to(&DataType::Float64)?
+                    .as_primitive::<Float64Type>()
+                    .iter()
+                    .flatten()
+                {
                     if v.is_nan() {
                         self.nulls += 1;
                     } else {
@@ -119,7 +139,11 @@ impl ColumnProfile {
                     _ => None,
                 };
                 let micros = to(&DataType::Timestamp(TimeUnit::Microsecond, zone))?;
-                for t in micros.as_primitive::<TimestampMicrosecondType>().iter().flatten() {
+                for t in micros
+                    .as_primitive::<TimestampMicrosecondType>()
+                    .iter()
+                    .flatten()
+                {
                     times.push(t);
                 }
             }
@@ -130,7 +154,11 @@ impl ColumnProfile {
 
     /// Share of rows without a value.
     pub fn null_share(&self) -> f64 {
-        if self.rows == 0 { 0.0 } else { self.nulls as f64 / self.rows as f64 }
+        if self.rows == 0 {
+            0.0
+        } else {
+            self.nulls as f64 / self.rows as f64
+        }
     }
 
     /// Rows with a value.

@@ -24,7 +24,10 @@ pub(super) struct Numbers {
 
 impl Numbers {
     pub fn new() -> Self {
-        Self { ascending: true, ..Self::default() }
+        Self {
+            ascending: true,
+            ..Self::default()
+        }
     }
 
     /// Takes in a value that is not NaN. `identity` tells values apart exactly where `f64` cannot: the bits of a 64-bit integer.
@@ -95,7 +98,10 @@ mod tests {
     fn infinities_stay_out_of_the_range() {
         let numbers = of(&[1.0, f64::INFINITY, -3.0]);
         assert_eq!(numbers.range, Some((-3.0, 1.0)));
-        assert_eq!((numbers.count, numbers.infinite, numbers.distinct()), (2, 1, 3));
+        assert_eq!(
+            (numbers.count, numbers.infinite, numbers.distinct()),
+            (2, 1, 3)
+        );
     }
 
     #[test]

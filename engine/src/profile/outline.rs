@@ -43,7 +43,10 @@ impl Outline {
         if self.distinct.len() > MAX_COUNTED {
             return None;
         }
-        self.counts.values().max().map(|most| *most as f64 / self.count as f64)
+        self.counts
+            .values()
+            .max()
+            .map(|most| *most as f64 / self.count as f64)
     }
 }
 

@@ -38,12 +38,22 @@ impl Sample {
     pub async fn read(source: &dyn Source, rows: usize, budget: MemoryBudget) -> Result<Self> {
         let schema = source.schema();
         let columns = schema.fields().iter().map(|f| f.name().clone()).collect();
-        let scan = source.scan(ScanRequest { columns, predicates: Vec::new() }).await?;
+        let scan = source
+            .scan(ScanRequest {
+                columns,
+                predicates: Vec::new(),
+            })
+            .await?;
         let table_rows = scan.units().iter().map(|u| u.rows).sum::<Option<u64>>();
         let mut sample = Self {
             rows: 0,
             table_rows,
-            columns: scan.schema().fields().iter().map(|f| ColumnProfile::new(f)).collect(),
+            columns: scan
+                .schema()
+                .fields()
+                .iter()
+                .map(|f| ColumnProfile::new(f))
+                .collect(),
         };
         let context = ReadContext {
             budget,
@@ -55,14 +65,27 @@ impl Sample {
             if wanted == 0 {
                 break;
             }
-            let read = sample.read_unit(scan.as_ref(), index, share.unwrap_or(wanted).min(wanted), &context).await?;
+            let read = sample
+                .read_unit(
+                    scan.as_ref(),
+                    index,
+                    share.unwrap_or(wanted).min(wanted),
+                    &context,
+                )
+                .await?;
             wanted -= read;
         }
         Ok(sample)
     }
 
     /// Reads at most `rows` rows of one unit and tells how many there were.
-    async fn read_unit(&mut self, scan: &dyn Scan, index: usize, rows: usize, context: &ReadContext) -> Result<usize> {
+    async fn read_unit(
+        &mut self,
+        scan: &dyn Scan,
+        index: usize,
+        rows: usize,
+        context: &ReadContext,
+    ) -> Result<usize> {
         let mut stream = scan.open(index, context)?;
         let mut left = rows;
         while left > 0 {
@@ -103,7 +126,11 @@ fn shares(units: usize, rows: usize) -> Vec<(usize, Option<usize>)> {
     let first: Vec<usize> = (0..spread).map(|i| i * units / spread).collect();
     let others = (0..units).filter(|u| !first.contains(u));
     let spread = if units == 1 { None } else { Some(share) };
-    first.iter().map(|u| (*u, spread)).chain(others.map(|u| (u, None))).collect()
+    first
+        .iter()
+        .map(|u| (*u, spread))
+        .chain(others.map(|u| (u, None)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, NullArray, RecordBatch, StringArray, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, NullArray, RecordBatch,
+    StringArray, TimestampMicrosecondArray,
 };
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
@@ -23,14 +24,21 @@ struct Table {
 
 impl Table {
     fn new(columns: Vec<(&str, ArrayRef)>, unit_rows: usize) -> Self {
-        let whole = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap();
+        let whole = RecordBatch::try_from_iter_with_nullable(
+            columns.into_iter().map(|(n, a)| (n, a, true)),
+        )
+        .unwrap();
         let units: Vec<_> = (0..whole.num_rows())
             .step_by(unit_rows)
             .map(|start| whole.slice(start, unit_rows.min(whole.num_rows() - start)))
             .collect();
         let listed = units
             .iter()
-            .map(|u| Unit { name: "u".into(), rows: Some(u.num_rows() as u64), bytes: None })
+            .map(|u| Unit {
+                name: "u".into(),
+                rows: Some(u.num_rows() as u64),
+                bytes: None,
+            })
             .collect();
         Self { units, listed }
     }
@@ -47,7 +55,7 @@ impl Source for Table {
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<Arc<dyn Scan>> {
-        assert_eq!(request.columns.len(), self.schema().fields().len());
+        assert_eq!(request.columns.len(), Source::schema(self).fields().len());
         Ok(Arc::new(self.clone()))
     }
 }
@@ -97,14 +105,36 @@ fn table() -> Table {
             ("label", ints(|i| (i % 10 != 0).then_some(i % 2))),
             ("amount", ints(|i| Some((i % 40) * (i % 40) * (i % 40)))),
             ("score", floats(|i| (i as f64 * 0.7).sin())),
-            ("ratio", floats(|i| if i == 3 { f64::INFINITY } else { i as f64 / 7.0 - 50.0 })),
-            ("rare", floats(|i| if i % 50 == 0 { i as f64 } else { f64::NAN })),
-            ("flag", Arc::new((0..N).map(|i| (i % 3 != 0).then_some(i % 2 == 0)).collect::<BooleanArray>())),
+            (
+                "ratio",
+                floats(|i| {
+                    if i == 3 {
+                        f64::INFINITY
+                    } else {
+                        i as f64 / 7.0 - 50.0
+                    }
+                }),
+            ),
+            (
+                "rare",
+                floats(|i| if i % 50 == 0 { i as f64 } else { f64::NAN }),
+            ),
+            (
+                "flag",
+                Arc::new(
+                    (0..N)
+                        .map(|i| (i % 3 != 0).then_some(i % 2 == 0))
+                        .collect::<BooleanArray>(),
+                ),
+            ),
             ("colour", texts(|i| Some(format!("colour{}", i % 5)))),
             ("city", texts(|i| Some(format!("city{}", i % 200)))),
             ("email", texts(|i| Some(format!("{i}@example.org")))),
             ("zip", ints(|i| Some(10_000 + i % 90))),
-            ("born", Arc::new((0..N).map(|i| Some(i as i32 * 3)).collect::<Date32Array>())),
+            (
+                "born",
+                Arc::new((0..N).map(|i| Some(i as i32 * 3)).collect::<Date32Array>()),
+            ),
             (
                 "seen at",
                 Arc::new(
@@ -147,10 +177,14 @@ fn recipe(text: &str) -> Recipe {
 /// The steps that the recipe gives a column, as JSON; none when it is in no set.
 fn steps_of(recipe: &Recipe, column: &str) -> Option<String> {
     let sets = serde_json::to_value(&recipe.features).unwrap();
-    let set = sets.as_array().unwrap().iter().find(|set| match &set["columns"] {
-        serde_json::Value::Array(names) => names.iter().any(|n| n == column),
-        name => name == column,
-    })?;
+    let set = sets
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|set| match &set["columns"] {
+            serde_json::Value::Array(names) => names.iter().any(|n| n == column),
+            name => name == column,
+        })?;
     Some(set["steps"].to_string())
 }
 
@@ -159,7 +193,8 @@ fn every_kind_of_column_gets_its_treatment() {
     let text = profile(&table(), &options()).unwrap();
     let recipe = recipe(&text);
     let has = |column: &str, step: &str| {
-        let steps = steps_of(&recipe, column).unwrap_or_else(|| panic!("{column} is in no set:\n{text}"));
+        let steps =
+            steps_of(&recipe, column).unwrap_or_else(|| panic!("{column} is in no set:\n{text}"));
         assert!(steps.contains(step), "{column}: {steps}");
     };
     has("amount", "log1p");
@@ -205,9 +240,22 @@ fn the_comments_give_reasons_but_no_strings() {
 #[test]
 fn a_commented_identifier_works_when_it_is_uncommented() {
     let text = profile(&table(), &options()).unwrap();
-    let uncommented: String = text.lines().map(|l| l.strip_prefix("  # -").map_or(l.to_owned(), |r| format!("  -{r}")) + "\n").collect();
-    let uncommented = uncommented.replace("\n  #     - email", "\n      - email").replace("\n  #   steps", "\n    steps");
-    assert!(steps_of(&recipe(&uncommented), "email").unwrap().contains("ordinal_encoder"));
+    let uncommented: String = text
+        .lines()
+        .map(|l| {
+            l.strip_prefix("  # -")
+                .map_or(l.to_owned(), |r| format!("  -{r}"))
+                + "\n"
+        })
+        .collect();
+    let uncommented = uncommented
+        .replace("\n  #     - email", "\n      - email")
+        .replace("\n  #   steps", "\n    steps");
+    assert!(
+        steps_of(&recipe(&uncommented), "email")
+            .unwrap()
+            .contains("ordinal_encoder")
+    );
 }
 
 #[test]
@@ -222,7 +270,10 @@ fn an_index_of_times_splits_by_time() {
     assert_eq!(split["time"]["val_from"], "2023-12-18");
     assert_eq!(split["time"]["test_from"], "2023-12-22");
     assert_eq!(recipe.pass_through, Names::from("seen at"));
-    assert_eq!(recipe.filter.as_deref(), Some("\"label\" IS NOT NULL AND \"seen at\" IS NOT NULL"));
+    assert_eq!(
+        recipe.filter.as_deref(),
+        Some("\"label\" IS NOT NULL AND \"seen at\" IS NOT NULL")
+    );
 }
 
 #[test]
@@ -255,10 +306,21 @@ fn columns_can_be_forced_and_dropped() {
     options.drop = Names::from(["c*", "weird: #\nname"]);
     options.limit = Some(500);
     let recipe = recipe(&profile(&table(), &options).unwrap());
-    assert!(steps_of(&recipe, "zip").unwrap().contains("ordinal_encoder"));
-    assert!(steps_of(&recipe, "flag").unwrap().contains("one_hot_encoder"));
+    assert!(
+        steps_of(&recipe, "zip")
+            .unwrap()
+            .contains("ordinal_encoder")
+    );
+    assert!(
+        steps_of(&recipe, "flag")
+            .unwrap()
+            .contains("one_hot_encoder")
+    );
     assert_eq!(steps_of(&recipe, "city"), None);
-    assert_eq!(recipe.drop, Names::from(["colour", "city", "same", "nothing", "weird: #\nname"]));
+    assert_eq!(
+        recipe.drop,
+        Names::from(["colour", "city", "same", "nothing", "weird: #\nname"])
+    );
     assert_eq!(recipe.limit, Some(500));
 }
 
@@ -279,7 +341,10 @@ fn unknown_columns_are_refused_with_a_suggestion() {
     assert!(refusal(&|o| o.key = Names::from("rowid")).contains("did you mean \"row_id\"?"));
     assert!(refusal(&|o| o.index = Some("seen_at".into())).contains("did you mean \"seen at\"?"));
     assert!(refusal(&|o| o.drop = Names::from("colours")).contains("did you mean \"colour\"?"));
-    assert!(refusal(&|o| o.force_categorical = Names::from("x*")).contains("--force-categorical column \"x*\""));
+    assert!(
+        refusal(&|o| o.force_categorical = Names::from("x*"))
+            .contains("--force-categorical column \"x*\"")
+    );
     assert!(refusal(&|o| o.force_categorical = Names::from("[")).contains("--force-categorical"));
     assert!(refusal(&|o| o.key = Names::from("label")).contains("both the label and a key"));
     assert!(refusal(&|o| o.drop = Names::from("row_id")).contains("cannot be dropped"));
@@ -287,9 +352,21 @@ fn unknown_columns_are_refused_with_a_suggestion() {
 
 #[test]
 fn a_table_without_anything_to_learn_is_refused() {
-    let nothing = Table::new(vec![("row_id", ints(Some)), ("label", ints(|i| Some(i % 2))), ("same", ints(|_| Some(1)))], 100);
+    let nothing = Table::new(
+        vec![
+            ("row_id", ints(Some)),
+            ("label", ints(|i| Some(i % 2))),
+            ("same", ints(|_| Some(1))),
+        ],
+        100,
+    );
     let error = profile(&nothing, &options()).unwrap_err();
-    assert!(error.to_string().contains("none of the table's 3 columns can be learned from"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("none of the table's 3 columns can be learned from"),
+        "{error}"
+    );
 
     let mut empty = table();
     empty.units = vec![empty.units[0].slice(0, 0)];
@@ -301,7 +378,9 @@ fn a_table_without_anything_to_learn_is_refused() {
 #[test]
 fn the_sample_is_spread_and_bounded() {
     let table = table();
-    let read = |rows| futures::executor::block_on(Sample::read(&table, rows, MemoryBudget::new(1 << 30))).unwrap();
+    let read = |rows| {
+        futures::executor::block_on(Sample::read(&table, rows, MemoryBudget::new(1 << 30))).unwrap()
+    };
     let sample = read(200);
     assert_eq!((sample.rows, sample.table_rows), (200, Some(1_000)));
     assert!(!sample.is_whole());
@@ -319,7 +398,14 @@ fn the_profile_does_not_depend_on_batches() {
     let whole = table();
     let one = Table {
         units: vec![concat_batches(&Source::schema(&whole), &whole.units).unwrap()],
-        listed: vec![Unit { name: "u".into(), rows: Some(N as u64), bytes: None }],
+        listed: vec![Unit {
+            name: "u".into(),
+            rows: Some(N as u64),
+            bytes: None,
+        }],
     };
-    assert_eq!(profile(&whole, &options()).unwrap(), profile(&one, &options()).unwrap());
+    assert_eq!(
+        profile(&whole, &options()).unwrap(),
+        profile(&one, &options()).unwrap()
+    );
 }

@@ -52,7 +52,10 @@ impl Times {
 
     /// First and last time.
     pub fn range(&self) -> Option<(i64, i64)> {
-        Some((*self.counts.first_key_value()?.0, *self.counts.last_key_value()?.0))
+        Some((
+            *self.counts.first_key_value()?.0,
+            *self.counts.last_key_value()?.0,
+        ))
     }
 
     /// Boundaries that leave about 80 % of the sample before the first and 10 % between the two; none when fewer than
@@ -63,7 +66,8 @@ impl Times {
         if by_day && let Some(cut) = self.cut_at(DAY, clock) {
             return Some(cut);
         }
-        self.cut_at(1_000_000, clock).or_else(|| self.cut_at(1, clock))
+        self.cut_at(1_000_000, clock)
+            .or_else(|| self.cut_at(1, clock))
     }
 
     /// Boundaries among the times rounded down to whole `grain`s.
@@ -87,7 +91,10 @@ impl Times {
         let (all_but_last, _) = candidates.split_at(candidates.len().saturating_sub(1));
         let val = nearest(all_but_last.iter(), 0.8)?;
         let test = nearest(candidates.iter().filter(|(time, _)| *time > val), 0.9)?;
-        Some(Cut { val_from: text(val, clock)?, test_from: text(test, clock)? })
+        Some(Cut {
+            val_from: text(val, clock)?,
+            test_from: text(test, clock)?,
+        })
     }
 }
 
@@ -123,13 +130,25 @@ mod tests {
     #[test]
     fn a_long_range_is_cut_at_midnight() {
         let cut = every(DAY / 10, 1000).cut(Clock::Utc).unwrap();
-        assert_eq!(cut, Cut { val_from: "2024-02-02".into(), test_from: "2024-02-12".into() });
+        assert_eq!(
+            cut,
+            Cut {
+                val_from: "2024-02-02".into(),
+                test_from: "2024-02-12".into()
+            }
+        );
     }
 
     #[test]
     fn a_short_range_is_cut_at_a_second() {
         let cut = every(137_000, 100_000).cut(Clock::Utc).unwrap();
-        assert_eq!(cut, Cut { val_from: "2023-11-15T01:16:00Z".into(), test_from: "2023-11-15T01:38:50Z".into() });
+        assert_eq!(
+            cut,
+            Cut {
+                val_from: "2023-11-15T01:16:00Z".into(),
+                test_from: "2023-11-15T01:38:50Z".into()
+            }
+        );
         let local = every(137_000, 100_000).cut(Clock::Local).unwrap();
         assert_eq!(local.val_from, "2023-11-15T01:16:00");
     }
@@ -143,7 +162,13 @@ mod tests {
             }
         }
         let cut = months.cut(Clock::Calendar).unwrap();
-        assert_eq!(cut, Cut { val_from: "1970-02-01".into(), test_from: "1970-03-04".into() });
+        assert_eq!(
+            cut,
+            Cut {
+                val_from: "1970-02-01".into(),
+                test_from: "1970-03-04".into()
+            }
+        );
         assert_eq!(every(DAY, 2).cut(Clock::Calendar), None);
         assert_eq!(Times::default().cut(Clock::Utc), None);
     }

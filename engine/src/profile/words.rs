@@ -53,7 +53,9 @@ pub(super) fn number(value: f64) -> String {
 /// A name as a YAML scalar, bare where YAML reads it back as the same text.
 pub(super) fn scalar(name: &str) -> String {
     let mut chars = name.chars();
-    let bare = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+    let bare = chars
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !matches!(
             name.to_ascii_lowercase().as_str(),
@@ -84,7 +86,13 @@ pub(super) fn quoted(text: &str) -> String {
 /// A name inside a comment: one line, whatever the name holds.
 pub(super) fn in_comment(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') { ' ' } else { c })
+        .map(|c| {
+            if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') {
+                ' '
+            } else {
+                c
+            }
+        })
         .collect()
 }
 
@@ -130,9 +138,13 @@ mod tests {
 
     #[test]
     fn scalars_read_back_as_written() {
-        for name in ["a", "i1", "no", "Y", "1", "a b", "a: b", "#x", "\"", "\\", "a\nb", "", "ü", "*", "\u{2028}", "-", "\u{7f}"] {
+        for name in [
+            "a", "i1", "no", "Y", "1", "a b", "a: b", "#x", "\"", "\\", "a\nb", "", "ü", "*",
+            "\u{2028}", "-", "\u{7f}",
+        ] {
             let text = format!("k: [{}]", scalar(name));
-            let read: std::collections::BTreeMap<String, Vec<String>> = serde_saphyr::from_str(&text).unwrap();
+            let read: std::collections::BTreeMap<String, Vec<String>> =
+                serde_saphyr::from_str(&text).unwrap();
             assert_eq!(read.get("k").unwrap(), &[name.to_owned()], "{text}");
         }
         assert_eq!(scalar("row_id"), "row_id");

@@ -13,7 +13,12 @@ use super::words::{count, in_comment, number, percent, quoted, scalar, sql_name}
 use crate::recipe::{Names, TableSpec};
 
 /// The recipe for `sample` as YAML.
-pub(super) fn recipe_text(table: &TableSpec, sample: &Sample, advice: &Advice, options: &ProfileOptions) -> String {
+pub(super) fn recipe_text(
+    table: &TableSpec,
+    sample: &Sample,
+    advice: &Advice,
+    options: &ProfileOptions,
+) -> String {
     let mut out = Text::default();
     head(&mut out, table, sample);
     source(&mut out, table);
@@ -47,7 +52,10 @@ fn head(out: &mut Text, table: &TableSpec, sample: &Sample) {
         Some(rows) => format!("of {}", count(rows)),
         None => "a sample".to_owned(),
     };
-    out.line(format!("# Written by `millpond init` for {}.", in_comment(&table.table)));
+    out.line(format!(
+        "# Written by `millpond init` for {}.",
+        in_comment(&table.table)
+    ));
     out.line(format!(
         "# Looked at {} rows ({of}) and {} columns; shares, counts and ranges in comments are those of these rows.",
         count(sample.rows),
@@ -56,12 +64,16 @@ fn head(out: &mut Text, table: &TableSpec, sample: &Sample) {
     out.line("# Means, medians and categories are not in here: they are learned from the training rows when the recipe runs.");
     out.line("#");
     out.line("#   millpond plan RECIPE             what will be read and in how many passes");
-    out.line("#   millpond run RECIPE --out out    train, val and test as Parquet, and fitted.json");
+    out.line(
+        "#   millpond run RECIPE --out out    train, val and test as Parquet, and fitted.json",
+    );
     out.blank();
 }
 
 fn source(out: &mut Text, table: &TableSpec) {
-    if table.bigquery == crate::recipe::BigQueryOptions::default() && table.csv == crate::recipe::CsvOptions::default() {
+    if table.bigquery == crate::recipe::BigQueryOptions::default()
+        && table.csv == crate::recipe::CsvOptions::default()
+    {
         out.line(format!("source: {}", quoted(&table.table)));
     } else {
         // Settings are few and flat; JSON is YAML.
@@ -127,7 +139,11 @@ fn dropped(out: &mut Text, sample: &Sample, advice: &Advice) {
 
 /// A name where globs are allowed, too: characters of globs stand for themselves only inside brackets.
 fn name_pattern(name: &str) -> String {
-    if name.contains(['*', '?', '[', '{']) { quoted(&globset::escape(name)) } else { scalar(name) }
+    if name.contains(['*', '?', '[', '{']) {
+        quoted(&globset::escape(name))
+    } else {
+        scalar(name)
+    }
 }
 
 fn roles(out: &mut Text, sample: &Sample, advice: &Advice, options: &ProfileOptions) {
@@ -151,9 +167,16 @@ fn roles(out: &mut Text, sample: &Sample, advice: &Advice, options: &ProfileOpti
 fn label_words(label: &ColumnProfile) -> String {
     let mut words = format!("To be predicted: {}", facts(label));
     match (&label.values, label.distinct()) {
-        (_, Some(1)) => words.push_str(". The same in every row looked at: there is nothing to predict"),
-        (Values::Integers(_) | Values::Flags(..) | Values::Texts(_), Some(distinct)) if distinct <= MAX_ONE_HOT => {
-            let _ = write!(words, ". Few different values: a classification of {distinct} classes");
+        (_, Some(1)) => {
+            words.push_str(". The same in every row looked at: there is nothing to predict")
+        }
+        (Values::Integers(_) | Values::Flags(..) | Values::Texts(_), Some(distinct))
+            if distinct <= MAX_ONE_HOT =>
+        {
+            let _ = write!(
+                words,
+                ". Few different values: a classification of {distinct} classes"
+            );
         }
         (Values::Integers(_) | Values::Reals(_), _) => words.push_str(". Numbers: a regression"),
         _ => {}
@@ -169,10 +192,18 @@ fn key_words(sample: &Sample, key: &Names) -> String {
         if one.is_unique() {
             words.push_str(". Different in every row looked at");
         } else if let Some(distinct) = one.distinct() {
-            let _ = write!(words, ". {} different values: rows with the same one stay in one split", count(distinct as u64));
+            let _ = write!(
+                words,
+                ". {} different values: rows with the same one stay in one split",
+                count(distinct as u64)
+            );
         }
         if one.nulls > 0 {
-            let _ = write!(words, ". {} null: those rows share one split", percent(one.null_share()));
+            let _ = write!(
+                words,
+                ". {} null: those rows share one split",
+                percent(one.null_share())
+            );
         }
     }
     words.push('.');
@@ -182,7 +213,13 @@ fn key_words(sample: &Sample, key: &Names) -> String {
 fn name_list(names: &Names) -> String {
     match names.0.as_slice() {
         [one] => scalar(one),
-        many => format!("[{}]", many.iter().map(|n| scalar(n)).collect::<Vec<_>>().join(", ")),
+        many => format!(
+            "[{}]",
+            many.iter()
+                .map(|n| scalar(n))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
     }
 }
 
@@ -191,7 +228,10 @@ fn split(out: &mut Text, advice: &Advice) {
         SplitAdvice::Hash => {
             out.line("# By a hash of the key: the same row lands in the same split in every run, and new rows never move old ones.");
             out.line("split:");
-            out.line(format!("  hash: {{columns: {}, ratios: {{train: 0.8, val: 0.1, test: 0.1}}}}", name_list(&advice.key)));
+            out.line(format!(
+                "  hash: {{columns: {}, ratios: {{train: 0.8, val: 0.1, test: 0.1}}}}",
+                name_list(&advice.key)
+            ));
         }
         SplitAdvice::Time(name, cut) => {
             out.line("# By time: learn from the past, judge on the future. Cut so that about 80, 10 and 10 % of the rows looked at fall to");
@@ -214,16 +254,24 @@ fn features(out: &mut Text, sample: &Sample, advice: &Advice, options: &ProfileO
     let mut identifiers: Vec<(Treatment, Vec<&ColumnProfile>)> = Vec::new();
     for (column, role) in sample.columns.iter().zip(&advice.roles) {
         match role {
-            Role::Feature { treatment, mostly_null } => {
-                match sets.iter_mut().find(|(t, m, _)| t == treatment && m == mostly_null) {
+            Role::Feature {
+                treatment,
+                mostly_null,
+            } => {
+                match sets
+                    .iter_mut()
+                    .find(|(t, m, _)| t == treatment && m == mostly_null)
+                {
                     Some((_, _, columns)) => columns.push(column),
                     None => sets.push((*treatment, *mostly_null, vec![column])),
                 }
             }
-            Role::Identifier(treatment) => match identifiers.iter_mut().find(|(t, _)| t == treatment) {
-                Some((_, columns)) => columns.push(column),
-                None => identifiers.push((*treatment, vec![column])),
-            },
+            Role::Identifier(treatment) => {
+                match identifiers.iter_mut().find(|(t, _)| t == treatment) {
+                    Some((_, columns)) => columns.push(column),
+                    None => identifiers.push((*treatment, vec![column])),
+                }
+            }
             Role::Named | Role::Dropped(_) => {}
         }
     }
@@ -238,7 +286,13 @@ fn features(out: &mut Text, sample: &Sample, advice: &Advice, options: &ProfileO
                 percent(options.null_threshold)
             ));
         }
-        set(out, "", *treatment, mostly_null.then_some(options.null_threshold), columns);
+        set(
+            out,
+            "",
+            *treatment,
+            mostly_null.then_some(options.null_threshold),
+            columns,
+        );
     }
     if !identifiers.is_empty() {
         out.line("  # Identifiers: (nearly) every row has another value, so there is nothing to learn from them that holds for new rows.");
@@ -250,11 +304,26 @@ fn features(out: &mut Text, sample: &Sample, advice: &Advice, options: &ProfileO
     out.blank();
 }
 
-fn set(out: &mut Text, mark: &str, treatment: Treatment, null_threshold: Option<f64>, columns: &[&ColumnProfile]) {
+fn set(
+    out: &mut Text,
+    mark: &str,
+    treatment: Treatment,
+    null_threshold: Option<f64>,
+    columns: &[&ColumnProfile],
+) {
     out.line(format!("  {mark}- columns:"));
-    let width = columns.iter().map(|c| scalar(&c.name).chars().count()).max().unwrap_or(0).min(32);
+    let width = columns
+        .iter()
+        .map(|c| scalar(&c.name).chars().count())
+        .max()
+        .unwrap_or(0)
+        .min(32);
     for column in columns {
-        out.line(format!("  {mark}    - {:width$} # {}", scalar(&column.name), facts(column)));
+        out.line(format!(
+            "  {mark}    - {:width$} # {}",
+            scalar(&column.name),
+            facts(column)
+        ));
     }
     let has_nulls = columns.iter().any(|c| c.nulls > 0);
     let mut steps = steps(treatment, has_nulls);
@@ -268,7 +337,12 @@ fn set(out: &mut Text, mark: &str, treatment: Treatment, null_threshold: Option<
 fn steps(treatment: Treatment, has_nulls: bool) -> Vec<String> {
     let chain = |steps: &[&str]| steps.iter().map(|s| (*s).to_owned()).collect();
     match treatment {
-        Treatment::Skewed => chain(&["{clip: {min: 0}}", "log1p", "{simple_imputer: median}", "standard_scaler"]),
+        Treatment::Skewed => chain(&[
+            "{clip: {min: 0}}",
+            "log1p",
+            "{simple_imputer: median}",
+            "standard_scaler",
+        ]),
         Treatment::Number => chain(&["{simple_imputer: median}", "standard_scaler"]),
         Treatment::Infinite(low, high) => vec![
             format!("{{clip: {{min: {}, max: {}}}}}", exact(low), exact(high)),
@@ -276,15 +350,21 @@ fn steps(treatment: Treatment, has_nulls: bool) -> Vec<String> {
             "standard_scaler".to_owned(),
         ],
         Treatment::Flag => chain(&["{simple_imputer: most_frequent}"]),
-        Treatment::OneHot => chain(&["{one_hot_encoder: {handle_unknown: infrequent_if_exist, min_frequency: 0.001}}"]),
-        Treatment::Ordinal => chain(&["{ordinal_encoder: {order: frequency, min_frequency: 10, missing: category}}"]),
+        Treatment::OneHot => chain(&[
+            "{one_hot_encoder: {handle_unknown: infrequent_if_exist, min_frequency: 0.001}}",
+        ]),
+        Treatment::Ordinal => {
+            chain(&["{ordinal_encoder: {order: frequency, min_frequency: 10, missing: category}}"])
+        }
         Treatment::DateParts | Treatment::TimeParts => {
             let parts = if treatment == Treatment::DateParts {
                 "[month, day_of_week]"
             } else {
                 "[month, day_of_week, hour]"
             };
-            let mut steps = vec![format!("{{date_parts: {{parts: {parts}, encoding: cyclic, timezone: UTC}}}}")];
+            let mut steps = vec![format!(
+                "{{date_parts: {{parts: {parts}, encoding: cyclic, timezone: UTC}}}}"
+            )];
             if has_nulls {
                 steps.push("{simple_imputer: {strategy: constant, fill_value: 0}}".to_owned());
             }
@@ -300,11 +380,15 @@ fn reason(treatment: Treatment) -> &'static [&'static str] {
             "large ones in; what is missing becomes the median; then mean 0 and variance 1. The clip keeps a negative value",
             "that was not among the rows looked at from having no logarithm.",
         ],
-        Treatment::Number => &["Numbers: what is missing becomes the median, which large values do not move; then mean 0 and variance 1."],
+        Treatment::Number => &[
+            "Numbers: what is missing becomes the median, which large values do not move; then mean 0 and variance 1.",
+        ],
         Treatment::Infinite(..) => &[
             "Numbers with infinities, which have no mean: clipped to the largest finite values seen before anything is learned.",
         ],
-        Treatment::Flag => &["Yes or no: as 1 and 0; what is missing becomes the more frequent one."],
+        Treatment::Flag => {
+            &["Yes or no: as 1 and 0; what is missing becomes the more frequent one."]
+        }
         Treatment::OneHot => &[
             "Few categories (at most 30): one column of 0 and 1 for each. Those in under 0.1 % of the training rows share a",
             "column, as do those that first turn up later.",
@@ -355,7 +439,9 @@ fn facts(column: &ColumnProfile) -> String {
             if numbers.infinite > 0 {
                 let _ = write!(words, ", {} infinite", count(numbers.infinite));
             }
-            let few = column.distinct().is_some_and(|d| (3..=MAX_ONE_HOT).contains(&d));
+            let few = column
+                .distinct()
+                .is_some_and(|d| (3..=MAX_ONE_HOT).contains(&d));
             if few && matches!(column.values, Values::Integers(_)) && column.present() >= 1_000 {
                 words.push_str("; codes rather than amounts? then --force-categorical");
             }
@@ -377,7 +463,8 @@ fn facts(column: &ColumnProfile) -> String {
         }
         Values::Times(times, clock) => {
             if let Some((first, last)) = times.range()
-                && let (Some(first), Some(last)) = (times::text(first, *clock), times::text(last, *clock))
+                && let (Some(first), Some(last)) =
+                    (times::text(first, *clock), times::text(last, *clock))
             {
                 let _ = write!(words, ", {first} to {last}");
             }

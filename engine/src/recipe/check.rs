@@ -62,7 +62,9 @@ impl Recipe {
                     return Err(Error::config(if *earlier == role {
                         format!("{role}: column \"{name}\" is named twice")
                     } else {
-                        format!("{role}: column \"{name}\" is already the recipe's {earlier}, a column has one role")
+                        format!(
+                            "{role}: column \"{name}\" is already the recipe's {earlier}, a column has one role"
+                        )
                     }));
                 }
                 taken.push((role, name));

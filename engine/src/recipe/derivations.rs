@@ -15,7 +15,9 @@ use super::Derivations;
 impl Derivations {
     /// The derived columns in the order written: name, SQL expression.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, sql)| (name.as_str(), sql.as_str()))
+        self.0
+            .iter()
+            .map(|(name, sql)| (name.as_str(), sql.as_str()))
     }
 }
 

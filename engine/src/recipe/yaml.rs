@@ -90,14 +90,17 @@ impl Recipe {
     /// # Errors
     /// Of kind [`Config`](ErrorKind::Config) when a value has no YAML form.
     pub fn to_yaml(&self) -> Result<String> {
-        let fail = |e: &dyn std::error::Error| Error::config(format!("cannot write the recipe as YAML: {e}"));
+        let fail = |e: &dyn std::error::Error| {
+            Error::config(format!("cannot write the recipe as YAML: {e}"))
+        };
         let mut value = serde_json::to_value(self).map_err(|e| fail(&e))?;
         if let (Some(size), Some(keys)) = (self.memory, value.as_object_mut()) {
             keys.insert("memory".to_owned(), Value::String(exact_size(size)));
         }
         let options = serde_saphyr::ser_options! { yaml_12: false };
         let mut text = String::new();
-        serde_saphyr::to_fmt_writer_with_options(&mut text, &value, options).map_err(|e| fail(&e))?;
+        serde_saphyr::to_fmt_writer_with_options(&mut text, &value, options)
+            .map_err(|e| fail(&e))?;
         Ok(text)
     }
 
@@ -176,11 +179,19 @@ fn kind_of(value: &Value) -> &'static str {
 /// A byte count in the largest unit that divides it; the usual rounded form would not read back as the same count.
 fn exact_size(size: ByteSize) -> String {
     let bytes = size.as_u64();
-    let units = [(1_u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let units = [
+        (1_u64 << 40, "TiB"),
+        (1 << 30, "GiB"),
+        (1 << 20, "MiB"),
+        (1 << 10, "KiB"),
+    ];
     units
         .into_iter()
         .find(|(unit, _)| bytes != 0 && bytes.is_multiple_of(*unit))
-        .map_or_else(|| format!("{bytes}B"), |(unit, name)| format!("{}{name}", bytes / unit))
+        .map_or_else(
+            || format!("{bytes}B"),
+            |(unit, name)| format!("{}{name}", bytes / unit),
+        )
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> Error {
@@ -188,5 +199,9 @@ fn unreadable(path: &Path, error: std::io::Error) -> Error {
         IoErrorKind::NotFound => ErrorKind::NotFound,
         _ => ErrorKind::Config,
     };
-    Error::with_source(kind, format!("cannot read recipe {}", path.display()), error)
+    Error::with_source(
+        kind,
+        format!("cannot read recipe {}", path.display()),
+        error,
+    )
 }

@@ -12,7 +12,9 @@ pub(super) fn explain(base: &str, path: &Path, message: &str) -> String {
     let mut segments: Vec<String> = path.iter().filter_map(segment).collect();
     // The path of an unknown key ends with the key itself, which the text names anyway.
     if let Some(unknown) = &unknown
-        && segments.last().is_some_and(|last| last.as_str() == unknown.name)
+        && segments
+            .last()
+            .is_some_and(|last| last.as_str() == unknown.name)
     {
         segments.pop();
     }
@@ -62,14 +64,27 @@ impl<'a> Unknown<'a> {
         let (name, rest) = rest.split_once('`')?;
         // Known names stand between backticks, so they are every second piece.
         let known = rest.split('`').skip(1).step_by(2).collect();
-        Some(Self { noun, plural, name, known })
+        Some(Self {
+            noun,
+            plural,
+            name,
+            known,
+        })
     }
 
     fn explain(&self) -> String {
-        let Self { noun, plural, name, known } = self;
+        let Self {
+            noun,
+            plural,
+            name,
+            known,
+        } = self;
         match (nearest_name(name, known.iter().copied()), known.is_empty()) {
             (Some(near), _) => format!("unknown {noun} \"{name}\", did you mean \"{near}\"?"),
-            (None, false) => format!("unknown {noun} \"{name}\", the {plural} known here are: {}", known.join(", ")),
+            (None, false) => format!(
+                "unknown {noun} \"{name}\", the {plural} known here are: {}",
+                known.join(", ")
+            ),
             (None, true) => format!("unknown {noun} \"{name}\", no {noun} is allowed here"),
         }
     }
@@ -97,6 +112,12 @@ fn plain(text: &str) -> String {
         .replace("a sequence", "a list")
         .replace("sequence, expected", "a list, expected")
         .replace("map, expected", "a map, expected")
-        .replace("expected parsable string", "expected a size such as 512MiB or 1GiB")
-        .replace("expected an integer or string", "expected a size such as 512MiB or 1GiB")
+        .replace(
+            "expected parsable string",
+            "expected a size such as 512MiB or 1GiB",
+        )
+        .replace(
+            "expected an integer or string",
+            "expected a size such as 512MiB or 1GiB",
+        )
 }

@@ -7,7 +7,10 @@ const EXAMPLES: [(&str, &str); 4] = [
     ("clicks", include_str!("../../../../examples/clicks.yaml")),
     ("houses", include_str!("../../../../examples/houses.yaml")),
     ("churn", include_str!("../../../../examples/churn.yaml")),
-    ("latest_orders", include_str!("../../../../examples/latest_orders.yaml")),
+    (
+        "latest_orders",
+        include_str!("../../../../examples/latest_orders.yaml"),
+    ),
 ];
 
 const SMALL: &str = "\
@@ -40,7 +43,8 @@ fn examples_are_read_and_survive_writing() {
     for (name, text) in EXAMPLES {
         let recipe = Recipe::from_yaml(text).unwrap_or_else(|e| panic!("{name}: {e}"));
         let written = recipe.to_yaml().unwrap();
-        let again = Recipe::from_yaml(&written).unwrap_or_else(|e| panic!("{name}: {e}\n{written}"));
+        let again =
+            Recipe::from_yaml(&written).unwrap_or_else(|e| panic!("{name}: {e}\n{written}"));
         assert_eq!(
             serde_json::to_value(&recipe).unwrap(),
             serde_json::to_value(&again).unwrap(),
@@ -77,7 +81,10 @@ fn derived_columns_keep_their_order() {
 fn a_column_is_derived_once() {
     let twice = r#"{"a": "1", "b": "2", "a": "3"}"#;
     let error = serde_json::from_str::<Derivations>(twice).unwrap_err();
-    assert!(error.to_string().contains("\"a\" is derived twice"), "{error}");
+    assert!(
+        error.to_string().contains("\"a\" is derived twice"),
+        "{error}"
+    );
     let line = refusal(&format!("{SMALL}derive:\n  a: b\n  a: c\n"));
     assert!(line.contains("line 11"), "{line}");
 }
@@ -87,14 +94,20 @@ fn names_that_look_like_booleans_stay_names() {
     let recipe = Recipe::from_yaml(&with("key: row_id", "key: [y, no, on]")).unwrap();
     assert_eq!(recipe.key, Names::from(["y", "no", "on"]));
     let written = recipe.to_yaml().unwrap();
-    assert_eq!(Recipe::from_yaml(&written).unwrap().key, recipe.key, "{written}");
+    assert_eq!(
+        Recipe::from_yaml(&written).unwrap().key,
+        recipe.key,
+        "{written}"
+    );
 }
 
 #[test]
 fn awkward_text_survives_writing() {
     let mut recipe = Recipe::from_yaml(SMALL).unwrap();
     recipe.filter = Some("name <> 'a: #b' AND x > 1\n  OR y = \"q\"".to_owned());
-    recipe.drop = Names::from(["*_at", "1e3", "true", "null", "~", "- x", "ü", "a\tb", "&x", "007"]);
+    recipe.drop = Names::from([
+        "*_at", "1e3", "true", "null", "~", "- x", "ü", "a\tb", "&x", "007",
+    ]);
     recipe.derive = Derivations(vec![("on".to_owned(), "'%d' || '\u{201c}'".to_owned())]);
     recipe.memory = Some(ByteSize::b(1_234_567_891));
     let written = recipe.to_yaml().unwrap();
@@ -108,9 +121,15 @@ fn awkward_text_survives_writing() {
 #[test]
 fn syntax_errors_have_line_and_column() {
     let line = refusal("key: row_id\nlabel: [a\nsplit: {}\n");
-    assert!(line.starts_with("YAML: ") && line.contains("line 3, column"), "{line}");
+    assert!(
+        line.starts_with("YAML: ") && line.contains("line 3, column"),
+        "{line}"
+    );
     let line = refusal(&format!("{SMALL}label: other\n"));
-    assert!(line.contains("label") && line.contains("line 9, column 1"), "{line}");
+    assert!(
+        line.contains("label") && line.contains("line 9, column 1"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -118,7 +137,10 @@ fn size_bombs_are_stopped() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let item = format!("*a{}", level - 1);
-        text.push_str(&format!("a{level}: &a{level} [{}]\n", [item.as_str(); 10].join(", ")));
+        text.push_str(&format!(
+            "a{level}: &a{level} [{}]\n",
+            [item.as_str(); 10].join(", ")
+        ));
     }
     let line = refusal(&text);
     assert!(line.starts_with("YAML: "), "{line}");
@@ -136,7 +158,10 @@ fn empty_and_shapeless_texts_are_refused() {
 
 #[test]
 fn unknown_keys_get_a_suggestion() {
-    assert_eq!(refusal(&with("label:", "lable:")), "unknown key \"lable\", did you mean \"label\"?");
+    assert_eq!(
+        refusal(&with("label:", "lable:")),
+        "unknown key \"lable\", did you mean \"label\"?"
+    );
     assert_eq!(
         refusal(&with("columns: i*", "colums: i*")),
         "features[0]: unknown key \"colums\", did you mean \"columns\"?"
@@ -158,9 +183,14 @@ fn unknown_steps_and_options_get_a_suggestion() {
         refusal(&with("standard_scaler", "standardscaler")),
         "features[1].steps[0]: unknown step \"standardscaler\", did you mean \"standard_scaler\"?"
     );
-    let line = refusal(&with("standard_scaler", "{simple_imputer: {stratgy: mean}}"));
+    let line = refusal(&with(
+        "standard_scaler",
+        "{simple_imputer: {stratgy: mean}}",
+    ));
     assert!(
-        line.starts_with("features[1].steps[0]") && line.contains("stratgy") && line.contains("\"strategy\""),
+        line.starts_with("features[1].steps[0]")
+            && line.contains("stratgy")
+            && line.contains("\"strategy\""),
         "{line}"
     );
 }
@@ -170,8 +200,13 @@ fn sources_are_told_apart_by_their_keys() {
     let source = |text: &str| format!("{SMALL}source: {text}\n");
     let read = |text: &str| Recipe::from_yaml(&source(text)).unwrap().source.unwrap();
     assert!(matches!(read("./a.parquet"), SourceSpec::Address(a) if a == "./a.parquet"));
-    assert!(matches!(read("{table: a.csv, csv: {delimiter: ';'}}"), SourceSpec::Table(t) if t.csv.delimiter == ';'));
-    assert!(matches!(read("{query: SELECT 1, tables: {}}"), SourceSpec::Query(_)));
+    assert!(
+        matches!(read("{table: a.csv, csv: {delimiter: ';'}}"), SourceSpec::Table(t) if t.csv.delimiter == ';')
+    );
+    assert!(matches!(
+        read("{query: SELECT 1, tables: {}}"),
+        SourceSpec::Query(_)
+    ));
     assert_eq!(
         refusal(&source("{tabel: a.csv}")),
         "source: unknown key \"tabel\", did you mean \"table\"?"
@@ -180,22 +215,40 @@ fn sources_are_told_apart_by_their_keys() {
         refusal(&source("{table: p.d.t, bigquery: {snapshot: x}}")),
         "source.bigquery: unknown key \"snapshot\", did you mean \"snapshot_time\"?"
     );
-    assert_eq!(refusal(&source("{query: SELECT 1}")), "source: the key \"tables\" is missing");
+    assert_eq!(
+        refusal(&source("{query: SELECT 1}")),
+        "source: the key \"tables\" is missing"
+    );
     assert!(refusal(&source("[a]")).starts_with("source: found a list, expected an address"));
 }
 
 #[test]
 fn wrong_types_name_their_place() {
     let line = refusal(&with("columns: i*", "columns: 3"));
-    assert!(line.starts_with("features[0].columns: found a number"), "{line}");
+    assert!(
+        line.starts_with("features[0].columns: found a number"),
+        "{line}"
+    );
     let line = refusal(&with("columns: i*", "columns: {typ: numeric}"));
-    assert_eq!(line, "features[0].columns: unknown key \"typ\", did you mean \"type\"?");
+    assert_eq!(
+        line,
+        "features[0].columns: unknown key \"typ\", did you mean \"type\"?"
+    );
     let line = refusal(&with("columns: i*", "columns: {type: numbers}"));
-    assert!(line.starts_with("features[0].columns.type: unknown value \"numbers\""), "{line}");
+    assert!(
+        line.starts_with("features[0].columns.type: unknown value \"numbers\""),
+        "{line}"
+    );
     let line = refusal(&format!("{SMALL}limit: many\n"));
-    assert!(line.starts_with("limit: found string \"many\", expected u64"), "{line}");
+    assert!(
+        line.starts_with("limit: found string \"many\", expected u64"),
+        "{line}"
+    );
     let line = refusal(&format!("{SMALL}memory: lots\n"));
-    assert!(line.starts_with("memory: ") && line.contains("such as 512MiB or 1GiB"), "{line}");
+    assert!(
+        line.starts_with("memory: ") && line.contains("such as 512MiB or 1GiB"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -218,7 +271,10 @@ fn roles_do_not_overlap() {
         "key: column \"a\" is named twice"
     );
     assert!(refusal(&format!("{SMALL}weight: row_id\n")).starts_with("weight: column \"row_id\""));
-    assert!(refusal(&format!("{SMALL}pass_through: [x, label]\n")).starts_with("pass_through: column \"label\""));
+    assert!(
+        refusal(&format!("{SMALL}pass_through: [x, label]\n"))
+            .starts_with("pass_through: column \"label\"")
+    );
     assert!(refusal(&format!("{SMALL}drop: label\n")).starts_with("drop: column \"label\""));
 }
 
@@ -228,8 +284,13 @@ fn what_cannot_work_on_any_table_is_refused() {
     assert!(refusal(&format!("{SMALL}where: ' '\n")).starts_with("where: "));
     assert!(refusal(&format!("{SMALL}derive: {{a: ''}}\n")).starts_with("derive.a: "));
     assert!(refusal(&format!("{SMALL}limit: 0\n")).starts_with("limit: 0 rows"));
-    assert!(refusal(&with("columns: row_id", "columns: label")).starts_with("split: hashing the label"));
-    let line = refusal(&with("columns: row_id", "columns: row_id, ratios: {train: 0.8, val: 0.1, test: 0.2}"));
+    assert!(
+        refusal(&with("columns: row_id", "columns: label")).starts_with("split: hashing the label")
+    );
+    let line = refusal(&with(
+        "columns: row_id",
+        "columns: row_id, ratios: {train: 0.8, val: 0.1, test: 0.2}",
+    ));
     assert!(line.starts_with("split") && line.contains("1.1"), "{line}");
 }
 
@@ -244,14 +305,35 @@ fn files_are_named_in_errors() {
     let file = dir.path().join("r.yaml");
     std::fs::write(&file, with("label:", "lable:")).unwrap();
     let error = Recipe::from_yaml_file(&file).unwrap_err();
-    assert!(error.to_string().contains("r.yaml: unknown key \"lable\""), "{error}");
+    assert!(
+        error.to_string().contains("r.yaml: unknown key \"lable\""),
+        "{error}"
+    );
 
     std::fs::write(&file, [0xff, 0xfe, 0x00]).unwrap();
-    assert!(Recipe::from_yaml_file(&file).unwrap_err().to_string().contains("not UTF-8"));
+    assert!(
+        Recipe::from_yaml_file(&file)
+            .unwrap_err()
+            .to_string()
+            .contains("not UTF-8")
+    );
 
-    std::fs::File::create(&file).unwrap().set_len(MAX_FILE_BYTES + 1).unwrap();
-    assert!(Recipe::from_yaml_file(&file).unwrap_err().to_string().contains("bytes"));
-    assert!(Recipe::from_yaml_file(dir.path()).unwrap_err().to_string().contains("directory"));
+    std::fs::File::create(&file)
+        .unwrap()
+        .set_len(MAX_FILE_BYTES + 1)
+        .unwrap();
+    assert!(
+        Recipe::from_yaml_file(&file)
+            .unwrap_err()
+            .to_string()
+            .contains("bytes")
+    );
+    assert!(
+        Recipe::from_yaml_file(dir.path())
+            .unwrap_err()
+            .to_string()
+            .contains("directory")
+    );
 }
 
 #[test]
@@ -300,7 +382,9 @@ fn conforms(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(),
     }
     if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
         let pointer = target.strip_prefix('#').unwrap();
-        let found = root.pointer(pointer).unwrap_or_else(|| panic!("{target} is not in the schema"));
+        let found = root
+            .pointer(pointer)
+            .unwrap_or_else(|| panic!("{target} is not in the schema"));
         conforms(root, found, value, at)?;
     }
     for any in ["anyOf", "oneOf"] {
@@ -347,14 +431,22 @@ fn conforms(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(),
         let known = schema.get("properties").and_then(Value::as_object);
         for (key, inner) in keys {
             let at = format!("{at}.{key}");
-            match (known.and_then(|k| k.get(key)), schema.get("additionalProperties")) {
+            match (
+                known.and_then(|k| k.get(key)),
+                schema.get("additionalProperties"),
+            ) {
                 (Some(property), _) => conforms(root, property, inner, &at)?,
                 (None, Some(Value::Bool(false))) => return Err(format!("{at}: unknown key")),
                 (None, Some(rest)) => conforms(root, rest, inner, &at)?,
                 (None, None) => {}
             }
         }
-        for key in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
+        for key in schema
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             if !keys.contains_key(key.as_str().unwrap()) {
                 return Err(format!("{at}: {key} is missing"));
             }
