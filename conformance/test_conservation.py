@@ -1,6 +1,7 @@
 """No row is lost, doubled or in the wrong split: DuckDB counts, and carries out the SQL that Millpond prints."""
 
 import datetime as dt
+import json
 import re
 
 import duckdb
@@ -45,13 +46,17 @@ def table(millpond):
 
 
 def connect(table, output):
+    """The raw rows as `rows`, and key and split of what was written as `written`. Every result is read to its end: a
+    function cannot be added while one is open.
+    """
     db = duckdb.connect()
-    db.execute("SET TimeZone = 'UTC'")
-    db.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet('{table}')")
-    db.execute(
-        "CREATE VIEW written AS "
-        + " UNION ALL ".join(f"SELECT row, '{split}' AS split FROM read_parquet('{output.path}/{split}/*.parquet')" for split in SPLITS)
-    )
+    shards = [f"SELECT row, '{split}' AS split FROM read_parquet('{output.path}/{split}/*.parquet')" for split in SPLITS]
+    for statement in (
+        "SET TimeZone = 'UTC'",
+        f"CREATE VIEW rows AS SELECT * FROM read_parquet('{table}')",
+        "CREATE VIEW written AS " + " UNION ALL ".join(shards),
+    ):
+        db.execute(statement)
     return db
 
 
@@ -63,13 +68,13 @@ def check_counts(db, output, where="TRUE"):
     """Rows in = train + val + test + filtered, every key once, and none that `where` leaves out."""
     rows = output.report["rows"]
     assert rows["read"] == ROWS
-    kept = db.execute(f"SELECT count(*) FROM rows WHERE {where}").fetchone()[0]
+    kept = db.execute(f"SELECT count(*) FROM rows WHERE {where}").fetchall()[0][0]
     assert rows["filtered"] == ROWS - kept
     for split in SPLITS:
-        assert rows[split] == db.execute("SELECT count(*) FROM written WHERE split = ?", [split]).fetchone()[0]
+        assert rows[split] == db.execute("SELECT count(*) FROM written WHERE split = ?", [split]).fetchall()[0][0]
     assert rows["train"] + rows["val"] + rows["test"] + rows["filtered"] == ROWS
-    assert db.execute("SELECT count(*), count(DISTINCT row) FROM written").fetchone() == (kept, kept)
-    missing = db.execute(f"SELECT count(*) FROM rows WHERE ({where}) AND row NOT IN (SELECT row FROM written)").fetchone()[0]
+    assert db.execute("SELECT count(*), count(DISTINCT row) FROM written").fetchall()[0] == (kept, kept)
+    missing = db.execute(f"SELECT count(*) FROM rows WHERE ({where}) AND row NOT IN (SELECT row FROM written)").fetchall()[0][0]
     assert missing == 0
 
 
@@ -113,7 +118,7 @@ def check_rule(db, sql):
     """Every row lies in the split that the SQL gives it, and each split has rows."""
     wrong, splits = db.execute(
         f"SELECT count(*) FILTER (WHERE w.split <> rule), count(DISTINCT rule) FROM (SELECT row, {standard_sql(sql)} AS rule FROM rows) JOIN written AS w USING (row)"
-    ).fetchone()
+    ).fetchall()[0]
     assert wrong == 0, f"{wrong} rows lie elsewhere than by {sql}"
     assert splits == 3
 
@@ -131,8 +136,6 @@ def test_hash_split_is_the_printed_sql(millpond, table, name):
 
 def test_plan_prints_the_same_sql(millpond, table):
     place = millpond.scratch / "plan.yaml"
-    import json
-
     place.write_text(json.dumps(recipe({"hash": HASHES["text_number"]})))
     ended = millpond.call("plan", place, "--source", table, "--json")
     assert ended.code == 0, ended.stderr
@@ -150,7 +153,7 @@ def test_the_default_hash_is_the_idiom_people_write(millpond, table):
     wrong = db.execute(
         """SELECT count(*) FROM rows JOIN written AS w USING (row) WHERE number IS NOT NULL
         AND (w.split = 'train') <> (abs(FARM_FINGERPRINT(CAST(number AS VARCHAR))) % 10 < 8)"""
-    ).fetchone()[0]
+    ).fetchall()[0][0]
     assert wrong == 0
 
 
@@ -159,9 +162,9 @@ def test_equal_keys_share_a_split(millpond, table):
     db = connect(table, output)
     torn = db.execute(
         "SELECT count(*) FROM (SELECT text FROM rows JOIN written USING (row) GROUP BY text HAVING count(DISTINCT split) > 1)"
-    ).fetchone()[0]
+    ).fetchall()[0][0]
     assert torn == 0
-    assert db.execute("SELECT count(DISTINCT text) FROM rows").fetchone()[0] > 1_000
+    assert db.execute("SELECT count(DISTINCT text) FROM rows").fetchall()[0][0] > 1_000
 
 
 @pytest.mark.parametrize(
@@ -177,9 +180,11 @@ def test_time_split_is_the_printed_sql(millpond, table, column, val_from, test_f
     db = connect(table, output)
     check_counts(db, output)
     check_rule(db, output.fitted["split_sql"].replace("DATETIME '", "TIMESTAMP '").replace("TIMESTAMP '", "TIMESTAMPTZ '" if column == "at" else "TIMESTAMP '"))
-    lowest = db.execute(f"SELECT min({column}) FROM rows JOIN written USING (row) WHERE split = 'val'").fetchone()[0]
-    highest = db.execute(f"SELECT max({column}) FROM rows JOIN written USING (row) WHERE split = 'train'").fetchone()[0]
-    assert highest < lowest
+    ordered = db.execute(
+        f"""SELECT (SELECT max("{column}") FROM rows JOIN written USING (row) WHERE split = 'train')
+                 < (SELECT min("{column}") FROM rows JOIN written USING (row) WHERE split = 'val')"""
+    ).fetchall()[0][0]
+    assert ordered
 
 
 def test_column_split_is_the_column(millpond, table):
@@ -188,7 +193,7 @@ def test_column_split_is_the_column(millpond, table):
     check_counts(db, output)
     check_rule(db, output.fitted["split_sql"])
     same = "CASE part WHEN 'validation' THEN 'val' ELSE part END"
-    assert db.execute(f"SELECT count(*) FROM rows JOIN written AS w USING (row) WHERE w.split <> {same}").fetchone()[0] == 0
+    assert db.execute(f"SELECT count(*) FROM rows JOIN written AS w USING (row) WHERE w.split <> {same}").fetchall()[0][0] == 0
 
 
 @pytest.mark.parametrize(
@@ -212,7 +217,7 @@ def test_statistics_are_those_of_the_training_rows_that_were_kept(millpond, tabl
     step = output.feature_entries()[0]["steps"][0]
     mean, variance, count = db.execute(
         "SELECT avg(price), var_pop(price), count(price) FROM rows JOIN written USING (row) WHERE split = 'train'"
-    ).fetchone()
+    ).fetchall()[0]
     assert step["mean_"] == pytest.approx(mean, rel=1e-9)
     assert step["var_"] == pytest.approx(variance, rel=1e-9)
     assert step["n_samples_seen_"] == count
@@ -224,19 +229,17 @@ def test_a_limit_is_exact_and_repeatable(millpond, table):
         output = millpond.run(recipe({"hash": {"columns": "row"}}), table, "--limit", 9_100, "--slots", slots)
         rows = output.report["rows"]
         assert rows["train"] + rows["val"] + rows["test"] == 9_100
-        results.append(connect(table, output).execute("SELECT list(row ORDER BY row) FROM written").fetchone()[0])
+        results.append(connect(table, output).execute("SELECT list(row ORDER BY row) FROM written").fetchall()[0][0])
     assert results[0] == results[1]
 
 
 def test_a_query_source_keeps_its_rows(millpond, table):
     query = {"query": "SELECT * FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY text ORDER BY row DESC) AS version FROM orders) AS o WHERE version = 1", "tables": {"orders": table}}
-    import json
-
     place = millpond.scratch / "query"
     place.mkdir()
     (place / "recipe.yaml").write_text(json.dumps(recipe({"hash": {"columns": "row"}}, source=query)))
     ended = millpond.call("run", place / "recipe.yaml", "--out", place / "out", "--quiet")
     assert ended.code == 0, ended.stderr
     db = connect(table, Output(place / "out"))
-    expected = db.execute("SELECT list(row ORDER BY row) FROM (SELECT max(row) AS row FROM rows GROUP BY text)").fetchone()[0]
-    assert db.execute("SELECT list(row ORDER BY row) FROM written").fetchone()[0] == expected
+    expected = db.execute("SELECT list(row ORDER BY row) FROM (SELECT max(row) AS row FROM rows GROUP BY text)").fetchall()[0][0]
+    assert db.execute("SELECT list(row ORDER BY row) FROM written").fetchall()[0][0] == expected
