@@ -97,8 +97,8 @@ fn flipped_bytes_never_panic_or_claim_the_earth() {
         let whole = message(&batch(), compression);
         let decoder = decoder(&ALL);
         // The metadata is what steers the decoder, so every byte of it is changed, and a sample of the body.
-        for place in (0..800).chain((800..whole.len()).step_by(101)) {
-            for flip in [0x01, 0x80, 0xff] {
+        for place in (0..800).chain((800..whole.len()).step_by(997)) {
+            for flip in [0x01, 0x80] {
                 let mut bytes = whole.to_vec();
                 let Some(byte) = bytes.get_mut(place) else {
                     continue;

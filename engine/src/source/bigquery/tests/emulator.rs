@@ -287,51 +287,46 @@ async fn restrictions_keep_the_rows_the_predicate_means() {
         literal,
     };
     let text = |value: &str| Literal::Text(value.to_owned());
-    let boxed = Box::new;
-    type Keep = Box<dyn Fn(i64) -> bool>;
+    type Keep = fn(i64) -> bool;
     let cases: Vec<(Predicate, Keep)> = vec![
-        (
-            compare("id", Comparison::Less, Literal::Int(-5)),
-            boxed(|_| false),
-        ),
+        (compare("id", Comparison::Less, Literal::Int(-5)), |_| false),
         (
             compare("id", Comparison::GreaterOrEqual, Literal::Int(19_990)),
-            boxed(|i| i >= 19_990),
+            |i| i >= 19_990,
         ),
         (
             compare("text", Comparison::Equal, text("it's \"quoted\"")),
-            boxed(|i| i % 5 == 1),
+            |i| i % 5 == 1,
         ),
         (
             compare("text", Comparison::Equal, text("back\\slash\nline")),
-            boxed(|i| i % 5 == 2),
+            |i| i % 5 == 2,
         ),
-        (
-            compare("text", Comparison::NotEqual, text("価格")),
-            boxed(|i| i % 5 != 3 && i % 5 != 0),
-        ),
+        (compare("text", Comparison::NotEqual, text("価格")), |i| {
+            i % 5 != 3 && i % 5 != 0
+        }),
         (
             Predicate::In {
                 column: "text".to_owned(),
                 literals: vec![text("価格"), text("it's \"quoted\"")],
                 negated: true,
             },
-            boxed(|i| matches!(i % 5, 2 | 4)),
+            |i| matches!(i % 5, 2 | 4),
         ),
         (
             compare("flag", Comparison::Equal, Literal::Bool(true)),
-            boxed(|i| i % 3 != 0 && i % 2 == 0),
+            |i| i % 3 != 0 && i % 2 == 0,
         ),
         (
-            Predicate::Not(boxed(Predicate::Or(
-                boxed(compare("flag", Comparison::Equal, Literal::Bool(true))),
-                boxed(Predicate::IsNull("text".to_owned())),
+            Predicate::Not(Box::new(Predicate::Or(
+                Box::new(compare("flag", Comparison::Equal, Literal::Bool(true))),
+                Box::new(Predicate::IsNull("text".to_owned())),
             ))),
-            boxed(|i| i % 3 != 0 && i % 2 != 0 && i % 5 != 0),
+            |i| i % 3 != 0 && i % 2 != 0 && i % 5 != 0,
         ),
         (
             compare("day", Comparison::Greater, Literal::Date(97)),
-            boxed(|i| i % 100 > 97),
+            |i| i % 100 > 97,
         ),
         (
             compare(
@@ -339,16 +334,13 @@ async fn restrictions_keep_the_rows_the_predicate_means() {
                 Comparison::LessOrEqual,
                 Literal::Timestamp(DAY_MICROS),
             ),
-            boxed(|i| i <= 1000),
+            |i| i <= 1000,
         ),
         (
             compare("dt", Comparison::Less, Literal::DateTime(DAY_MICROS)),
-            boxed(|i| i < 1000),
+            |i| i < 1000,
         ),
-        (
-            Predicate::IsNotNull("flag".to_owned()),
-            boxed(|i| i % 3 != 0),
-        ),
+        (Predicate::IsNotNull("flag".to_owned()), |i| i % 3 != 0),
     ];
     for (predicate, keep) in cases {
         let scan = setup.scan(&["id"], vec![predicate.clone()]).await;
