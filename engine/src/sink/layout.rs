@@ -2,8 +2,8 @@
 //!
 //! All of it follows from the schema and the compression. Neither memory nor data may have a say.
 
-use arrow::datatypes::{DataType, Field, Schema};
-use parquet::basic::Compression;
+use arrow::datatypes::{DataType, Schema};
+use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
@@ -31,6 +31,7 @@ const PAGE_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Layout {
     chunk_rows: usize,
+    packed_columns: usize,
     properties: WriterProperties,
 }
 
@@ -58,18 +59,25 @@ impl Layout {
             .set_offset_index_disabled(true)
             .set_statistics_enabled(EnabledStatistics::None)
             .set_dictionary_enabled(false);
+        let mut packed_columns = 0;
         for field in schema.fields() {
             let path = ColumnPath::from(field.name().as_str());
-            if has_dictionary(field) {
+            if is_packed(field.data_type()) {
+                packed_columns += 1;
+                properties =
+                    properties.set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
+            }
+            if is_text(field.data_type()) {
                 properties = properties.set_column_dictionary_enabled(path.clone(), true);
             }
-            if has_statistics(field) {
+            if has_statistics(field.data_type()) {
                 properties =
                     properties.set_column_statistics_enabled(path, EnabledStatistics::Chunk);
             }
         }
         Self {
             chunk_rows,
+            packed_columns,
             properties: properties.build(),
         }
     }
@@ -79,33 +87,50 @@ impl Layout {
         self.chunk_rows
     }
 
+    /// Columns whose values are written in just as many bits as they need.
+    pub(super) fn packed_columns(&self) -> usize {
+        self.packed_columns
+    }
+
     pub(super) fn properties(&self) -> &WriterProperties {
         &self.properties
     }
 }
 
-/// Whether values repeat so often, by their type alone, that looking each one up costs less than compressing it.
-fn has_dictionary(field: &Field) -> bool {
-    match field.data_type() {
-        // Category ids and small counts.
-        DataType::Int32 => true,
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(_, _) => {
-            true
-        }
-        _ => false,
+/// Whether the column is written as differences in as few bits as they need.
+///
+/// Category ids, counts, keys and times are far smaller than their type allows. Packing them takes a fraction of the time
+/// that looking up each value in a dictionary takes, and what is left to compress afterwards is a fraction as well.
+fn is_packed(data_type: &DataType) -> bool {
+    // Decimals may have another physical type, which cannot be packed.
+    data_type.is_integer()
+        || matches!(
+            data_type,
+            DataType::Date32
+                | DataType::Date64
+                | DataType::Time32(_)
+                | DataType::Time64(_)
+                | DataType::Timestamp(_, _)
+                | DataType::Duration(_)
+        )
+}
+
+/// Whether values are texts, which are long and repeat: a dictionary is worth its look-ups.
+fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, values) => is_text(values),
+        other => matches!(
+            other,
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+        ),
     }
 }
 
 /// Whether extremes of a row group help a reader: on keys, times and texts, which are filtered on, but not on features.
-fn has_statistics(field: &Field) -> bool {
-    match field.data_type() {
-        DataType::Int64
-        | DataType::UInt64
-        | DataType::Utf8
-        | DataType::LargeUtf8
-        | DataType::Utf8View => true,
-        other => other.is_temporal(),
-    }
+fn has_statistics(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Int64 | DataType::UInt64)
+        || data_type.is_temporal()
+        || is_text(data_type)
 }
 
 /// Bytes of one value in memory, as far as the type tells.
@@ -132,6 +157,8 @@ fn floor_power_of_two(number: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use arrow::datatypes::Field;
+
     use super::*;
 
     fn schema(columns: usize, data_type: &DataType) -> Schema {

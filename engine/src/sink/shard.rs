@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
+use parquet::file::properties::DEFAULT_PAGE_SIZE;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::output_dir::kind_of;
@@ -16,6 +17,9 @@ use super::layout::Layout;
 /// Texts and bytes in one row group beyond which it ends early, in bytes. Only chunks that end early themselves come near.
 const MOST_LONG_BYTES: u64 = 128 << 20;
 
+/// What the Parquet writer sets aside for one packed column, in bytes.
+const SET_ASIDE_BYTES: usize = DEFAULT_PAGE_SIZE;
+
 /// Writes chunks to one Parquet file.
 #[derive(Debug)]
 pub(super) struct ShardWriter<W: Write + Send> {
@@ -24,6 +28,8 @@ pub(super) struct ShardWriter<W: Write + Send> {
     name: String,
     rows: u64,
     long_bytes: u64,
+    /// Address space the writer takes up front for packed columns, in bytes.
+    set_aside_bytes: usize,
 }
 
 /// What is to be remembered of a finished file.
@@ -65,6 +71,7 @@ impl<W: Write + Send> ShardWriter<W> {
             name,
             rows: 0,
             long_bytes: 0,
+            set_aside_bytes: layout.packed_columns() * SET_ASIDE_BYTES,
         })
     }
 
@@ -103,9 +110,19 @@ impl<W: Write + Send> ShardWriter<W> {
         Ok((file.file, digest))
     }
 
-    /// Bytes of encoded pages that are not in the file yet.
+    /// Bytes of encoded pages that are not in the file yet, dictionaries included.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.writer.memory_size()
+        // The writer counts what it has set aside for each packed column, which is never touched beyond the page at hand.
+        let open_row_group = self.writer.in_progress_rows() > 0;
+        let untouched = if open_row_group {
+            self.set_aside_bytes
+        } else {
+            0
+        };
+        self.writer
+            .memory_size()
+            .saturating_sub(untouched)
+            .max(self.writer.in_progress_size())
     }
 }
 
