@@ -79,9 +79,11 @@ pub use job::{
 };
 pub use manifest::{Manifest, ManifestField, ShardEntry, SplitRows, UnitEntry};
 pub use millpond_features::{
-    Abs, Clip, ColumnFilter, ColumnKind, ColumnSplit, DateParts, Drop, FeatureSet, FillValue, HashSplit, ImputeStrategy, Log1p,
-    MaxAbsScaler, MinMaxScaler, OneHotEncoder, OneOrMany, OrdinalEncoder, OutputDtype, QuantileMethod, RobustScaler, Role, Selector,
-    SimpleImputer, Split, SplitRatios, SplitSpec, Sql, Sqrt, StandardScaler, Step, TimeSplit, columns,
+    Abs, CategoryOrder, Clip, ColumnFilter, ColumnKind, ColumnSplit, DateEncoding, DatePart, DateParts, Drop, FeatureSet,
+    FillValue, HashSplit, ImputeStrategy, Log1p, MaxAbsScaler, MinFrequency, MinMaxScaler, NameList, OneHotDrop,
+    OneHotEncoder, OneHotUnknown, OneOrMany, OrdinalEncoder, OrdinalMissing, OrdinalUnknown, OutputDtype, QuantileMethod,
+    RobustScaler, Role, Selector, SimpleImputer, Split, SplitRatios, SplitSpec, Sql, Sqrt, StandardScaler, Step, TimeSplit,
+    columns,
 };
 pub use profile::{ProfileOptions, init};
 pub use recipe::{
