@@ -132,7 +132,10 @@ struct SavedDrop {
 }
 
 fn invalid(part: &str, problem: impl ToString) -> ArtifactError {
-    ArtifactError::Invalid { part: part.to_owned(), problem: problem.to_string() }
+    ArtifactError::Invalid {
+        part: part.to_owned(),
+        problem: problem.to_string(),
+    }
 }
 
 fn to_map(part: &str, value: &impl Serialize) -> Result<Map<String, Value>, ArtifactError> {
@@ -183,13 +186,19 @@ impl FittedFeatures {
         let json = &artifact.json;
         let format = json.get("format").unwrap_or(&Value::Null);
         if format != FORMAT {
-            return Err(ArtifactError::Format { found: format.to_string() });
+            return Err(ArtifactError::Format {
+                found: format.to_string(),
+            });
         }
         let version = json.get("version").unwrap_or(&Value::Null);
         if version.as_u64() != Some(VERSION) {
-            return Err(ArtifactError::Version { found: version.to_string() });
+            return Err(ArtifactError::Version {
+                found: version.to_string(),
+            });
         }
-        let dtype = json.get("dtype").ok_or_else(|| invalid("dtype", "missing"))?;
+        let dtype = json
+            .get("dtype")
+            .ok_or_else(|| invalid("dtype", "missing"))?;
         let dtype = OutputDtype::deserialize(dtype).map_err(|error| invalid("dtype", error))?;
         let rows = json.get("training_rows").and_then(Value::as_u64);
         let rows = rows.ok_or_else(|| invalid("training_rows", "not a whole number"))?;
@@ -199,10 +208,23 @@ impl FittedFeatures {
         for (index, column) in columns.iter().enumerate() {
             let part = format!("columns[{index}]");
             let head = ColumnHead::deserialize(column).map_err(|error| invalid(&part, error))?;
-            let data_type: DataType = head.data_type.parse().map_err(|error| invalid(&part, error))?;
-            let reader = Reader { tables: &artifact.tables, compiler, column: &head.column };
+            let data_type: DataType = head
+                .data_type
+                .parse()
+                .map_err(|error| invalid(&part, error))?;
+            let reader = Reader {
+                tables: &artifact.tables,
+                compiler,
+                column: &head.column,
+            };
             let branch = reader.branch(column, head.column.clone(), &data_type, &part, 0)?;
-            chains.push(FittedChain { column: head.column, data_type, prefix: head.prefix, suffix: head.suffix, branch });
+            chains.push(FittedChain {
+                column: head.column,
+                data_type,
+                prefix: head.prefix,
+                suffix: head.suffix,
+                branch,
+            });
         }
         Self::assemble(chains, dtype, rows).map_err(|duplicate| ArtifactError::DuplicateOutput {
             name: duplicate.name,
@@ -220,21 +242,36 @@ fn write_branch(
     let mut map = Map::new();
     let mut steps = Vec::with_capacity(branch.steps.len());
     for (index, step) in branch.steps.iter().enumerate() {
-        steps.push(Value::Object(step_json::write(step, &format!("{part}.steps[{index}]"), tables)?));
+        steps.push(Value::Object(step_json::write(
+            step,
+            &format!("{part}.steps[{index}]"),
+            tables,
+        )?));
     }
     map.insert("steps".to_owned(), Value::Array(steps));
     match &branch.tail {
         Tail::Output => {}
         Tail::Open { .. } => return Err(invalid(part, "not fitted to its end")),
-        Tail::Dropped { reason, null_fraction } => {
-            let dropped = SavedDrop { reason: *reason, null_fraction: null_fraction.map(ExactFloat) };
+        Tail::Dropped {
+            reason,
+            null_fraction,
+        } => {
+            let dropped = SavedDrop {
+                reason: *reason,
+                null_fraction: null_fraction.map(ExactFloat),
+            };
             map.insert("dropped".to_owned(), Value::Object(to_map(part, &dropped)?));
         }
         Tail::Streams(branches) => {
             let mut streams = Vec::with_capacity(branches.len());
             for (index, branch) in branches.iter().enumerate() {
-                let mut stream = Map::from_iter([("name".to_owned(), Value::String(branch.name.clone()))]);
-                stream.extend(write_branch(branch, &format!("{part}.streams[{index}]"), tables)?);
+                let mut stream =
+                    Map::from_iter([("name".to_owned(), Value::String(branch.name.clone()))]);
+                stream.extend(write_branch(
+                    branch,
+                    &format!("{part}.streams[{index}]"),
+                    tables,
+                )?);
                 streams.push(Value::Object(stream));
             }
             map.insert("streams".to_owned(), Value::Array(streams));
@@ -260,9 +297,14 @@ impl Reader<'_> {
         depth: usize,
     ) -> Result<Branch, ArtifactError> {
         if depth > DEEPEST {
-            return Err(ArtifactError::TooDeep { part: part.to_owned() });
+            return Err(ArtifactError::TooDeep {
+                part: part.to_owned(),
+            });
         }
-        let saved = json.get("steps").and_then(Value::as_array).ok_or_else(|| invalid(part, "`steps` is not a list"))?;
+        let saved = json
+            .get("steps")
+            .and_then(Value::as_array)
+            .ok_or_else(|| invalid(part, "`steps` is not a list"))?;
         let mut types = vec![input.clone()];
         // Names of the streams made by the last step; None while there is one stream.
         let mut names = None;
@@ -270,7 +312,10 @@ impl Reader<'_> {
         for (index, step) in saved.iter().enumerate() {
             let part = format!("{part}.steps[{index}]");
             let (Some(data_type), None) = (types.first(), &names) else {
-                return Err(invalid(&part, "no stream, or more than one, reaches this step"));
+                return Err(invalid(
+                    &part,
+                    "no stream, or more than one, reaches this step",
+                ));
             };
             let step = step_json::read(step, &name, data_type, self, &part)?;
             types = step.output_types(data_type);
@@ -280,14 +325,20 @@ impl Reader<'_> {
         let tail = match (names, json.get("streams"), json.get("dropped")) {
             (None, None, None) => Tail::Output,
             (None, None, Some(dropped)) => {
-                let dropped = SavedDrop::deserialize(dropped).map_err(|error| invalid(part, error))?;
-                Tail::Dropped { reason: dropped.reason, null_fraction: dropped.null_fraction.map(|value| value.0) }
+                let dropped =
+                    SavedDrop::deserialize(dropped).map_err(|error| invalid(part, error))?;
+                Tail::Dropped {
+                    reason: dropped.reason,
+                    null_fraction: dropped.null_fraction.map(|value| value.0),
+                }
             }
             (Some(names), Some(Value::Array(streams)), None)
                 if names.len() == streams.len() && names.len() == types.len() =>
             {
                 let mut branches = Vec::with_capacity(streams.len());
-                for (index, ((stream, name), data_type)) in streams.iter().zip(names).zip(&types).enumerate() {
+                for (index, ((stream, name), data_type)) in
+                    streams.iter().zip(names).zip(&types).enumerate()
+                {
                     let part = format!("{part}.streams[{index}]");
                     branches.push(self.branch(stream, name, data_type, &part, depth + 1)?);
                 }

@@ -26,7 +26,10 @@ pub(crate) enum Tail {
     /// The stream leaves as a feature.
     Output,
     /// The stream ends here.
-    Dropped { reason: DropReason, null_fraction: Option<f64> },
+    Dropped {
+        reason: DropReason,
+        null_fraction: Option<f64>,
+    },
     /// The last step splits the stream; one branch for each of its outputs.
     Streams(Vec<Branch>),
 }
@@ -46,7 +49,11 @@ pub enum DropReason {
 
 impl Branch {
     pub(crate) fn open(name: String, done: usize, data_type: DataType) -> Self {
-        Self { name, steps: Vec::new(), tail: Tail::Open { done, data_type } }
+        Self {
+            name,
+            steps: Vec::new(),
+            tail: Tail::Open { done, data_type },
+        }
     }
 
     /// Visits the ends of all branches in order.
@@ -57,11 +64,22 @@ impl Branch {
         }
     }
 
+    /// Visits every branch, those that split included.
+    pub(crate) fn visit_all<'a>(&'a self, visitor: &mut dyn FnMut(&'a Branch)) {
+        visitor(self);
+        if let Tail::Streams(branches) = &self.tail {
+            branches.iter().for_each(|branch| branch.visit_all(visitor));
+        }
+    }
+
     /// Type of every output, in order, for an input of the given type.
     pub(crate) fn output_types(&self, input: &DataType, out: &mut Vec<DataType>) {
         let mut types = vec![input.clone()];
         for step in &self.steps {
-            types = types.first().map(|first| step.output_types(first)).unwrap_or_default();
+            types = types
+                .first()
+                .map(|first| step.output_types(first))
+                .unwrap_or_default();
         }
         match &self.tail {
             Tail::Output => out.extend(types.into_iter().next()),
@@ -95,10 +113,15 @@ impl Branch {
                     None => Vec::new(),
                 };
                 *ends += 1;
-                RouteEnd::Leaf { index: *ends - 1, kernels: last }
+                RouteEnd::Leaf {
+                    index: *ends - 1,
+                    kernels: last,
+                }
             }
             Tail::Dropped { .. } => RouteEnd::Nothing,
-            Tail::Streams(branches) => RouteEnd::Streams(branches.iter().map(|branch| branch.compile(ends)).collect()),
+            Tail::Streams(branches) => {
+                RouteEnd::Streams(branches.iter().map(|branch| branch.compile(ends)).collect())
+            }
         };
         Route { stages, end }
     }
@@ -120,10 +143,16 @@ enum Stage {
 #[derive(Clone, Debug)]
 enum RouteEnd {
     /// Values leave here, after the kernels given.
-    Leaf { index: usize, kernels: Vec<Kernel> },
+    Leaf {
+        index: usize,
+        kernels: Vec<Kernel>,
+    },
     Streams(Vec<Route>),
     Nothing,
 }
+
+/// Takes values at the end of a route: index of the end, values, and kernels still to be applied to them.
+pub(crate) type Receiver<'a> = dyn FnMut(usize, &ArrayRef, &[Kernel]) -> Result<(), StepError> + 'a;
 
 impl Route {
     /// Whether the values reach the leaf by kernels alone.
@@ -146,11 +175,13 @@ impl Route {
         &self,
         values: &ArrayRef,
         unknown: &mut u64,
-        leaf: &mut dyn FnMut(usize, &ArrayRef, &[Kernel]) -> Result<(), StepError>,
+        leaf: &mut Receiver<'_>,
     ) -> Result<(), StepError> {
         let mut streams = vec![ArrayRef::clone(values)];
         for stage in &self.stages {
-            let Some(values) = streams.first() else { return Ok(()) };
+            let Some(values) = streams.first() else {
+                return Ok(());
+            };
             streams = match stage {
                 Stage::Kernels(kernels) => {
                     let out = numeric::transform(values, kernels, OutputDtype::Float64);
@@ -164,10 +195,14 @@ impl Route {
         }
         match &self.end {
             RouteEnd::Nothing => Ok(()),
-            RouteEnd::Leaf { index, kernels } => streams.first().map_or(Ok(()), |values| leaf(*index, values, kernels)),
-            RouteEnd::Streams(routes) => {
-                routes.iter().zip(&streams).filter(|(route, _)| route.has_leaf()).try_for_each(|(route, values)| route.send(values, unknown, leaf))
-            }
+            RouteEnd::Leaf { index, kernels } => streams
+                .first()
+                .map_or(Ok(()), |values| leaf(*index, values, kernels)),
+            RouteEnd::Streams(routes) => routes
+                .iter()
+                .zip(&streams)
+                .filter(|(route, _)| route.has_leaf())
+                .try_for_each(|(route, values)| route.send(values, unknown, leaf)),
         }
     }
 }

@@ -20,17 +20,26 @@ pub struct Clip {
 impl Clip {
     /// Clips from below only.
     pub fn min(min: f64) -> Self {
-        Self { min: Some(min), max: None }
+        Self {
+            min: Some(min),
+            max: None,
+        }
     }
 
     /// Clips from above only.
     pub fn max(max: f64) -> Self {
-        Self { min: None, max: Some(max) }
+        Self {
+            min: None,
+            max: Some(max),
+        }
     }
 
     /// Clips on both sides.
     pub fn between(min: f64, max: f64) -> Self {
-        Self { min: Some(min), max: Some(max) }
+        Self {
+            min: Some(min),
+            max: Some(max),
+        }
     }
 
     /// Says what is wrong with the limits, if anything.
@@ -39,12 +48,17 @@ impl Clip {
             (None, None) => Some("give `min`, `max`, or both".to_owned()),
             (Some(min), _) if min.is_nan() => Some("`min` is not a number".to_owned()),
             (_, Some(max)) if max.is_nan() => Some("`max` is not a number".to_owned()),
-            (Some(min), Some(max)) if min > max => Some(format!("`min` {min} is above `max` {max}")),
+            (Some(min), Some(max)) if min > max => {
+                Some(format!("`min` {min} is above `max` {max}"))
+            }
             _ => None,
         }
     }
 
     pub(crate) fn kernel(&self) -> Kernel {
-        Kernel::Clip { min: self.min.unwrap_or(f64::NEG_INFINITY), max: self.max.unwrap_or(f64::INFINITY) }
+        Kernel::Clip {
+            min: self.min.unwrap_or(f64::NEG_INFINITY),
+            max: self.max.unwrap_or(f64::INFINITY),
+        }
     }
 }

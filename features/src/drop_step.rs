@@ -21,14 +21,16 @@ impl Drop {
 
     /// Drops when more than `fraction` of the training rows is missing.
     pub fn null_fraction_above(fraction: f64) -> Self {
-        Self { null_fraction_above: Some(fraction) }
+        Self {
+            null_fraction_above: Some(fraction),
+        }
     }
 
     pub(crate) fn problem(&self) -> Option<String> {
         match self.null_fraction_above {
-            Some(fraction) if !(0.0..=1.0).contains(&fraction) => {
-                Some(format!("`null_fraction_above` is {fraction}, not a fraction from 0 to 1"))
-            }
+            Some(fraction) if !(0.0..=1.0).contains(&fraction) => Some(format!(
+                "`null_fraction_above` is {fraction}, not a fraction from 0 to 1"
+            )),
             _ => None,
         }
     }

@@ -82,7 +82,18 @@ mod tests {
 
     #[test]
     fn every_kind_of_float_survives_text() {
-        for value in [0.0, -0.0, 0.1 + 0.2, f64::MAX, f64::MIN_POSITIVE, 5e-324, f64::NAN, f64::INFINITY, -1.0 / 0.0, 3.0] {
+        for value in [
+            0.0,
+            -0.0,
+            0.1 + 0.2,
+            f64::MAX,
+            f64::MIN_POSITIVE,
+            5e-324,
+            f64::NAN,
+            f64::INFINITY,
+            -1.0 / 0.0,
+            3.0,
+        ] {
             let text = serde_json::to_string(&ExactFloat(value)).unwrap();
             let back: ExactFloat = serde_json::from_str(&text).unwrap();
             assert_eq!(back, ExactFloat(value), "{text}");

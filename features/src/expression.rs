@@ -16,7 +16,11 @@ pub trait ExpressionCompiler {
     ///
     /// # Errors
     /// When the text does not parse, does not type-check, or needs more than this column.
-    fn compile(&self, sql: &str, input: &Field) -> Result<Arc<dyn ColumnExpression>, ExpressionError>;
+    fn compile(
+        &self,
+        sql: &str,
+        input: &Field,
+    ) -> Result<Arc<dyn ColumnExpression>, ExpressionError>;
 }
 
 /// A compiled expression over one column.
@@ -80,7 +84,13 @@ pub enum ExpressionError {
 pub struct NoExpressions;
 
 impl ExpressionCompiler for NoExpressions {
-    fn compile(&self, sql: &str, _input: &Field) -> Result<Arc<dyn ColumnExpression>, ExpressionError> {
-        Err(ExpressionError::NoEngine { expression: sql.to_owned() })
+    fn compile(
+        &self,
+        sql: &str,
+        _input: &Field,
+    ) -> Result<Arc<dyn ColumnExpression>, ExpressionError> {
+        Err(ExpressionError::NoEngine {
+            expression: sql.to_owned(),
+        })
     }
 }

@@ -15,7 +15,12 @@ const LANES: usize = 8;
 
 impl Extrema {
     pub(crate) fn new() -> Self {
-        Self { count: 0, infinite: 0, min: f64::INFINITY, max: f64::NEG_INFINITY }
+        Self {
+            count: 0,
+            infinite: 0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+        }
     }
 
     /// Adds values, passing over NaN.
@@ -35,8 +40,12 @@ impl Extrema {
             // Untouched lanes are infinite too: count exactly.
             self.infinite += values.iter().filter(|x| x.is_infinite()).count() as u64;
         }
-        self.min = low.iter().fold(self.min, |min, &x| if x < min { x } else { min });
-        self.max = high.iter().fold(self.max, |max, &x| if x > max { x } else { max });
+        self.min = low
+            .iter()
+            .fold(self.min, |min, &x| if x < min { x } else { min });
+        self.max = high
+            .iter()
+            .fold(self.max, |max, &x| if x > max { x } else { max });
     }
 
     pub(crate) fn merge(self, other: Self) -> Self {
@@ -59,11 +68,19 @@ impl Extrema {
 
     /// Smallest value; NaN when empty. Never −0, whose sign would depend on the order.
     pub(crate) fn min(&self) -> f64 {
-        if self.count == 0 { f64::NAN } else { self.min + 0.0 }
+        if self.count == 0 {
+            f64::NAN
+        } else {
+            self.min + 0.0
+        }
     }
 
     /// Largest value; NaN when empty. Never −0.
     pub(crate) fn max(&self) -> f64 {
-        if self.count == 0 { f64::NAN } else { self.max + 0.0 }
+        if self.count == 0 {
+            f64::NAN
+        } else {
+            self.max + 0.0
+        }
     }
 }

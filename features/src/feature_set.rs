@@ -27,7 +27,12 @@ pub struct FeatureSet {
 
 /// Starts a feature set: `columns("i*").then(Log1p).then(StandardScaler::new())`.
 pub fn columns(selector: impl Into<Selector>) -> FeatureSet {
-    FeatureSet { columns: selector.into(), steps: Vec::new(), prefix: None, suffix: None }
+    FeatureSet {
+        columns: selector.into(),
+        steps: Vec::new(),
+        prefix: None,
+        suffix: None,
+    }
 }
 
 impl FeatureSet {
@@ -53,6 +58,10 @@ impl FeatureSet {
     }
 
     pub(crate) fn output_name(&self, stream: &str) -> String {
-        format!("{}{stream}{}", self.prefix.as_deref().unwrap_or(""), self.suffix.as_deref().unwrap_or(""))
+        format!(
+            "{}{stream}{}",
+            self.prefix.as_deref().unwrap_or(""),
+            self.suffix.as_deref().unwrap_or("")
+        )
     }
 }

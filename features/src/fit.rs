@@ -9,9 +9,9 @@ pub(crate) mod tap;
 use std::sync::Arc;
 
 use arrow::array::Array;
+use arrow::array::BooleanArray;
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter;
-use arrow::array::BooleanArray;
 use arrow::error::ArrowError;
 use thiserror::Error;
 
@@ -81,7 +81,9 @@ pub enum FitError {
         column: String,
     },
     /// Infinite values reached a step that learns numbers, as scikit-learn refuses them too.
-    #[error("column `{column}`: {count} infinite values reach step {step}; put a clip step before it")]
+    #[error(
+        "column `{column}`: {count} infinite values reach step {step}; put a clip step before it"
+    )]
     Infinite {
         /// The column.
         column: String,
@@ -115,7 +117,9 @@ pub enum FitError {
         source: ArrowError,
     },
     /// Two features of one name, found when the categories were known.
-    #[error("two features would be named `{name}`, from column `{first}` and column `{second}`; give one feature set a prefix or suffix")]
+    #[error(
+        "two features would be named `{name}`, from column `{first}` and column `{second}`; give one feature set a prefix or suffix"
+    )]
     DuplicateOutput {
         /// The name.
         name: String,
@@ -149,7 +153,11 @@ impl Fit {
             .chains
             .iter()
             .map(|chain| {
-                let mut chain = ChainFit { branch: chain.start(), chain: chain.clone(), leaves: Vec::new() };
+                let mut chain = ChainFit {
+                    branch: chain.start(),
+                    chain: chain.clone(),
+                    leaves: Vec::new(),
+                };
                 chain.open_leaves();
                 chain
             })
@@ -160,7 +168,10 @@ impl Fit {
             kept_values: plan.kept_values,
             pass: 0,
             rows: 0,
-            program: Arc::new(Program { pass: 0, routes: Vec::new() }),
+            program: Arc::new(Program {
+                pass: 0,
+                routes: Vec::new(),
+            }),
         };
         fit.prepare();
         fit
@@ -192,14 +203,27 @@ impl Fit {
         let mut broken = None;
         let mut leaves = Vec::with_capacity(self.program.routes.len());
         for (index, _, _) in &self.program.routes {
-            let progress = self.chains.get(*index).map(|chain| chain.leaves.as_slice()).unwrap_or_default();
-            let states: Result<Vec<_>, _> = progress.iter().map(|leaf| leaf.state(self.kept_values)).collect();
+            let progress = self
+                .chains
+                .get(*index)
+                .map(|chain| chain.leaves.as_slice())
+                .unwrap_or_default();
+            let states: Result<Vec<_>, _> = progress
+                .iter()
+                .map(|leaf| leaf.state(self.kept_values))
+                .collect();
             leaves.push(states.unwrap_or_else(|error| {
                 broken = Some(error);
                 Vec::new()
             }));
         }
-        FitState { program: Arc::clone(&self.program), leaves, broken, rows: 0, unit: None }
+        FitState {
+            program: Arc::clone(&self.program),
+            leaves,
+            broken,
+            rows: 0,
+            unit: None,
+        }
     }
 
     /// Ends a pass with the states of all its workers, in any order.
@@ -215,17 +239,24 @@ impl Fit {
         let program = Arc::clone(&self.program);
         for mut state in states {
             if state.program.pass != self.pass {
-                return Err(FitError::ForeignState { expected: self.pass, found: state.program.pass });
+                return Err(FitError::ForeignState {
+                    expected: self.pass,
+                    found: state.program.pass,
+                });
             }
             state.close_unit();
             rows += state.rows;
             match &mut merged {
                 None => merged = Some(state.leaves),
                 Some(merged) => {
-                    for (((_, column, _), into), from) in program.routes.iter().zip(merged).zip(state.leaves) {
+                    for (((_, column, _), into), from) in
+                        program.routes.iter().zip(merged).zip(state.leaves)
+                    {
                         for (into, from) in into.iter_mut().zip(from) {
-                            into.merge(from)
-                                .map_err(|source| FitError::Category { column: column.clone(), source })?;
+                            into.merge(from).map_err(|source| FitError::Category {
+                                column: column.clone(),
+                                source,
+                            })?;
                         }
                     }
                 }
@@ -260,17 +291,32 @@ impl Fit {
             suffix: fit.chain.set.suffix.clone().unwrap_or_default(),
             branch: fit.branch,
         });
-        FittedFeatures::assemble(chains.collect(), self.dtype, self.rows).map_err(|duplicate| FitError::DuplicateOutput {
-            name: duplicate.name,
-            first: duplicate.first,
-            second: duplicate.second,
+        FittedFeatures::assemble(chains.collect(), self.dtype, self.rows).map_err(|duplicate| {
+            FitError::DuplicateOutput {
+                name: duplicate.name,
+                first: duplicate.first,
+                second: duplicate.second,
+            }
         })
     }
 
     fn prepare(&mut self) {
-        let open = self.chains.iter().enumerate().filter(|(_, fit)| !fit.leaves.is_empty());
-        let routes = open.map(|(index, fit)| (index, fit.chain.column.clone(), open_only(&fit.branch).compile(&mut 0)));
-        self.program = Arc::new(Program { pass: self.pass, routes: routes.collect() });
+        let open = self
+            .chains
+            .iter()
+            .enumerate()
+            .filter(|(_, fit)| !fit.leaves.is_empty());
+        let routes = open.map(|(index, fit)| {
+            (
+                index,
+                fit.chain.column.clone(),
+                open_only(&fit.branch).compile(&mut 0),
+            )
+        });
+        self.program = Arc::new(Program {
+            pass: self.pass,
+            routes: routes.collect(),
+        });
     }
 }
 
@@ -281,8 +327,10 @@ fn open_only(branch: &Branch) -> Branch {
         match &mut branch.tail {
             Tail::Streams(branches) => branches.iter_mut().for_each(close),
             Tail::Output => {
-                branch.tail =
-                    Tail::Dropped { reason: crate::chain::DropReason::DropStep, null_fraction: None };
+                branch.tail = Tail::Dropped {
+                    reason: crate::chain::DropReason::DropStep,
+                    null_fraction: None,
+                };
             }
             Tail::Open { .. } | Tail::Dropped { .. } => {}
         }
@@ -298,7 +346,10 @@ impl ChainFit {
         let steps = &self.chain.steps;
         self.branch.visit(&mut |branch| {
             if let Tail::Open { done, data_type } = &branch.tail {
-                leaves.push(LeafProgress::new(segment(steps, *done, data_type), data_type));
+                leaves.push(LeafProgress::new(
+                    segment(steps, *done, data_type),
+                    data_type,
+                ));
             }
         });
         self.leaves = leaves;
@@ -336,19 +387,32 @@ impl FitState {
         let program = Arc::clone(&self.program);
         for ((_, column, route), leaves) in program.routes.iter().zip(&mut self.leaves) {
             if let Some(source) = &self.broken {
-                return Err(FitError::Category { column: column.clone(), source: source.clone() });
+                return Err(FitError::Category {
+                    column: column.clone(),
+                    source: source.clone(),
+                });
             }
             let values =
-                rows.batch().column_by_name(column).ok_or_else(|| FitError::MissingColumn { column: column.clone() })?;
-            let failed = |source| FitError::Step { column: column.clone(), source };
+                rows.batch()
+                    .column_by_name(column)
+                    .ok_or_else(|| FitError::MissingColumn {
+                        column: column.clone(),
+                    })?;
+            let failed = |source| FitError::Step {
+                column: column.clone(),
+                source,
+            };
             if route.is_direct() {
                 feed(route, values, rows.mask(), leaves).map_err(failed)?;
             } else {
                 // A fitted encoder may refuse rows outside the training set: they must not reach it.
                 let mask = BooleanArray::new(rows.mask().clone(), None);
-                let train = filter(values.as_ref(), &mask)
-                    .map_err(|source| FitError::Select { column: column.clone(), source })?;
-                feed(route, &train, &BooleanBuffer::new_set(train.len()), leaves).map_err(failed)?;
+                let train = filter(values.as_ref(), &mask).map_err(|source| FitError::Select {
+                    column: column.clone(),
+                    source,
+                })?;
+                feed(route, &train, &BooleanBuffer::new_set(train.len()), leaves)
+                    .map_err(failed)?;
             }
         }
         Ok(())
@@ -363,12 +427,19 @@ impl FitState {
 
     /// Bytes held. Grows with the number of columns and of distinct categories, never with that of rows.
     pub fn memory_bytes(&self) -> usize {
-        self.leaves.iter().flatten().map(LeafState::memory_bytes).sum()
+        self.leaves
+            .iter()
+            .flatten()
+            .map(LeafState::memory_bytes)
+            .sum()
     }
 
     fn close_unit(&mut self) {
         if let Some(unit) = self.unit.take() {
-            self.leaves.iter_mut().flatten().for_each(|leaf| leaf.end_unit(unit));
+            self.leaves
+                .iter_mut()
+                .flatten()
+                .for_each(|leaf| leaf.end_unit(unit));
         }
     }
 }
@@ -379,10 +450,14 @@ fn feed(
     selected: &BooleanBuffer,
     leaves: &mut [LeafState],
 ) -> Result<(), StepError> {
-    route.send(values, &mut 0, &mut |index, values, kernels| match leaves.get_mut(index) {
-        Some(leaf) => leaf.add(values, selected, kernels),
-        None => Ok(()),
-    })
+    route.send(
+        values,
+        &mut 0,
+        &mut |index, values, kernels| match leaves.get_mut(index) {
+            Some(leaf) => leaf.add(values, selected, kernels),
+            None => Ok(()),
+        },
+    )
 }
 
 #[cfg(test)]

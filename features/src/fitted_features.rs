@@ -10,6 +10,7 @@ use thiserror::Error;
 
 pub use crate::chain::DropReason;
 use crate::chain::{Branch, Route, Tail};
+use crate::fitted_step::FittedStep;
 pub use crate::fitted_step::StepError;
 use crate::kernel::Kernel;
 use crate::numeric;
@@ -49,6 +50,32 @@ pub struct DroppedColumn {
     pub null_fraction: Option<f64>,
 }
 
+impl DroppedColumn {
+    /// What a branch loses at its end, or at an imputer that keeps only the indicator.
+    fn of(branch: &Branch) -> Option<Self> {
+        let (reason, null_fraction) = match (&branch.tail, branch.steps.last()) {
+            (
+                Tail::Dropped {
+                    reason,
+                    null_fraction,
+                },
+                _,
+            ) => (*reason, *null_fraction),
+            (Tail::Streams(_), Some(FittedStep::SimpleImputer(imputer)))
+                if imputer.statistics_.is_none() =>
+            {
+                (DropReason::NoValues, Some(1.0))
+            }
+            _ => return None,
+        };
+        Some(Self {
+            name: branch.name.clone(),
+            reason,
+            null_fraction,
+        })
+    }
+}
+
 /// Two outputs of one name.
 #[derive(Clone, Debug)]
 pub(crate) struct DuplicateName {
@@ -86,7 +113,11 @@ pub enum TransformError {
 }
 
 impl FittedFeatures {
-    pub(crate) fn assemble(chains: Vec<FittedChain>, dtype: OutputDtype, rows: u64) -> Result<Self, DuplicateName> {
+    pub(crate) fn assemble(
+        chains: Vec<FittedChain>,
+        dtype: OutputDtype,
+        rows: u64,
+    ) -> Result<Self, DuplicateName> {
         let mut fields: Vec<Field> = Vec::new();
         let mut dropped = Vec::new();
         let mut seen: BTreeMap<String, String> = BTreeMap::new();
@@ -108,19 +139,27 @@ impl FittedFeatures {
                     }
                     fields.push(Field::new(name, dtype.leaving(&data_type), true));
                 }
-                Tail::Dropped { reason, null_fraction } => dropped.push(DroppedColumn {
-                    name: branch.name.clone(),
-                    reason: *reason,
-                    null_fraction: *null_fraction,
-                }),
-                Tail::Open { .. } | Tail::Streams(_) => {}
+                Tail::Open { .. } | Tail::Streams(_) | Tail::Dropped { .. } => {}
             });
+            chain
+                .branch
+                .visit_all(&mut |branch| dropped.extend(DroppedColumn::of(branch)));
             if let Some(duplicate) = duplicate {
                 return Err(duplicate);
             }
         }
-        let routes = chains.iter().map(|chain| chain.branch.compile(&mut 0)).collect();
-        Ok(Self { chains, dtype, rows, routes, fields: fields.into(), dropped })
+        let routes = chains
+            .iter()
+            .map(|chain| chain.branch.compile(&mut 0))
+            .collect();
+        Ok(Self {
+            chains,
+            dtype,
+            rows,
+            routes,
+            fields: fields.into(),
+            dropped,
+        })
     }
 
     /// The features, in recipe order. All are nullable: what is missing and not filled stays null.
@@ -154,19 +193,39 @@ impl FittedFeatures {
     ///
     /// # Errors
     /// A missing column; values of a type the fitted step cannot take; an unknown category where it is an error.
-    pub fn transform(&self, batch: &RecordBatch, counts: &mut TransformCounts) -> Result<Vec<ArrayRef>, TransformError> {
+    pub fn transform(
+        &self,
+        batch: &RecordBatch,
+        counts: &mut TransformCounts,
+    ) -> Result<Vec<ArrayRef>, TransformError> {
         let mut features: Vec<ArrayRef> = Vec::with_capacity(self.fields.len());
-        for (chain, route) in self.chains.iter().zip(&self.routes).filter(|(_, route)| route.has_leaf()) {
+        for (chain, route) in self
+            .chains
+            .iter()
+            .zip(&self.routes)
+            .filter(|(_, route)| route.has_leaf())
+        {
             let column = &chain.column;
             let values =
-                batch.column_by_name(column).ok_or_else(|| TransformError::MissingColumn { column: column.clone() })?;
+                batch
+                    .column_by_name(column)
+                    .ok_or_else(|| TransformError::MissingColumn {
+                        column: column.clone(),
+                    })?;
             let mut unknown = 0;
             route
-                .send(values, &mut unknown, &mut |_, values, kernels| -> Result<(), StepError> {
-                    features.push(leave(values, kernels, self.dtype)?);
-                    Ok(())
-                })
-                .map_err(|source| TransformError::Step { column: column.clone(), source })?;
+                .send(
+                    values,
+                    &mut unknown,
+                    &mut |_, values, kernels| -> Result<(), StepError> {
+                        features.push(leave(values, kernels, self.dtype)?);
+                        Ok(())
+                    },
+                )
+                .map_err(|source| TransformError::Step {
+                    column: column.clone(),
+                    source,
+                })?;
             counts.add_unknown(column, unknown);
         }
         counts.rows += batch.num_rows() as u64;
@@ -186,6 +245,8 @@ fn leave(values: &ArrayRef, kernels: &[Kernel], dtype: OutputDtype) -> Result<Ar
     if kernels.is_empty() && !values.data_type().is_floating() {
         return Ok(ArrayRef::clone(values));
     }
-    numeric::transform(values, kernels, dtype)
-        .ok_or_else(|| StepError::NotNumeric { step: "a numeric step", data_type: values.data_type().clone() })
+    numeric::transform(values, kernels, dtype).ok_or_else(|| StepError::NotNumeric {
+        step: "a numeric step",
+        data_type: values.data_type().clone(),
+    })
 }

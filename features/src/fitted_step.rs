@@ -150,11 +150,20 @@ impl FittedStep {
         match self {
             Self::SimpleImputer(fitted) => {
                 let filled = fitted.statistics_.is_some().then(|| stream.to_owned());
-                let indicator = fitted.indicator_.then(|| format!("missingindicator_{stream}"));
-                (filled.is_none() || indicator.is_some()).then(|| filled.into_iter().chain(indicator).collect())
+                let indicator = fitted
+                    .indicator_
+                    .then(|| format!("missingindicator_{stream}"));
+                (filled.is_none() || indicator.is_some())
+                    .then(|| filled.into_iter().chain(indicator).collect())
             }
             Self::OneHotEncoder(fitted) => Some(fitted.output_names(stream)),
-            Self::DateParts(bound) => Some(bound.output_fields().iter().map(|field| field.name().clone()).collect()),
+            Self::DateParts(bound) => Some(
+                bound
+                    .output_fields()
+                    .iter()
+                    .map(|field| field.name().clone())
+                    .collect(),
+            ),
             _ => None,
         }
     }
@@ -166,22 +175,35 @@ impl FittedStep {
                 let filled = match (&fitted.statistics_, input) {
                     (None, _) => None,
                     (Some(FillStatistic::Number(_)), _) => Some(DataType::Float64),
-                    (Some(FillStatistic::Text(_)), DataType::Dictionary(_, value)) => Some(value.as_ref().clone()),
+                    (Some(FillStatistic::Text(_)), DataType::Dictionary(_, value)) => {
+                        Some(value.as_ref().clone())
+                    }
                     (Some(FillStatistic::Text(_)), other) => Some(other.clone()),
                 };
-                filled.into_iter().chain(fitted.indicator_.then_some(DataType::Float64)).collect()
+                filled
+                    .into_iter()
+                    .chain(fitted.indicator_.then_some(DataType::Float64))
+                    .collect()
             }
             Self::Sql(bound) => vec![bound.expression.output_type().clone()],
             Self::OneHotEncoder(fitted) => vec![DataType::UInt8; fitted.num_outputs()],
             Self::OrdinalEncoder(_) => vec![DataType::Int32],
-            Self::DateParts(bound) => bound.output_fields().iter().map(|field| field.data_type().clone()).collect(),
+            Self::DateParts(bound) => bound
+                .output_fields()
+                .iter()
+                .map(|field| field.data_type().clone())
+                .collect(),
             Self::Kept(_) => vec![input.clone()],
             _ => vec![DataType::Float64],
         }
     }
 
     /// Transforms one stream; `unknown` counts category values never seen in training.
-    pub(crate) fn transform(&self, values: &ArrayRef, unknown: &mut u64) -> Result<Vec<ArrayRef>, StepError> {
+    pub(crate) fn transform(
+        &self,
+        values: &ArrayRef,
+        unknown: &mut u64,
+    ) -> Result<Vec<ArrayRef>, StepError> {
         if let Some(kernels) = self.kernels() {
             return Ok(vec![self.run_kernels(values, &kernels)?]);
         }
@@ -196,15 +218,25 @@ impl FittedStep {
     }
 
     fn run_kernels(&self, values: &ArrayRef, kernels: &[Kernel]) -> Result<ArrayRef, StepError> {
-        numeric::transform(values, kernels, OutputDtype::Float64)
-            .ok_or_else(|| StepError::NotNumeric { step: self.name(), data_type: values.data_type().clone() })
+        numeric::transform(values, kernels, OutputDtype::Float64).ok_or_else(|| {
+            StepError::NotNumeric {
+                step: self.name(),
+                data_type: values.data_type().clone(),
+            }
+        })
     }
 
-    fn impute(&self, fitted: &FittedSimpleImputer, values: &ArrayRef) -> Result<Vec<ArrayRef>, StepError> {
+    fn impute(
+        &self,
+        fitted: &FittedSimpleImputer,
+        values: &ArrayRef,
+    ) -> Result<Vec<ArrayRef>, StepError> {
         let mut streams = Vec::with_capacity(2);
         match &fitted.statistics_ {
             None => {}
-            Some(FillStatistic::Number(fill)) => streams.push(self.run_kernels(values, &[Kernel::Fill(fill.0)])?),
+            Some(FillStatistic::Number(fill)) => {
+                streams.push(self.run_kernels(values, &[Kernel::Fill(fill.0)])?)
+            }
             Some(FillStatistic::Text(fill)) => {
                 streams.push(fill_text(values, fill).ok_or_else(|| StepError::NotText {
                     step: self.name(),
@@ -218,7 +250,9 @@ impl FittedStep {
             } else {
                 let nulls = values.logical_nulls();
                 let missing = |row| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-                Arc::new(Float64Array::from_iter_values((0..values.len()).map(|row| f64::from(u8::from(missing(row))))))
+                Arc::new(Float64Array::from_iter_values(
+                    (0..values.len()).map(|row| f64::from(u8::from(missing(row)))),
+                ))
             });
         }
         Ok(streams)

@@ -40,12 +40,20 @@ impl Kernel {
                 let low = if *x < min { min } else { *x };
                 *x = if low > max { max } else { low };
             }),
-            Self::Fill(fill) => values.iter_mut().for_each(|x| *x = if x.is_nan() { fill } else { *x }),
-            Self::CenterScale { center, scale } => values.iter_mut().for_each(|x| *x = (*x - center) / scale),
+            Self::Fill(fill) => values
+                .iter_mut()
+                .for_each(|x| *x = if x.is_nan() { fill } else { *x }),
+            Self::CenterScale { center, scale } => {
+                values.iter_mut().for_each(|x| *x = (*x - center) / scale)
+            }
             Self::Center(center) => values.iter_mut().for_each(|x| *x -= center),
             Self::Scale(scale) => values.iter_mut().for_each(|x| *x /= scale),
-            Self::Affine { factor, offset } => values.iter_mut().for_each(|x| *x = *x * factor + offset),
-            Self::IsMissing => values.iter_mut().for_each(|x| *x = f64::from(u8::from(x.is_nan()))),
+            Self::Affine { factor, offset } => {
+                values.iter_mut().for_each(|x| *x = *x * factor + offset)
+            }
+            Self::IsMissing => values
+                .iter_mut()
+                .for_each(|x| *x = f64::from(u8::from(x.is_nan()))),
         }
     }
 
@@ -66,5 +74,7 @@ pub(crate) fn apply_all(kernels: &[Kernel], values: &mut [f64]) {
 
 /// Applies kernels in order to one value.
 pub(crate) fn apply_all_to_one(kernels: &[Kernel], value: f64) -> f64 {
-    kernels.iter().fold(value, |value, kernel| kernel.apply_one(value))
+    kernels
+        .iter()
+        .fold(value, |value, kernel| kernel.apply_one(value))
 }

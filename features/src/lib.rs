@@ -50,7 +50,9 @@ pub use crate::drop_step::Drop;
 pub use crate::expression::{ColumnExpression, ExpressionCompiler, ExpressionError, NoExpressions};
 pub use crate::feature_set::{FeatureSet, columns};
 pub use crate::fit::{Fit, FitError, FitState};
-pub use crate::fitted_features::{DropReason, DroppedColumn, FittedFeatures, StepError, TransformError};
+pub use crate::fitted_features::{
+    DropReason, DroppedColumn, FittedFeatures, StepError, TransformError,
+};
 pub use crate::max_abs_scaler::MaxAbsScaler;
 pub use crate::min_max_scaler::MinMaxScaler;
 pub use crate::one_hot_encoder::{OneHotDrop, OneHotEncoder, OneHotUnknown};
@@ -63,8 +65,8 @@ pub use crate::roles::{Role, Roles};
 pub use crate::selector::{ColumnFilter, ColumnKind, NameList, Selector};
 pub use crate::simple_imputer::{FillValue, ImputeStrategy, SimpleImputer};
 pub use crate::split::{
-    ColumnSplit, HashSplit, OneOrMany, Split, SplitAssignment, SplitError, SplitRatios, SplitSpec, Splitter, TimeSplit,
-    TrainRows,
+    ColumnSplit, HashSplit, OneOrMany, Split, SplitAssignment, SplitError, SplitRatios, SplitSpec,
+    Splitter, TimeSplit, TrainRows,
 };
 pub use crate::sql_step::Sql;
 pub use crate::standard_scaler::StandardScaler;

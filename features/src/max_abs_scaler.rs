@@ -31,7 +31,11 @@ impl MaxAbsScaler {
     }
 
     pub(crate) fn fit(self, extrema: &Extrema) -> FittedMaxAbsScaler {
-        let max_abs = if extrema.count == 0 { f64::NAN } else { extrema.min().abs().max(extrema.max().abs()) };
+        let max_abs = if extrema.count == 0 {
+            f64::NAN
+        } else {
+            extrema.min().abs().max(extrema.max().abs())
+        };
         FittedMaxAbsScaler {
             options: self,
             n_samples_seen_: extrema.count,
@@ -43,7 +47,11 @@ impl MaxAbsScaler {
 
 /// scikit-learn's guard against dividing by next to nothing: below ten times the machine epsilon the divisor is 1.
 pub(crate) fn nonzero_scale(scale: f64) -> f64 {
-    if scale < 10.0 * f64::EPSILON { 1.0 } else { scale }
+    if scale < 10.0 * f64::EPSILON {
+        1.0
+    } else {
+        scale
+    }
 }
 
 /// What a [`MaxAbsScaler`] learned; fields carry scikit-learn's names.
@@ -59,6 +67,16 @@ pub(crate) struct FittedMaxAbsScaler {
 impl FittedMaxAbsScaler {
     pub(crate) fn kernels(&self) -> Vec<Kernel> {
         let scale = Kernel::Scale(self.scale_.0);
-        if self.options.clip { vec![scale, Kernel::Clip { min: -1.0, max: 1.0 }] } else { vec![scale] }
+        if self.options.clip {
+            vec![
+                scale,
+                Kernel::Clip {
+                    min: -1.0,
+                    max: 1.0,
+                },
+            ]
+        } else {
+            vec![scale]
+        }
     }
 }

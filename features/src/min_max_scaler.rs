@@ -22,7 +22,10 @@ pub struct MinMaxScaler {
 
 impl Default for MinMaxScaler {
     fn default() -> Self {
-        Self { feature_range: (0.0, 1.0), clip: false }
+        Self {
+            feature_range: (0.0, 1.0),
+            clip: false,
+        }
     }
 }
 
@@ -84,7 +87,10 @@ pub(crate) struct FittedMinMaxScaler {
 
 impl FittedMinMaxScaler {
     pub(crate) fn kernels(&self) -> Vec<Kernel> {
-        let affine = Kernel::Affine { factor: self.scale_.0, offset: self.min_.0 };
+        let affine = Kernel::Affine {
+            factor: self.scale_.0,
+            offset: self.min_.0,
+        };
         if self.options.clip {
             let (min, max) = self.options.feature_range;
             vec![affine, Kernel::Clip { min, max }]

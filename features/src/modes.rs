@@ -32,7 +32,8 @@ impl ValueCounts {
         let mut best: Option<(u64, f64)> = None;
         for (&bits, &count) in &self.counts {
             let value = f64::from_bits(bits);
-            let better = best.is_none_or(|(most, mode)| count > most || (count == most && value < mode));
+            let better =
+                best.is_none_or(|(most, mode)| count > most || (count == most && value < mode));
             if better {
                 best = Some((count, value));
             }

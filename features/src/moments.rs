@@ -12,8 +12,10 @@ const LANES: usize = 8;
 pub(crate) struct Moments {
     /// Numbers seen.
     pub(crate) count: u64,
-    /// Arithmetic mean; 0 when empty.
+    /// Arithmetic mean, rounded; 0 when empty.
     pub(crate) mean: f64,
+    /// What rounding took from the mean. Without it, blocks far from zero would merge with the error of their means.
+    low: f64,
     /// Sum of squared deviations from the mean.
     pub(crate) m2: f64,
 }
@@ -21,7 +23,16 @@ pub(crate) struct Moments {
 impl Moments {
     /// Moments of `count` copies of one value.
     pub(crate) fn constant(value: f64, count: u64) -> Self {
-        if count == 0 { Self::default() } else { Self { count, mean: value, m2: 0.0 } }
+        if count == 0 {
+            Self::default()
+        } else {
+            Self {
+                count,
+                mean: value,
+                low: 0.0,
+                m2: 0.0,
+            }
+        }
     }
 
     /// Moments of a block, by two passes.
@@ -33,7 +44,13 @@ impl Moments {
         let mean = lane_sum(block, |x| x) / count;
         let drift = lane_sum(block, |x| x - mean);
         let squares = lane_sum(block, |x| (x - mean) * (x - mean));
-        Self { count: block.len() as u64, mean, m2: (squares - drift * drift / count).max(0.0) }
+        let (mean, low) = two_sum(mean, drift / count);
+        Self {
+            count: block.len() as u64,
+            mean,
+            low,
+            m2: (squares - drift * drift / count).max(0.0),
+        }
     }
 
     /// Moments of the union. Not commutative in the last bits: merge in a fixed order.
@@ -46,23 +63,37 @@ impl Moments {
         }
         let count = self.count + other.count;
         let (left, right, both) = (self.count as f64, other.count as f64, count as f64);
-        let delta = other.mean - self.mean;
+        let delta = (other.mean - self.mean) + (other.low - self.low);
+        let (mean, rounded) = two_sum(self.mean, delta * (right / both));
+        let (mean, low) = two_sum(mean, rounded + self.low);
         Self {
             count,
-            mean: self.mean + delta * (right / both),
+            mean,
+            low,
             m2: self.m2 + other.m2 + delta * delta * (left * (right / both)),
         }
     }
 
     /// Population variance; NaN when empty.
     pub(crate) fn variance(&self) -> f64 {
-        if self.count == 0 { f64::NAN } else { self.m2 / self.count as f64 }
+        if self.count == 0 {
+            f64::NAN
+        } else {
+            self.m2 / self.count as f64
+        }
     }
 
     /// Mean; NaN when empty.
     pub(crate) fn mean_or_nan(&self) -> f64 {
         if self.count == 0 { f64::NAN } else { self.mean }
     }
+}
+
+/// The sum as its rounded value and what rounding took from it (Knuth).
+fn two_sum(a: f64, b: f64) -> (f64, f64) {
+    let sum = a + b;
+    let part = sum - a;
+    (sum, (a - (sum - part)) + (b - part))
 }
 
 fn lane_sum(block: &[f64], term: impl Fn(f64) -> f64) -> f64 {
@@ -93,7 +124,13 @@ pub(crate) struct MomentAccumulator {
 
 impl MomentAccumulator {
     pub(crate) fn new() -> Self {
-        Self { block: vec![0.0; 2 * BLOCK], filled: 0, open: Moments::default(), units: Vec::new(), infinite: 0 }
+        Self {
+            block: vec![0.0; 2 * BLOCK],
+            filled: 0,
+            open: Moments::default(),
+            units: Vec::new(),
+            infinite: 0,
+        }
     }
 
     /// Adds values in row order, passing over NaN.
@@ -145,7 +182,9 @@ impl MomentAccumulator {
     pub(crate) fn total(&self) -> Moments {
         let mut units = self.units.clone();
         units.sort_by_key(|(unit, _)| *unit);
-        units.iter().fold(Moments::default(), |total, (_, unit)| total.merge(*unit))
+        units
+            .iter()
+            .fold(Moments::default(), |total, (_, unit)| total.merge(*unit))
     }
 
     /// Infinite values met in closed units.
@@ -154,7 +193,8 @@ impl MomentAccumulator {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.block.capacity() * size_of::<f64>() + self.units.capacity() * size_of::<(u32, Moments)>()
+        self.block.capacity() * size_of::<f64>()
+            + self.units.capacity() * size_of::<(u32, Moments)>()
     }
 }
 
@@ -206,7 +246,26 @@ mod tests {
     fn a_large_offset_keeps_the_variance() {
         let values: Vec<f64> = (0..10_000).map(|i| 1e9 + f64::from(i % 2)).collect();
         let moments = moments(&[values], 999, 1);
-        assert!((moments.variance() - 0.25).abs() < 1e-9, "{}", moments.variance());
+        assert!(
+            (moments.variance() - 0.25).abs() < 1e-9,
+            "{}",
+            moments.variance()
+        );
+    }
+
+    #[test]
+    fn a_tiny_spread_far_from_zero_keeps_its_variance() {
+        // Multiples of 2^-20 around 1e9 are exact, so the true variance is known.
+        let step = 1.0 / f64::from(1 << 20);
+        let values: Vec<f64> = (0..9_999).map(|i| 1e9 + step * f64::from(i % 3)).collect();
+        let moments = moments(&[values], 777, 1);
+        let expected = step * step * 2.0 / 3.0;
+        assert!(
+            (moments.variance() / expected - 1.0).abs() < 1e-12,
+            "{}",
+            moments.variance() / expected
+        );
+        assert_eq!(moments.mean, 1e9 + step);
     }
 
     #[test]

@@ -5,13 +5,15 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, BooleanBufferBuilder, Float32Array, Float64Array, PrimitiveArray, cast::AsArray,
+    Array, ArrayRef, BooleanArray, BooleanBufferBuilder, Float32Array, Float64Array,
+    PrimitiveArray, cast::AsArray,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DecimalType, Float16Type,
-    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
+    DecimalType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
 use crate::kernel::{Kernel, apply_all};
@@ -56,7 +58,10 @@ pub(crate) struct NumericColumn<'a> {
 impl<'a> NumericColumn<'a> {
     /// None when the type is not a number.
     pub(crate) fn read(array: &'a dyn Array) -> Option<Self> {
-        let mut nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
+        let mut nulls = array
+            .nulls()
+            .filter(|nulls| nulls.null_count() > 0)
+            .cloned();
         let values = match array.data_type() {
             DataType::Boolean => Values::Bool(array.as_boolean_opt()?),
             DataType::Int8 => Values::I8(slice::<Int8Type>(array)?),
@@ -80,12 +85,19 @@ impl<'a> NumericColumn<'a> {
             DataType::Dictionary(_, value) if value.is_numeric() => {
                 let plain = cast(array, value).ok()?;
                 let column = NumericColumn::read(plain.as_ref())?;
-                nulls = plain.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
+                nulls = plain
+                    .nulls()
+                    .filter(|nulls| nulls.null_count() > 0)
+                    .cloned();
                 Values::Converted(column.to_vec().into())
             }
             _ => return None,
         };
-        Some(Self { values, nulls, len: array.len() })
+        Some(Self {
+            values,
+            nulls,
+            len: array.len(),
+        })
     }
 
     /// Number of rows.
@@ -108,7 +120,9 @@ impl<'a> NumericColumn<'a> {
         match &self.values {
             Values::Bool(bits) => {
                 for (index, x) in out.iter_mut().enumerate() {
-                    *x = f64::from(u8::from(offset + index < self.len && bits.value(offset + index)));
+                    *x = f64::from(u8::from(
+                        offset + index < self.len && bits.value(offset + index),
+                    ));
                 }
             }
             Values::I8(values) => convert(values, offset, out, |x| f64::from(*x)),
@@ -131,7 +145,9 @@ impl<'a> NumericColumn<'a> {
 }
 
 fn slice<T: ArrowPrimitiveType>(array: &dyn Array) -> Option<&[T::Native]> {
-    array.as_primitive_opt::<T>().map(|array| array.values().as_ref())
+    array
+        .as_primitive_opt::<T>()
+        .map(|array| array.values().as_ref())
 }
 
 fn convert<T>(values: &[T], offset: usize, out: &mut [f64], to_float: impl Fn(&T) -> f64) {
@@ -146,7 +162,11 @@ fn blank(valid: &BooleanBuffer, out: &mut [f64]) {
     for (values, word) in out.chunks_mut(64).zip(words.iter_padded()) {
         if word != u64::MAX {
             for (index, x) in values.iter_mut().enumerate() {
-                *x = if (word >> index) & 1 == 1 { *x } else { f64::NAN };
+                *x = if (word >> index) & 1 == 1 {
+                    *x
+                } else {
+                    f64::NAN
+                };
             }
         }
     }
@@ -154,8 +174,8 @@ fn blank(valid: &BooleanBuffer, out: &mut [f64]) {
 
 /// Powers of ten that 64-bit floats hold exactly.
 const EXACT_POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21,
-    1e22,
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
 
 fn decimals<T: DecimalType>(array: &dyn Array) -> Option<ScalarBuffer<f64>> {
@@ -167,7 +187,9 @@ fn decimals<T: DecimalType>(array: &dyn Array) -> Option<ScalarBuffer<f64>> {
         | DataType::Decimal256(_, scale) => *scale,
         _ => return None,
     };
-    let power = usize::try_from(scale).ok().and_then(|scale| EXACT_POWERS.get(scale).copied());
+    let power = usize::try_from(scale)
+        .ok()
+        .and_then(|scale| EXACT_POWERS.get(scale).copied());
     let values = array.iter().map(|value| {
         let Some(value) = value else { return 0.0 };
         // Both parts exact: one correctly rounded division gives the nearest float. Otherwise parse the digits, because
@@ -175,7 +197,9 @@ fn decimals<T: DecimalType>(array: &dyn Array) -> Option<ScalarBuffer<f64>> {
         let mantissa = small_mantissa::<T>(value);
         match (mantissa, power) {
             (Some(mantissa), Some(power)) => mantissa / power,
-            _ => T::format_decimal(value, T::MAX_PRECISION, scale).parse().unwrap_or(f64::NAN),
+            _ => T::format_decimal(value, T::MAX_PRECISION, scale)
+                .parse()
+                .unwrap_or(f64::NAN),
         }
     });
     Some(values.collect())
@@ -201,7 +225,9 @@ pub(crate) fn compact(values: &mut [f64], selected: &BooleanBuffer) -> usize {
             kept += 64;
         } else if word != 0 {
             let mut from = [0.0; 64];
-            let Some(source) = values.get(start..end) else { break };
+            let Some(source) = values.get(start..end) else {
+                break;
+            };
             for (slot, value) in from.iter_mut().zip(source) {
                 *slot = *value;
             }
@@ -220,7 +246,11 @@ pub(crate) fn compact(values: &mut [f64], selected: &BooleanBuffer) -> usize {
 /// Applies kernels to a whole column; the result has the given dtype, and null where the outcome is NaN.
 ///
 /// None when the column is not a number.
-pub(crate) fn transform(array: &dyn Array, kernels: &[Kernel], dtype: OutputDtype) -> Option<ArrayRef> {
+pub(crate) fn transform(
+    array: &dyn Array,
+    kernels: &[Kernel],
+    dtype: OutputDtype,
+) -> Option<ArrayRef> {
     let column = NumericColumn::read(array)?;
     Some(match dtype {
         OutputDtype::Float64 => {
@@ -230,13 +260,19 @@ pub(crate) fn transform(array: &dyn Array, kernels: &[Kernel], dtype: OutputDtyp
         }
         OutputDtype::Float32 => {
             let mut out = Vec::with_capacity(column.len());
-            let nulls = run(&column, kernels, |chunk| out.extend(chunk.iter().map(|&x| x as f32)));
+            let nulls = run(&column, kernels, |chunk| {
+                out.extend(chunk.iter().map(|&x| x as f32))
+            });
             Arc::new(Float32Array::new(out.into(), nulls))
         }
     })
 }
 
-fn run(column: &NumericColumn<'_>, kernels: &[Kernel], mut write: impl FnMut(&[f64])) -> Option<NullBuffer> {
+fn run(
+    column: &NumericColumn<'_>,
+    kernels: &[Kernel],
+    mut write: impl FnMut(&[f64]),
+) -> Option<NullBuffer> {
     let mut scratch = [0.0; CHUNK];
     let mut valid: Option<BooleanBufferBuilder> = None;
     let mut offset = 0;
@@ -266,7 +302,12 @@ fn run(column: &NumericColumn<'_>, kernels: &[Kernel], mut write: impl FnMut(&[f
 
 fn append_validity(builder: &mut BooleanBufferBuilder, chunk: &[f64]) {
     for values in chunk.chunks(64) {
-        let word = values.iter().enumerate().fold(0_u64, |word, (index, x)| word | (u64::from(!x.is_nan()) << index));
+        let word = values.iter().enumerate().fold(0_u64, |word, (index, x)| {
+            word | (u64::from(!x.is_nan()) << index)
+        });
         builder.append_packed_range(0..values.len(), &word.to_le_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests;

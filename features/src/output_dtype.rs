@@ -28,6 +28,10 @@ impl OutputDtype {
 
     /// What a stream of the given type becomes when it leaves: every float takes this dtype, all else stays.
     pub(crate) fn leaving(self, data_type: &DataType) -> DataType {
-        if data_type.is_floating() { self.data_type() } else { data_type.clone() }
+        if data_type.is_floating() {
+            self.data_type()
+        } else {
+            data_type.clone()
+        }
     }
 }

@@ -137,7 +137,9 @@ pub enum PlanError {
         source: ExpressionError,
     },
     /// Two features of one name.
-    #[error("two features would be named `{name}`, from column `{first}` and column `{second}`; give one feature set a prefix or suffix")]
+    #[error(
+        "two features would be named `{name}`, from column `{first}` and column `{second}`; give one feature set a prefix or suffix"
+    )]
     DuplicateOutput {
         /// The name.
         name: String,
@@ -149,11 +151,14 @@ pub enum PlanError {
 }
 
 fn hint(nearest: Option<&str>) -> String {
-    nearest.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default()
+    nearest
+        .map(|near| format!(", did you mean `{near}`?"))
+        .unwrap_or_default()
 }
 
 /// What advice to give when numbers are needed.
-const NUMBERS_NEEDED: &str = "it needs numbers; use date_parts for dates, an encoder for categories, or sql";
+const NUMBERS_NEEDED: &str =
+    "it needs numbers; use date_parts for dates, an encoder for categories, or sql";
 
 impl FeaturePlan {
     /// Binds feature sets to a schema.
@@ -174,12 +179,19 @@ impl FeaturePlan {
         let mut chains = Vec::new();
         for (index, set) in sets.iter().enumerate() {
             let shared = Arc::new(set.clone());
-            let columns = set.columns.resolve(schema, roles).map_err(|problem| selection_error(index, problem))?;
+            let columns = set
+                .columns
+                .resolve(schema, roles)
+                .map_err(|problem| selection_error(index, problem))?;
             for column in columns {
                 chains.push(Chain::bind(&shared, schema.field(column), compiler)?);
             }
         }
-        let plan = Self { chains, dtype, kept_values: KEPT_VALUES };
+        let plan = Self {
+            chains,
+            dtype,
+            kept_values: KEPT_VALUES,
+        };
         plan.check_names()?;
         Ok(plan)
     }
@@ -227,7 +239,11 @@ impl FeaturePlan {
 
 fn selection_error(set: usize, problem: SelectionProblem) -> PlanError {
     match problem {
-        SelectionProblem::UnknownColumn { column, nearest } => PlanError::UnknownColumn { set, column, nearest },
+        SelectionProblem::UnknownColumn { column, nearest } => PlanError::UnknownColumn {
+            set,
+            column,
+            nearest,
+        },
         SelectionProblem::BadGlob { glob, reason } => PlanError::BadGlob { set, glob, reason },
         SelectionProblem::Nothing { selector } => PlanError::NothingSelected { set, selector },
     }
@@ -246,24 +262,38 @@ pub(crate) fn fill_kind(data_type: &DataType) -> Option<FillKind> {
 }
 
 impl Chain {
-    fn bind(set: &Arc<FeatureSet>, field: &Field, compiler: &dyn ExpressionCompiler) -> Result<Self, PlanError> {
+    fn bind(
+        set: &Arc<FeatureSet>,
+        field: &Field,
+        compiler: &dyn ExpressionCompiler,
+    ) -> Result<Self, PlanError> {
         let mut types = vec![field.data_type().clone()];
         let mut steps = Vec::with_capacity(set.steps.len());
         for step in &set.steps {
             let mut outputs = Vec::new();
             let mut expressions = Vec::new();
             for data_type in &types {
-                for output in bind_step(step, field.name(), data_type, compiler, &mut expressions)? {
+                for output in bind_step(step, field.name(), data_type, compiler, &mut expressions)?
+                {
                     if !outputs.contains(&output) {
                         outputs.push(output);
                     }
                 }
             }
             let input_type = types.first().cloned().unwrap_or(DataType::Null);
-            steps.push(BoundStep { step: step.clone(), input_type, expressions });
+            steps.push(BoundStep {
+                step: step.clone(),
+                input_type,
+                expressions,
+            });
             types = outputs;
         }
-        Ok(Self { column: field.name().clone(), data_type: field.data_type().clone(), steps, set: Arc::clone(set) })
+        Ok(Self {
+            column: field.name().clone(),
+            data_type: field.data_type().clone(),
+            steps,
+            set: Arc::clone(set),
+        })
     }
 
     /// The chain before anything is learned, moved past the steps that learn nothing.
@@ -277,7 +307,9 @@ impl Chain {
     pub(crate) fn advance(&self, branch: &mut Branch) {
         loop {
             match &mut branch.tail {
-                Tail::Streams(branches) => return branches.iter_mut().for_each(|branch| self.advance(branch)),
+                Tail::Streams(branches) => {
+                    return branches.iter_mut().for_each(|branch| self.advance(branch));
+                }
                 Tail::Output | Tail::Dropped { .. } => return,
                 Tail::Open { done, data_type } => {
                     let (done, data_type) = (*done, data_type.clone());
@@ -285,11 +317,17 @@ impl Chain {
                         branch.tail = Tail::Output;
                         return;
                     };
-                    if matches!(&bound.step, Step::Drop(drop) if drop.null_fraction_above.is_none()) {
-                        branch.tail = Tail::Dropped { reason: DropReason::DropStep, null_fraction: None };
+                    if matches!(&bound.step, Step::Drop(drop) if drop.null_fraction_above.is_none())
+                    {
+                        branch.tail = Tail::Dropped {
+                            reason: DropReason::DropStep,
+                            null_fraction: None,
+                        };
                         return;
                     }
-                    let Some(step) = bound.stateless(&branch.name, &data_type) else { return };
+                    let Some(step) = bound.stateless(&branch.name, &data_type) else {
+                        return;
+                    };
                     branch.push(step, done, &data_type);
                 }
             }
@@ -309,7 +347,10 @@ impl Chain {
                 }
             });
             let Some(done) = open else { break };
-            let multiplies = self.steps.get(done).is_none_or(|bound| matches!(bound.step, Step::OneHotEncoder(_)));
+            let multiplies = self
+                .steps
+                .get(done)
+                .is_none_or(|bound| matches!(bound.step, Step::OneHotEncoder(_)));
             skip_learned(&mut follow, multiplies);
             self.advance(&mut follow);
         }
@@ -325,8 +366,15 @@ impl Chain {
 /// Takes the next step of every open branch as one that keeps the name, or ends the branch.
 fn skip_learned(branch: &mut Branch, end: bool) {
     match &mut branch.tail {
-        Tail::Streams(branches) => branches.iter_mut().for_each(|branch| skip_learned(branch, end)),
-        Tail::Open { .. } if end => branch.tail = Tail::Dropped { reason: DropReason::DropStep, null_fraction: None },
+        Tail::Streams(branches) => branches
+            .iter_mut()
+            .for_each(|branch| skip_learned(branch, end)),
+        Tail::Open { .. } if end => {
+            branch.tail = Tail::Dropped {
+                reason: DropReason::DropStep,
+                null_fraction: None,
+            }
+        }
         Tail::Open { done, .. } => *done += 1,
         Tail::Output | Tail::Dropped { .. } => {}
     }
@@ -341,10 +389,17 @@ impl Branch {
         self.tail = match names {
             None => Tail::Open {
                 done: done + 1,
-                data_type: types.into_iter().next().unwrap_or_else(|| data_type.clone()),
+                data_type: types
+                    .into_iter()
+                    .next()
+                    .unwrap_or_else(|| data_type.clone()),
             },
             Some(names) => Tail::Streams(
-                names.into_iter().zip(types).map(|(name, data_type)| Branch::open(name, done + 1, data_type)).collect(),
+                names
+                    .into_iter()
+                    .zip(types)
+                    .map(|(name, data_type)| Branch::open(name, done + 1, data_type))
+                    .collect(),
             ),
         };
     }
@@ -359,11 +414,16 @@ impl BoundStep {
             Step::Abs => Some(FittedStep::Abs),
             Step::Clip(clip) => Some(FittedStep::Clip(*clip)),
             Step::Sql(_) => {
-                let bound = self.expressions.iter().find(|bound| bound.input_type == *data_type)?;
+                let bound = self
+                    .expressions
+                    .iter()
+                    .find(|bound| bound.input_type == *data_type)?;
                 Some(FittedStep::Sql(bound.clone()))
             }
             Step::DateParts(parts) => {
-                let bound = parts.bind(&Field::new(stream, data_type.clone(), true)).ok()?;
+                let bound = parts
+                    .bind(&Field::new(stream, data_type.clone(), true))
+                    .ok()?;
                 Some(FittedStep::DateParts(Arc::new(bound)))
             }
             _ => None,
@@ -385,11 +445,16 @@ fn bind_step(
         data_type: data_type.clone(),
         advice,
     };
-    let category = |source| PlanError::Category { column: column.to_owned(), step: step.name(), source };
+    let category = |source| PlanError::Category {
+        column: column.to_owned(),
+        step: step.name(),
+        source,
+    };
     let problem = match step {
         Step::SimpleImputer(imputer) => {
-            let kind = fill_kind(data_type)
-                .ok_or_else(|| unsupported("it fills numbers and strings; use date_parts first for dates, or sql"))?;
+            let kind = fill_kind(data_type).ok_or_else(|| {
+                unsupported("it fills numbers and strings; use date_parts first for dates, or sql")
+            })?;
             imputer.problem(kind)
         }
         Step::MinMaxScaler(scaler) => scaler.problem(),
@@ -399,7 +464,11 @@ fn bind_step(
         _ => None,
     };
     if let Some(problem) = problem {
-        return Err(PlanError::InvalidOptions { column: column.to_owned(), step: step.name(), problem });
+        return Err(PlanError::InvalidOptions {
+            column: column.to_owned(),
+            step: step.name(),
+            problem,
+        });
     }
     match step {
         Step::SimpleImputer(imputer) => {
@@ -408,7 +477,9 @@ fn bind_step(
                 (_, DataType::Dictionary(_, value)) => value.as_ref().clone(),
                 (_, other) => other.clone(),
             };
-            Ok(std::iter::once(filled).chain(imputer.add_indicator.then_some(DataType::Float64)).collect())
+            Ok(std::iter::once(filled)
+                .chain(imputer.add_indicator.then_some(DataType::Float64))
+                .collect())
         }
         Step::StandardScaler(_)
         | Step::MinMaxScaler(_)
@@ -428,9 +499,16 @@ fn bind_step(
             let field = Field::new(column, data_type.clone(), true);
             let expression = compiler
                 .compile(&sql.expression, &field)
-                .map_err(|source| PlanError::Expression { column: column.to_owned(), source })?;
+                .map_err(|source| PlanError::Expression {
+                    column: column.to_owned(),
+                    source,
+                })?;
             let output = expression.output_type().clone();
-            expressions.push(BoundSql { text: sql.expression.clone(), input_type: data_type.clone(), expression });
+            expressions.push(BoundSql {
+                text: sql.expression.clone(),
+                input_type: data_type.clone(),
+                expression,
+            });
             Ok(vec![output])
         }
         Step::OneHotEncoder(encoder) => {
@@ -444,12 +522,21 @@ fn bind_step(
         Step::DateParts(parts) => {
             let bound = parts
                 .bind(&Field::new(column, data_type.clone(), true))
-                .map_err(|source| PlanError::DateParts { column: column.to_owned(), source })?;
-            Ok(bound.output_fields().iter().map(|field| field.data_type().clone()).collect())
+                .map_err(|source| PlanError::DateParts {
+                    column: column.to_owned(),
+                    source,
+                })?;
+            Ok(bound
+                .output_fields()
+                .iter()
+                .map(|field| field.data_type().clone())
+                .collect())
         }
-        Step::Drop(drop) => {
-            Ok(if drop.null_fraction_above.is_some() { vec![data_type.clone()] } else { Vec::new() })
-        }
+        Step::Drop(drop) => Ok(if drop.null_fraction_above.is_some() {
+            vec![data_type.clone()]
+        } else {
+            Vec::new()
+        }),
     }
 }
 

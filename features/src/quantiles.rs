@@ -68,7 +68,9 @@ impl Wanted {
         let width = high - low;
         match self {
             _ if width == 0.0 => low,
-            Self::Median => 0.5 * low + 0.5 * high,
+            // Halved after the sum, as numpy does, unless the sum has no room.
+            Self::Median if (low + high).is_finite() => (low + high) / 2.0,
+            Self::Median => low / 2.0 + high / 2.0,
             Self::Percentile(_) if weight >= 0.5 => high - width * (1.0 - weight),
             Self::Percentile(_) => low + width * weight,
         }

@@ -85,7 +85,9 @@ impl RobustScaler {
     pub(crate) fn problem(&self) -> Option<String> {
         let (low, high) = self.quantile_range;
         if !(0.0 <= low && low <= high && high <= 100.0) {
-            return Some(format!("`quantile_range` [{low}, {high}] is not a rising pair of percentiles from 0 to 100"));
+            return Some(format!(
+                "`quantile_range` [{low}, {high}] is not a rising pair of percentiles from 0 to 100"
+            ));
         }
         (self.unit_variance && !(0.0 < low && low < high && high < 100.0)).then(|| {
             format!("`unit_variance` needs 0 < low < high < 100, and `quantile_range` is [{low}, {high}]")
@@ -94,12 +96,20 @@ impl RobustScaler {
 
     pub(crate) fn wanted(&self) -> Vec<Wanted> {
         let (low, high) = self.quantile_range;
-        vec![Wanted::Median, Wanted::Percentile(low), Wanted::Percentile(high)]
+        vec![
+            Wanted::Median,
+            Wanted::Percentile(low),
+            Wanted::Percentile(high),
+        ]
     }
 
     /// Takes the quantiles in the order of [`Self::wanted`].
     pub(crate) fn fit(self, count: u64, quantiles: &[Quantile]) -> FittedRobustScaler {
-        let nothing = Quantile { value: f64::NAN, low: f64::NAN, high: f64::NAN };
+        let nothing = Quantile {
+            value: f64::NAN,
+            low: f64::NAN,
+            high: f64::NAN,
+        };
         let [median, low, high] = match quantiles {
             [median, low, high] => [*median, *low, *high],
             _ => [nothing; 3],
@@ -117,8 +127,11 @@ impl RobustScaler {
             n_samples_seen_: count,
             center_: self.with_centering.then_some(median.value.into()),
             scale_: self.with_scaling.then_some(scale.into()),
-            quantile_intervals: approximate
-                .then(|| [median, low, high].map(|found| [found.low.into(), found.high.into()]).to_vec()),
+            quantile_intervals: approximate.then(|| {
+                [median, low, high]
+                    .map(|found| [found.low.into(), found.high.into()])
+                    .to_vec()
+            }),
         }
     }
 }
@@ -139,7 +152,10 @@ pub(crate) struct FittedRobustScaler {
 impl FittedRobustScaler {
     pub(crate) fn kernels(&self) -> Vec<Kernel> {
         match (self.center_, self.scale_) {
-            (Some(center), Some(scale)) => vec![Kernel::CenterScale { center: center.0, scale: scale.0 }],
+            (Some(center), Some(scale)) => vec![Kernel::CenterScale {
+                center: center.0,
+                scale: scale.0,
+            }],
             (Some(center), None) => vec![Kernel::Center(center.0)],
             (None, Some(scale)) => vec![Kernel::Scale(scale.0)],
             // Dividing by 1 changes no bit, and still makes floats of integers.

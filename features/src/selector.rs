@@ -73,7 +73,10 @@ pub enum ColumnKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SelectionProblem {
     /// A literal name that the schema lacks, and the nearest name it has.
-    UnknownColumn { column: String, nearest: Option<String> },
+    UnknownColumn {
+        column: String,
+        nearest: Option<String>,
+    },
     /// A glob that cannot be read.
     BadGlob { glob: String, reason: String },
     /// Nothing matches.
@@ -92,7 +95,10 @@ impl ColumnKind {
                 other => other.is_string(),
             },
             Self::Boolean => matches!(data_type, DataType::Boolean),
-            Self::Temporal => data_type.is_temporal() && !matches!(data_type, DataType::Duration(_) | DataType::Interval(_)),
+            Self::Temporal => {
+                data_type.is_temporal()
+                    && !matches!(data_type, DataType::Duration(_) | DataType::Interval(_))
+            }
         }
     }
 }
@@ -132,7 +138,10 @@ impl From<Vec<String>> for Selector {
 
 impl From<ColumnKind> for Selector {
     fn from(kind: ColumnKind) -> Self {
-        Self::Filter(ColumnFilter { kind: Some(kind), ..ColumnFilter::default() })
+        Self::Filter(ColumnFilter {
+            kind: Some(kind),
+            ..ColumnFilter::default()
+        })
     }
 }
 
@@ -157,18 +166,31 @@ impl Pattern<'_> {
         if !text.contains(['*', '?', '[', '{']) {
             return Err(SelectionProblem::UnknownColumn {
                 column: text.to_owned(),
-                nearest: nearest(text, schema.fields().iter().map(|field| field.name().as_str())),
+                nearest: nearest(
+                    text,
+                    schema.fields().iter().map(|field| field.name().as_str()),
+                ),
             });
         }
         GlobBuilder::new(text)
             .literal_separator(false)
             .build()
             .map(|glob| Pattern::Glob(glob.compile_matcher()))
-            .map_err(|error| SelectionProblem::BadGlob { glob: text.to_owned(), reason: error.kind().to_string() })
+            .map_err(|error| SelectionProblem::BadGlob {
+                glob: text.to_owned(),
+                reason: error.kind().to_string(),
+            })
     }
 
-    fn read_all<'a>(names: Option<&'a NameList>, schema: &Schema) -> Result<Vec<Pattern<'a>>, SelectionProblem> {
-        names.map_or(&[][..], NameList::as_slice).iter().map(|text| Pattern::read(text, schema)).collect()
+    fn read_all<'a>(
+        names: Option<&'a NameList>,
+        schema: &Schema,
+    ) -> Result<Vec<Pattern<'a>>, SelectionProblem> {
+        names
+            .map_or(&[][..], NameList::as_slice)
+            .iter()
+            .map(|text| Pattern::read(text, schema))
+            .collect()
     }
 
     fn matches(&self, column: &str) -> bool {
@@ -185,14 +207,20 @@ impl Pattern<'_> {
 
 impl Selector {
     /// Indices into the schema of the columns chosen, in order and without repeats; never empty.
-    pub(crate) fn resolve(&self, schema: &Schema, roles: &Roles) -> Result<Vec<usize>, SelectionProblem> {
+    pub(crate) fn resolve(
+        &self,
+        schema: &Schema,
+        roles: &Roles,
+    ) -> Result<Vec<usize>, SelectionProblem> {
         let chosen = match self {
             Self::Name(name) => by_names(std::slice::from_ref(name), schema, roles)?,
             Self::Names(names) => by_names(names, schema, roles)?,
             Self::Filter(filter) => filter.resolve(schema, roles)?,
         };
         if chosen.is_empty() {
-            return Err(SelectionProblem::Nothing { selector: self.written() });
+            return Err(SelectionProblem::Nothing {
+                selector: self.written(),
+            });
         }
         Ok(chosen)
     }
@@ -202,20 +230,28 @@ impl Selector {
     }
 }
 
-fn by_names(names: &[String], schema: &Schema, roles: &Roles) -> Result<Vec<usize>, SelectionProblem> {
+fn by_names(
+    names: &[String],
+    schema: &Schema,
+    roles: &Roles,
+) -> Result<Vec<usize>, SelectionProblem> {
     let mut chosen = Vec::new();
     for text in names {
         let pattern = Pattern::read(text, schema)?;
         let mut hits = 0;
         for (index, field) in schema.fields().iter().enumerate() {
             let name = field.name();
-            if pattern.names_outright(name) || (pattern.matches(name) && roles.role(name) == Role::Feature) {
+            if pattern.names_outright(name)
+                || (pattern.matches(name) && roles.role(name) == Role::Feature)
+            {
                 hits += 1;
                 push_once(&mut chosen, index);
             }
         }
         if hits == 0 {
-            return Err(SelectionProblem::Nothing { selector: format!("\"{text}\"") });
+            return Err(SelectionProblem::Nothing {
+                selector: format!("\"{text}\""),
+            });
         }
     }
     Ok(chosen)
@@ -226,11 +262,15 @@ impl ColumnFilter {
         let named = Pattern::read_all(self.name.as_ref(), schema)?;
         let except = Pattern::read_all(self.except.as_ref(), schema)?;
         let takes = |name: &str, data_type: &DataType| {
-            let name_fits = self.name.is_none() || named.iter().any(|pattern| pattern.matches(name));
+            let name_fits =
+                self.name.is_none() || named.iter().any(|pattern| pattern.matches(name));
             let role = roles.role(name);
             let role_fits = match self.role {
                 Some(wanted) => role == wanted,
-                None => role == Role::Feature || named.iter().any(|pattern| pattern.names_outright(name)),
+                None => {
+                    role == Role::Feature
+                        || named.iter().any(|pattern| pattern.names_outright(name))
+                }
             };
             name_fits
                 && role_fits
@@ -238,7 +278,10 @@ impl ColumnFilter {
                 && !except.iter().any(|pattern| pattern.matches(name))
         };
         let fields = schema.fields().iter().enumerate();
-        Ok(fields.filter(|(_, field)| takes(field.name(), field.data_type())).map(|(index, _)| index).collect())
+        Ok(fields
+            .filter(|(_, field)| takes(field.name(), field.data_type()))
+            .map(|(index, _)| index)
+            .collect())
     }
 }
 
@@ -251,7 +294,12 @@ fn push_once(chosen: &mut Vec<usize>, index: usize) {
 /// The candidate most like `word`, when one is like it at all.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
     candidates
-        .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()),
+                candidate,
+            )
+        })
         .filter(|(distance, candidate)| *distance <= 1 + word.len().max(candidate.len()) / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate.to_owned())

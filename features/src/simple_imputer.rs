@@ -83,7 +83,10 @@ impl fmt::Display for ImputeStrategy {
 
 impl SimpleImputer {
     fn with_strategy(strategy: ImputeStrategy) -> Self {
-        Self { strategy, ..Self::default() }
+        Self {
+            strategy,
+            ..Self::default()
+        }
     }
 
     /// Fills with the mean.
@@ -103,7 +106,10 @@ impl SimpleImputer {
 
     /// Fills with a given value.
     pub fn constant(value: impl Into<FillValue>) -> Self {
-        Self { fill_value: Some(value.into()), ..Self::with_strategy(ImputeStrategy::Constant) }
+        Self {
+            fill_value: Some(value.into()),
+            ..Self::with_strategy(ImputeStrategy::Constant)
+        }
     }
 
     /// Adds an indicator column.
@@ -130,18 +136,22 @@ impl SimpleImputer {
     /// Says what is wrong with the options for a stream of numbers or of strings.
     pub(crate) fn problem(&self, kind: FillKind) -> Option<String> {
         if self.fill_value.is_some() && self.strategy != ImputeStrategy::Constant {
-            return Some(format!("`fill_value` is for `strategy: constant`, and the strategy is {}", self.strategy));
+            return Some(format!(
+                "`fill_value` is for `strategy: constant`, and the strategy is {}",
+                self.strategy
+            ));
         }
         match (kind, self.strategy, &self.fill_value) {
-            (FillKind::Text, ImputeStrategy::Mean | ImputeStrategy::Median, _) => {
-                Some(format!("strategy {} needs numbers; strings take most_frequent or constant", self.strategy))
-            }
-            (FillKind::Text, _, Some(FillValue::Number(value))) => {
-                Some(format!("`fill_value` {value} is a number, and the column holds strings; write it in quotes"))
-            }
-            (FillKind::Number, _, Some(FillValue::Text(text))) => {
-                Some(format!("`fill_value` \"{text}\" is a string, and the column holds numbers"))
-            }
+            (FillKind::Text, ImputeStrategy::Mean | ImputeStrategy::Median, _) => Some(format!(
+                "strategy {} needs numbers; strings take most_frequent or constant",
+                self.strategy
+            )),
+            (FillKind::Text, _, Some(FillValue::Number(value))) => Some(format!(
+                "`fill_value` {value} is a number, and the column holds strings; write it in quotes"
+            )),
+            (FillKind::Number, _, Some(FillValue::Text(text))) => Some(format!(
+                "`fill_value` \"{text}\" is a string, and the column holds numbers"
+            )),
             (FillKind::Number, _, Some(FillValue::Number(value))) if !value.is_finite() => {
                 Some(format!("`fill_value` {value} is not a finite number"))
             }
@@ -227,15 +237,24 @@ pub(crate) fn fill_text(array: &ArrayRef, fill: &str) -> Option<ArrayRef> {
     }
     Some(match plain.data_type() {
         DataType::Utf8 => {
-            let filled = plain.as_string_opt::<i32>()?.iter().map(|text| Some(text.unwrap_or(fill)));
+            let filled = plain
+                .as_string_opt::<i32>()?
+                .iter()
+                .map(|text| Some(text.unwrap_or(fill)));
             Arc::new(filled.collect::<StringArray>())
         }
         DataType::LargeUtf8 => {
-            let filled = plain.as_string_opt::<i64>()?.iter().map(|text| Some(text.unwrap_or(fill)));
+            let filled = plain
+                .as_string_opt::<i64>()?
+                .iter()
+                .map(|text| Some(text.unwrap_or(fill)));
             Arc::new(filled.collect::<LargeStringArray>())
         }
         DataType::Utf8View => {
-            let filled = plain.as_string_view_opt()?.iter().map(|text| Some(text.unwrap_or(fill)));
+            let filled = plain
+                .as_string_view_opt()?
+                .iter()
+                .map(|text| Some(text.unwrap_or(fill)));
             Arc::new(filled.collect::<StringViewArray>())
         }
         _ => return None,

@@ -14,6 +14,8 @@ pub struct Sql {
 impl Sql {
     /// A step that evaluates `expression`.
     pub fn new(expression: impl Into<String>) -> Self {
-        Self { expression: expression.into() }
+        Self {
+            expression: expression.into(),
+        }
     }
 }

@@ -22,7 +22,10 @@ pub struct StandardScaler {
 
 impl Default for StandardScaler {
     fn default() -> Self {
-        Self { with_mean: true, with_std: true }
+        Self {
+            with_mean: true,
+            with_std: true,
+        }
     }
 }
 
@@ -53,7 +56,9 @@ impl StandardScaler {
             n_samples_seen_: moments.count,
             mean_: (self.with_mean || self.with_std).then_some(mean.into()),
             var_: self.with_std.then_some(var.into()),
-            scale_: self.with_std.then(|| scale_of(var, mean, moments.count).into()),
+            scale_: self
+                .with_std
+                .then(|| scale_of(var, mean, moments.count).into()),
         }
     }
 }
@@ -62,7 +67,11 @@ impl StandardScaler {
 fn scale_of(var: f64, mean: f64, count: u64) -> f64 {
     let n = count as f64;
     let rounding = n * mean * f64::EPSILON;
-    if var <= n * f64::EPSILON * var + rounding * rounding { 1.0 } else { var.sqrt() }
+    if var <= n * f64::EPSILON * var + rounding * rounding {
+        1.0
+    } else {
+        var.sqrt()
+    }
 }
 
 /// What a [`StandardScaler`] learned; fields carry scikit-learn's names.
@@ -80,7 +89,10 @@ impl FittedStandardScaler {
     pub(crate) fn kernels(&self) -> Vec<Kernel> {
         let center = self.mean_.filter(|_| self.options.with_mean);
         match (center, self.scale_) {
-            (Some(center), Some(scale)) => vec![Kernel::CenterScale { center: center.0, scale: scale.0 }],
+            (Some(center), Some(scale)) => vec![Kernel::CenterScale {
+                center: center.0,
+                scale: scale.0,
+            }],
             (Some(center), None) => vec![Kernel::Center(center.0)],
             (None, Some(scale)) => vec![Kernel::Scale(scale.0)],
             // Dividing by 1 changes no bit, and still makes floats of integers.

@@ -20,7 +20,11 @@ use crate::simple_imputer::{FillKind, FillStatistic, FittedSimpleImputer};
 
 type Tables = BTreeMap<String, RecordBatch>;
 
-pub(super) fn write(step: &FittedStep, part: &str, tables: &mut Tables) -> Result<Map<String, Value>, ArtifactError> {
+pub(super) fn write(
+    step: &FittedStep,
+    part: &str,
+    tables: &mut Tables,
+) -> Result<Map<String, Value>, ArtifactError> {
     let fields = match step {
         FittedStep::Log1p | FittedStep::Sqrt | FittedStep::Abs => Map::new(),
         FittedStep::Clip(clip) => to_map(part, clip)?,
@@ -45,7 +49,10 @@ fn with_table(
     part: &str,
     tables: &mut Tables,
 ) -> Result<Map<String, Value>, ArtifactError> {
-    let (json, table) = parts.map_err(|source| ArtifactError::Category { part: part.to_owned(), source })?;
+    let (json, table) = parts.map_err(|source| ArtifactError::Category {
+        part: part.to_owned(),
+        source,
+    })?;
     let mut map = Map::from_iter([("fitted".to_owned(), json)]);
     if let Some(table) = table {
         let name = format!("vocabulary-{}", tables.len());
@@ -63,7 +70,10 @@ pub(super) fn read(
     reader: &Reader<'_>,
     part: &str,
 ) -> Result<FittedStep, ArtifactError> {
-    let name = json.get("step").and_then(Value::as_str).ok_or_else(|| invalid(part, "`step` is missing"))?;
+    let name = json
+        .get("step")
+        .and_then(Value::as_str)
+        .ok_or_else(|| invalid(part, "`step` is missing"))?;
     let step = match name {
         "log1p" => FittedStep::Log1p,
         "sqrt" => FittedStep::Sqrt,
@@ -78,7 +88,10 @@ pub(super) fn read(
                 Some(FillStatistic::Text(_)) => kind == Some(FillKind::Text),
             };
             if !fits {
-                return Err(invalid(part, format!("what it fills with does not go with type {data_type}")));
+                return Err(invalid(
+                    part,
+                    format!("what it fills with does not go with type {data_type}"),
+                ));
             }
             if fitted.statistics_.is_none() && !fitted.indicator_ {
                 return Err(invalid(part, "it neither fills nor indicates"));
@@ -93,11 +106,17 @@ pub(super) fn read(
             let text = json.get("expression").and_then(Value::as_str);
             let text = text.ok_or_else(|| invalid(part, "`expression` is missing"))?;
             let field = Field::new(reader.column, data_type.clone(), true);
-            let expression = reader
-                .compiler
-                .compile(text, &field)
-                .map_err(|source| ArtifactError::Expression { part: part.to_owned(), source })?;
-            FittedStep::Sql(BoundSql { text: text.to_owned(), input_type: data_type.clone(), expression })
+            let expression = reader.compiler.compile(text, &field).map_err(|source| {
+                ArtifactError::Expression {
+                    part: part.to_owned(),
+                    source,
+                }
+            })?;
+            FittedStep::Sql(BoundSql {
+                text: text.to_owned(),
+                input_type: data_type.clone(),
+                expression,
+            })
         }
         "one_hot_encoder" => {
             let (fitted, table) = encoder(json, reader, part)?;
@@ -113,14 +132,20 @@ pub(super) fn read(
             let options: DateParts = fields(json, part)?;
             let bound = options
                 .bind(&Field::new(stream, data_type.clone(), true))
-                .map_err(|source| ArtifactError::DateParts { part: part.to_owned(), source })?;
+                .map_err(|source| ArtifactError::DateParts {
+                    part: part.to_owned(),
+                    source,
+                })?;
             FittedStep::DateParts(Arc::new(bound))
         }
         "drop" => FittedStep::Kept(fields(json, part)?),
         unknown => return Err(invalid(part, format!("unknown step `{unknown}`"))),
     };
     if step.kernels().is_some() && !numeric::is_readable(data_type) {
-        return Err(invalid(part, format!("step {name} cannot work on type {data_type}")));
+        return Err(invalid(
+            part,
+            format!("step {name} cannot work on type {data_type}"),
+        ));
     }
     Ok(step)
 }
@@ -137,14 +162,23 @@ fn encoder<'a>(
     reader: &Reader<'a>,
     part: &str,
 ) -> Result<(&'a Value, Option<&'a RecordBatch>), ArtifactError> {
-    let fitted = json.get("fitted").ok_or_else(|| invalid(part, "`fitted` is missing"))?;
-    let Some(name) = json.get("table").and_then(Value::as_str) else { return Ok((fitted, None)) };
+    let fitted = json
+        .get("fitted")
+        .ok_or_else(|| invalid(part, "`fitted` is missing"))?;
+    let Some(name) = json.get("table").and_then(Value::as_str) else {
+        return Ok((fitted, None));
+    };
     let table = reader.tables.get(name);
-    let table = table
-        .ok_or_else(|| ArtifactError::MissingTable { part: part.to_owned(), table: name.to_owned() })?;
+    let table = table.ok_or_else(|| ArtifactError::MissingTable {
+        part: part.to_owned(),
+        table: name.to_owned(),
+    })?;
     Ok((fitted, Some(table)))
 }
 
 fn category(part: &str, source: CategoryError) -> ArtifactError {
-    ArtifactError::Category { part: part.to_owned(), source }
+    ArtifactError::Category {
+        part: part.to_owned(),
+        source,
+    }
 }

@@ -15,9 +15,9 @@ use crate::kernel::{Kernel, apply_all};
 use crate::numeric::{self, CHUNK, NumericColumn, compact};
 use crate::output_dtype::OutputDtype;
 use crate::plan::BoundStep;
+use crate::quantiles::{QuantileMethod, Wanted};
 use crate::simple_imputer::{ImputeStrategy, SimpleImputer};
 use crate::step::Step;
-use crate::quantiles::{QuantileMethod, Wanted};
 
 /// One pass worth of a chain.
 #[derive(Clone, Debug)]
@@ -62,7 +62,12 @@ impl Step {
     /// Whether the step learns from training rows.
     pub(crate) fn learns(&self) -> bool {
         match self {
-            Self::Log1p | Self::Clip(_) | Self::Sqrt | Self::Abs | Self::Sql(_) | Self::DateParts(_) => false,
+            Self::Log1p
+            | Self::Clip(_)
+            | Self::Sqrt
+            | Self::Abs
+            | Self::Sql(_)
+            | Self::DateParts(_) => false,
             Self::Drop(drop) => drop.null_fraction_above.is_some(),
             _ => true,
         }
@@ -82,7 +87,10 @@ impl Step {
 fn imputer_tap(imputer: &SimpleImputer) -> TapKind {
     match imputer.strategy {
         ImputeStrategy::Mean => TapKind::Moments,
-        ImputeStrategy::Median => TapKind::Quantiles { wanted: vec![Wanted::Median], method: imputer.quantiles },
+        ImputeStrategy::Median => TapKind::Quantiles {
+            wanted: vec![Wanted::Median],
+            method: imputer.quantiles,
+        },
         ImputeStrategy::MostFrequent => TapKind::Modes,
         ImputeStrategy::Constant => TapKind::Missing,
     }
@@ -91,7 +99,9 @@ fn imputer_tap(imputer: &SimpleImputer) -> TapKind {
 /// What the next pass gathers for a stream of the given type whose steps before `done` are settled.
 pub(crate) fn segment(steps: &[BoundStep], done: usize, data_type: &DataType) -> Segment {
     let rest = || steps.iter().enumerate().skip(done);
-    let main = rest().find(|(_, bound)| !matches!(bound.step, Step::Drop(_))).map(|(_, bound)| &bound.step);
+    let main = rest()
+        .find(|(_, bound)| !matches!(bound.step, Step::Drop(_)))
+        .map(|(_, bound)| &bound.step);
     let encodes = matches!(main, Some(Step::OneHotEncoder(_) | Step::OrdinalEncoder(_)));
     if encodes || !numeric::is_readable(data_type) {
         return Segment::Array(array_segment(steps, done));
@@ -129,25 +139,37 @@ fn numeric_segment(steps: &[BoundStep], done: usize) -> NumericSegment {
                 imputed = true;
                 Some((imputer_tap(imputer), false))
             }
-            Step::Drop(drop) if drop.null_fraction_above.is_some() && !imputed => Some((TapKind::Missing, false)),
+            Step::Drop(drop) if drop.null_fraction_above.is_some() && !imputed => {
+                Some((TapKind::Missing, false))
+            }
             Step::StandardScaler(_) => Some((TapKind::Moments, true)),
             Step::MinMaxScaler(_) | Step::MaxAbsScaler(_) => Some((TapKind::Extrema, true)),
-            Step::RobustScaler(scaler) if !imputed => {
-                Some((TapKind::Quantiles { wanted: scaler.wanted(), method: scaler.quantiles }, true))
-            }
+            Step::RobustScaler(scaler) if !imputed => Some((
+                TapKind::Quantiles {
+                    wanted: scaler.wanted(),
+                    method: scaler.quantiles,
+                },
+                true,
+            )),
             _ => None,
         };
         match (tap, bound.step.function()) {
             (Some((kind, last)), _) => {
                 let tap = segment.tap(kind);
-                segment.uses.push(Use { step: index, tap: Some(tap) });
+                segment.uses.push(Use {
+                    step: index,
+                    tap: Some(tap),
+                });
                 if last {
                     break;
                 }
             }
             (None, Some(kernel)) => {
                 segment.ops.push(Op::Kernel(kernel));
-                segment.uses.push(Use { step: index, tap: None });
+                segment.uses.push(Use {
+                    step: index,
+                    tap: None,
+                });
             }
             (None, None) => break,
         }
@@ -167,7 +189,10 @@ impl NumericSegment {
             Op::Tap(index) => Some(*index),
             Op::Kernel(_) => None,
         });
-        if let Some(shared) = here.into_iter().find(|&index| self.taps.get(index) == Some(&kind)) {
+        if let Some(shared) = here
+            .into_iter()
+            .find(|&index| self.taps.get(index) == Some(&kind))
+        {
             return shared;
         }
         self.taps.push(kind);
@@ -187,7 +212,15 @@ impl Segment {
 
     /// Whether the pass may have to be repeated to find exact quantiles.
     pub(crate) fn searches_quantiles(&self) -> bool {
-        let exact = |kind: &TapKind| matches!(kind, TapKind::Quantiles { method: QuantileMethod::Exact, .. });
+        let exact = |kind: &TapKind| {
+            matches!(
+                kind,
+                TapKind::Quantiles {
+                    method: QuantileMethod::Exact,
+                    ..
+                }
+            )
+        };
         matches!(self, Self::Numeric(segment) if segment.taps.iter().any(exact))
     }
 }
@@ -195,8 +228,15 @@ impl Segment {
 /// A segment and how far it has come.
 #[derive(Debug)]
 pub(crate) enum LeafProgress {
-    Numeric { segment: NumericSegment, taps: Vec<TapProgress> },
-    Array { segment: ArraySegment, data_type: DataType, gathered: Option<ArrayState> },
+    Numeric {
+        segment: NumericSegment,
+        taps: Vec<TapProgress>,
+    },
+    Array {
+        segment: ArraySegment,
+        data_type: DataType,
+        gathered: Option<ArrayState>,
+    },
 }
 
 /// What one worker gathers at one leaf.
@@ -217,10 +257,19 @@ impl LeafProgress {
     pub(crate) fn new(segment: Segment, data_type: &DataType) -> Self {
         match segment {
             Segment::Numeric(segment) => {
-                let taps = segment.taps.iter().cloned().map(TapProgress::Fresh).collect();
+                let taps = segment
+                    .taps
+                    .iter()
+                    .cloned()
+                    .map(TapProgress::Fresh)
+                    .collect();
                 Self::Numeric { segment, taps }
             }
-            Segment::Array(segment) => Self::Array { segment, data_type: data_type.clone(), gathered: None },
+            Segment::Array(segment) => Self::Array {
+                segment,
+                data_type: data_type.clone(),
+                gathered: None,
+            },
         }
     }
 
@@ -237,9 +286,19 @@ impl LeafProgress {
                 ops: needed(&segment.ops, taps),
                 taps: taps.iter().map(|tap| tap.state(kept_values)).collect(),
             },
-            Self::Array { segment, data_type, .. } => {
-                let counts = if segment.counts { Some(Box::new(CategoryCounts::try_new(data_type)?)) } else { None };
-                LeafState::Array(ArrayState { rows: 0, missing: 0, counts })
+            Self::Array {
+                segment, data_type, ..
+            } => {
+                let counts = if segment.counts {
+                    Some(Box::new(CategoryCounts::try_new(data_type)?))
+                } else {
+                    None
+                };
+                LeafState::Array(ArrayState {
+                    rows: 0,
+                    missing: 0,
+                    counts,
+                })
             }
         })
     }
@@ -263,13 +322,21 @@ impl LeafProgress {
 fn needed(ops: &[Op], taps: &[TapProgress]) -> Vec<Op> {
     let waits = |op: &Op| matches!(op, Op::Tap(index) if taps.get(*index).is_some_and(|tap| !tap.is_complete()));
     let end = ops.iter().rposition(waits).map_or(0, |last| last + 1);
-    let kept = ops.iter().take(end).filter(|op| matches!(op, Op::Kernel(_)) || waits(op));
+    let kept = ops
+        .iter()
+        .take(end)
+        .filter(|op| matches!(op, Op::Kernel(_)) || waits(op));
     kept.cloned().collect()
 }
 
 impl LeafState {
     /// Adds the selected rows of a column, after the kernels that lead here.
-    pub(crate) fn add(&mut self, values: &ArrayRef, selected: &BooleanBuffer, before: &[Kernel]) -> Result<(), StepError> {
+    pub(crate) fn add(
+        &mut self,
+        values: &ArrayRef,
+        selected: &BooleanBuffer,
+        before: &[Kernel],
+    ) -> Result<(), StepError> {
         match self {
             Self::Numeric { ops, taps } => add_numbers(values, selected, before, ops, taps),
             Self::Array(state) => {
@@ -292,7 +359,9 @@ impl LeafState {
     pub(crate) fn merge(&mut self, other: Self) -> Result<(), CategoryError> {
         match (self, other) {
             (Self::Numeric { taps, .. }, Self::Numeric { taps: others, .. }) => {
-                taps.iter_mut().zip(others).for_each(|(tap, other)| tap.merge(other));
+                taps.iter_mut()
+                    .zip(others)
+                    .for_each(|(tap, other)| tap.merge(other));
             }
             (Self::Array(state), Self::Array(other)) => {
                 state.rows += other.rows;
@@ -309,7 +378,10 @@ impl LeafState {
     pub(crate) fn memory_bytes(&self) -> usize {
         match self {
             Self::Numeric { taps, .. } => taps.iter().map(TapState::memory_bytes).sum(),
-            Self::Array(state) => state.counts.as_ref().map_or(0, |counts| counts.memory_bytes()),
+            Self::Array(state) => state
+                .counts
+                .as_ref()
+                .map_or(0, |counts| counts.memory_bytes()),
         }
     }
 }
@@ -318,7 +390,10 @@ impl ArrayState {
     fn add(&mut self, values: &ArrayRef, selected: &BooleanBuffer) -> Result<(), StepError> {
         let rows = selected.count_set_bits();
         // NaN is missing too.
-        let plain = values.data_type().is_floating().then(|| numeric::transform(values, &[], OutputDtype::Float64));
+        let plain = values
+            .data_type()
+            .is_floating()
+            .then(|| numeric::transform(values, &[], OutputDtype::Float64));
         let present = match plain.flatten().as_ref().unwrap_or(values).logical_nulls() {
             Some(nulls) => (nulls.inner() & selected).count_set_bits(),
             None => rows,
@@ -333,7 +408,10 @@ impl ArrayState {
 }
 
 fn not_numeric(values: &ArrayRef) -> StepError {
-    StepError::NotNumeric { step: "a numeric step", data_type: values.data_type().clone() }
+    StepError::NotNumeric {
+        step: "a numeric step",
+        data_type: values.data_type().clone(),
+    }
 }
 
 fn add_numbers(

@@ -27,12 +27,18 @@ pub(super) fn settle(
     leaves: &mut dyn Iterator<Item = LeafProgress>,
 ) -> Result<(), FitError> {
     match &mut branch.tail {
-        Tail::Streams(branches) => branches.iter_mut().try_for_each(|branch| settle(chain, branch, leaves)),
+        Tail::Streams(branches) => branches
+            .iter_mut()
+            .try_for_each(|branch| settle(chain, branch, leaves)),
         Tail::Open { .. } => match leaves.next() {
-            Some(LeafProgress::Numeric { segment, taps }) => settle_numeric(chain, branch, &segment, &taps),
-            Some(LeafProgress::Array { segment, gathered: Some(state), .. }) => {
-                settle_array(chain, branch, &segment, state)
+            Some(LeafProgress::Numeric { segment, taps }) => {
+                settle_numeric(chain, branch, &segment, &taps)
             }
+            Some(LeafProgress::Array {
+                segment,
+                gathered: Some(state),
+                ..
+            }) => settle_array(chain, branch, &segment, state),
             _ => Ok(()),
         },
         Tail::Output | Tail::Dropped { .. } => Ok(()),
@@ -49,7 +55,10 @@ struct Copies {
 /// A stream being settled: a branch, and where its values come from.
 enum Source<'a> {
     /// From the taps, plus the filled values once there is an imputer.
-    Taps { taps: &'a [TapProgress], filled: Option<Copies> },
+    Taps {
+        taps: &'a [TapProgress],
+        filled: Option<Copies>,
+    },
     /// An indicator column: zeros and ones, every one of them known.
     Indicator([Copies; 2]),
 }
@@ -60,16 +69,32 @@ fn settle_numeric(
     segment: &NumericSegment,
     taps: &[TapProgress],
 ) -> Result<(), FitError> {
-    settle_stream(chain, branch, &segment.uses, Source::Taps { taps, filled: None })
+    settle_stream(
+        chain,
+        branch,
+        &segment.uses,
+        Source::Taps { taps, filled: None },
+    )
 }
 
-fn settle_stream(chain: &Chain, branch: &mut Branch, uses: &[Use], mut source: Source<'_>) -> Result<(), FitError> {
+fn settle_stream(
+    chain: &Chain,
+    branch: &mut Branch,
+    uses: &[Use],
+    mut source: Source<'_>,
+) -> Result<(), FitError> {
     for (position, settled) in uses.iter().enumerate() {
-        let (Some(bound), Tail::Open { done, data_type }) = (chain.steps.get(settled.step), &branch.tail) else {
+        let (Some(bound), Tail::Open { done, data_type }) =
+            (chain.steps.get(settled.step), &branch.tail)
+        else {
             return Ok(());
         };
         let (done, data_type) = (*done, data_type.clone());
-        let infinite = |count| FitError::Infinite { column: chain.column.clone(), step: bound.step.name(), count };
+        let infinite = |count| FitError::Infinite {
+            column: chain.column.clone(),
+            step: bound.step.name(),
+            count,
+        };
         if !matches!(bound.step, Step::Drop(_)) {
             match source.infinite(settled.tap) {
                 0 => {}
@@ -94,7 +119,8 @@ fn settle_stream(chain: &Chain, branch: &mut Branch, uses: &[Use], mut source: S
             Step::SimpleImputer(imputer) => {
                 let (rows, missing) = source.rows_and_missing(settled.tap);
                 let (learned, interval) = source.fill(settled.tap, imputer.strategy);
-                let interval = interval.filter(|_| imputer.quantiles == QuantileMethod::Approximate);
+                let interval =
+                    interval.filter(|_| imputer.quantiles == QuantileMethod::Approximate);
                 let learned = learned.map(|fill| FillStatistic::Number(fill.into()));
                 let fitted = imputer.fit(FillKind::Number, rows, missing, learned, interval);
                 let fill = match &fitted.statistics_ {
@@ -113,23 +139,46 @@ fn settle_stream(chain: &Chain, branch: &mut Branch, uses: &[Use], mut source: S
                     if let Some(value) = fill
                         && let Some(branch) = branches.next()
                     {
-                        settle_stream(chain, branch, rest, source.filled(Copies { value, count: missing }))?;
+                        settle_stream(
+                            chain,
+                            branch,
+                            rest,
+                            source.filled(Copies {
+                                value,
+                                count: missing,
+                            }),
+                        )?;
                     }
                     if let Some(branch) = branches.next() {
-                        let zeros = Copies { value: 0.0, count: rows - missing };
-                        let ones = Copies { value: 1.0, count: missing };
+                        let zeros = Copies {
+                            value: 0.0,
+                            count: rows - missing,
+                        };
+                        let ones = Copies {
+                            value: 1.0,
+                            count: missing,
+                        };
                         settle_stream(chain, branch, rest, Source::Indicator([zeros, ones]))?;
                     }
                     return Ok(());
                 }
                 if let Some(value) = fill {
-                    source = source.filled(Copies { value, count: missing });
+                    source = source.filled(Copies {
+                        value,
+                        count: missing,
+                    });
                 }
                 continue;
             }
-            Step::StandardScaler(scaler) => FittedStep::StandardScaler(scaler.fit(&source.moments(settled.tap))),
-            Step::MinMaxScaler(scaler) => FittedStep::MinMaxScaler(scaler.fit(&source.extrema(settled.tap))),
-            Step::MaxAbsScaler(scaler) => FittedStep::MaxAbsScaler(scaler.fit(&source.extrema(settled.tap))),
+            Step::StandardScaler(scaler) => {
+                FittedStep::StandardScaler(scaler.fit(&source.moments(settled.tap)))
+            }
+            Step::MinMaxScaler(scaler) => {
+                FittedStep::MinMaxScaler(scaler.fit(&source.extrema(settled.tap)))
+            }
+            Step::MaxAbsScaler(scaler) => {
+                FittedStep::MaxAbsScaler(scaler.fit(&source.extrema(settled.tap)))
+            }
             Step::RobustScaler(scaler) => {
                 let (rows, missing) = source.rows_and_missing(settled.tap);
                 FittedStep::RobustScaler(scaler.fit(rows - missing, &source.quantiles(settled.tap)))
@@ -147,22 +196,43 @@ fn settle_stream(chain: &Chain, branch: &mut Branch, uses: &[Use], mut source: S
 }
 
 fn drop_or_keep(limit: f64, rows: u64, missing: u64) -> Result<KeptColumn, Tail> {
-    let fraction = if rows == 0 { 0.0 } else { missing as f64 / rows as f64 };
-    if fraction > limit {
-        Err(Tail::Dropped { reason: DropReason::NullFraction, null_fraction: Some(fraction) })
+    let fraction = if rows == 0 {
+        0.0
     } else {
-        Ok(KeptColumn { null_fraction_above: limit, null_fraction_: fraction })
+        missing as f64 / rows as f64
+    };
+    if fraction > limit {
+        Err(Tail::Dropped {
+            reason: DropReason::NullFraction,
+            null_fraction: Some(fraction),
+        })
+    } else {
+        Ok(KeptColumn {
+            null_fraction_above: limit,
+            null_fraction_: fraction,
+        })
     }
 }
 
 fn no_values(rows: u64, missing: u64) -> Tail {
-    let fraction = if rows == 0 { 0.0 } else { missing as f64 / rows as f64 };
-    Tail::Dropped { reason: DropReason::NoValues, null_fraction: Some(fraction) }
+    let fraction = if rows == 0 {
+        0.0
+    } else {
+        missing as f64 / rows as f64
+    };
+    Tail::Dropped {
+        reason: DropReason::NoValues,
+        null_fraction: Some(fraction),
+    }
 }
 
 impl Copies {
     fn moments(self) -> Moments {
-        if self.value.is_nan() { Moments::default() } else { Moments::constant(self.value, self.count) }
+        if self.value.is_nan() {
+            Moments::default()
+        } else {
+            Moments::constant(self.value, self.count)
+        }
     }
 }
 
@@ -191,7 +261,10 @@ impl<'a> Source<'a> {
     /// The same stream, its missing values filled.
     fn filled(&self, copies: Copies) -> Self {
         match self {
-            Self::Taps { taps, .. } => Self::Taps { taps, filled: Some(copies) },
+            Self::Taps { taps, .. } => Self::Taps {
+                taps,
+                filled: Some(copies),
+            },
             Self::Indicator(known) => Self::Indicator(*known),
         }
     }
@@ -199,8 +272,12 @@ impl<'a> Source<'a> {
     /// Sends the known values through a function; taps have been put behind it already.
     fn map(&mut self, function: impl Fn(f64) -> f64) {
         match self {
-            Self::Taps { filled, .. } => filled.iter_mut().for_each(|copies| copies.value = function(copies.value)),
-            Self::Indicator(known) => known.iter_mut().for_each(|copies| copies.value = function(copies.value)),
+            Self::Taps { filled, .. } => filled
+                .iter_mut()
+                .for_each(|copies| copies.value = function(copies.value)),
+            Self::Indicator(known) => known
+                .iter_mut()
+                .for_each(|copies| copies.value = function(copies.value)),
         }
     }
 
@@ -208,7 +285,12 @@ impl<'a> Source<'a> {
         if tap.is_none() {
             return 0;
         }
-        let known: u64 = self.copies().iter().filter(|copies| copies.value.is_infinite()).map(|copies| copies.count).sum();
+        let known: u64 = self
+            .copies()
+            .iter()
+            .filter(|copies| copies.value.is_infinite())
+            .map(|copies| copies.count)
+            .sum();
         known + self.tap(tap).map_or(0, TapProgress::infinite)
     }
 
@@ -224,7 +306,9 @@ impl<'a> Source<'a> {
             Some(Gathered::Moments(moments)) => moments.total(),
             _ => Moments::default(),
         };
-        self.copies().into_iter().fold(tapped, |all, copies| all.merge(copies.moments()))
+        self.copies()
+            .into_iter()
+            .fold(tapped, |all, copies| all.merge(copies.moments()))
     }
 
     fn extrema(&self, tap: Option<usize>) -> Extrema {
@@ -232,7 +316,9 @@ impl<'a> Source<'a> {
             Some(Gathered::Extrema(extrema)) => *extrema,
             _ => Extrema::new(),
         };
-        self.copies().into_iter().fold(tapped, |all, copies| all.with_constant(copies.value, copies.count))
+        self.copies().into_iter().fold(tapped, |all, copies| {
+            all.with_constant(copies.value, copies.count)
+        })
     }
 
     fn quantiles(&self, tap: Option<usize>) -> Vec<Quantile> {
@@ -243,15 +329,26 @@ impl<'a> Source<'a> {
     }
 
     /// The statistic an imputer fills with, None without values, and the interval of an approximate median.
-    fn fill(&self, tap: Option<usize>, strategy: ImputeStrategy) -> (Option<f64>, Option<[f64; 2]>) {
+    fn fill(
+        &self,
+        tap: Option<usize>,
+        strategy: ImputeStrategy,
+    ) -> (Option<f64>, Option<[f64; 2]>) {
         match strategy {
             ImputeStrategy::Mean => {
                 let moments = self.moments(tap);
                 ((moments.count > 0).then_some(moments.mean), None)
             }
             ImputeStrategy::Median => {
-                let median = self.quantiles(tap).first().copied().filter(|median| !median.value.is_nan());
-                (median.map(|median| median.value), median.map(|median| [median.low, median.high]))
+                let median = self
+                    .quantiles(tap)
+                    .first()
+                    .copied()
+                    .filter(|median| !median.value.is_nan());
+                (
+                    median.map(|median| median.value),
+                    median.map(|median| [median.low, median.high]),
+                )
             }
             ImputeStrategy::MostFrequent => match self.gathered(tap) {
                 Some(Gathered::Modes(counts)) => (counts.mode(), None),
@@ -268,15 +365,23 @@ fn settle_array(
     segment: &ArraySegment,
     mut state: ArrayState,
 ) -> Result<(), FitError> {
-    let refused = |source: CategoryError| FitError::Category { column: chain.column.clone(), source };
+    let refused = |source: CategoryError| FitError::Category {
+        column: chain.column.clone(),
+        source,
+    };
     for &index in &segment.steps {
-        let (Some(bound), Tail::Open { done, data_type }) = (chain.steps.get(index), &branch.tail) else {
+        let (Some(bound), Tail::Open { done, data_type }) = (chain.steps.get(index), &branch.tail)
+        else {
             return Ok(());
         };
         let (done, data_type) = (*done, data_type.clone());
         let fitted = match &bound.step {
             Step::Drop(drop) => {
-                match drop_or_keep(drop.null_fraction_above.unwrap_or(1.0), state.rows, state.missing) {
+                match drop_or_keep(
+                    drop.null_fraction_above.unwrap_or(1.0),
+                    state.rows,
+                    state.missing,
+                ) {
                     Ok(kept) => FittedStep::Kept(kept),
                     Err(tail) => {
                         branch.tail = tail;
@@ -296,7 +401,8 @@ fn settle_array(
                 let kind = fill_kind(&data_type).unwrap_or(FillKind::Text);
                 let learned = match imputer.strategy {
                     ImputeStrategy::MostFrequent => {
-                        most_frequent(counts(&mut state, &data_type).map_err(refused)?).map_err(refused)?
+                        most_frequent(counts(&mut state, &data_type).map_err(refused)?)
+                            .map_err(refused)?
                     }
                     _ => None,
                 };

@@ -13,7 +13,10 @@ pub(crate) enum TapKind {
     Moments,
     Extrema,
     Modes,
-    Quantiles { wanted: Vec<Wanted>, method: QuantileMethod },
+    Quantiles {
+        wanted: Vec<Wanted>,
+        method: QuantileMethod,
+    },
 }
 
 /// What one worker has gathered.
@@ -26,7 +29,9 @@ pub(crate) struct TapState {
 
 #[derive(Debug)]
 pub(crate) enum Gathered {
-    Missing { infinite: u64 },
+    Missing {
+        infinite: u64,
+    },
     Moments(Box<MomentAccumulator>),
     Extrema(Extrema),
     Modes(ValueCounts),
@@ -41,17 +46,27 @@ pub(crate) enum TapProgress {
     /// Not begun.
     Fresh(TapKind),
     /// Some quantiles are still searched.
-    Searching { rows: u64, missing: u64, search: QuantileSearch },
+    Searching {
+        rows: u64,
+        missing: u64,
+        search: QuantileSearch,
+    },
     /// Complete.
     Complete(TapState),
     /// Complete, quantiles found.
-    Found { rows: u64, missing: u64, search: QuantileSearch },
+    Found {
+        rows: u64,
+        missing: u64,
+        search: QuantileSearch,
+    },
 }
 
 impl TapKind {
     pub(crate) fn search(&self, kept_values: usize) -> Option<QuantileSearch> {
         match self {
-            Self::Quantiles { wanted, method } => Some(QuantileSearch::new(wanted.clone(), *method, kept_values)),
+            Self::Quantiles { wanted, method } => {
+                Some(QuantileSearch::new(wanted.clone(), *method, kept_values))
+            }
             _ => None,
         }
     }
@@ -74,7 +89,11 @@ impl TapProgress {
             Self::Searching { search, .. } => Gathered::Quantiles(Box::new(search.accumulator())),
             Self::Complete(_) | Self::Found { .. } => Gathered::Nothing,
         };
-        TapState { rows: 0, missing: 0, gathered }
+        TapState {
+            rows: 0,
+            missing: 0,
+            gathered,
+        }
     }
 
     /// Moves on by what all workers gathered in a pass.
@@ -87,10 +106,19 @@ impl TapProgress {
                 }
                 None => Self::Fresh(kind),
             },
-            (Self::Fresh(_), gathered) => {
-                Self::Complete(TapState { rows: state.rows, missing: state.missing, gathered })
-            }
-            (Self::Searching { rows, missing, mut search }, Gathered::Quantiles(gathered)) => {
+            (Self::Fresh(_), gathered) => Self::Complete(TapState {
+                rows: state.rows,
+                missing: state.missing,
+                gathered,
+            }),
+            (
+                Self::Searching {
+                    rows,
+                    missing,
+                    mut search,
+                },
+                Gathered::Quantiles(gathered),
+            ) => {
                 search.finish_pass(*gathered);
                 Self::searched(rows, missing, search)
             }
@@ -99,7 +127,19 @@ impl TapProgress {
     }
 
     fn searched(rows: u64, missing: u64, search: QuantileSearch) -> Self {
-        if search.needs_pass() { Self::Searching { rows, missing, search } } else { Self::Found { rows, missing, search } }
+        if search.needs_pass() {
+            Self::Searching {
+                rows,
+                missing,
+                search,
+            }
+        } else {
+            Self::Found {
+                rows,
+                missing,
+                search,
+            }
+        }
     }
 
     pub(crate) fn is_complete(&self) -> bool {
@@ -138,7 +178,12 @@ impl TapState {
         self.rows += values.len() as u64;
         self.missing += values.iter().map(|x| u64::from(x.is_nan())).sum::<u64>();
         match &mut self.gathered {
-            Gathered::Missing { infinite } => *infinite += values.iter().map(|x| u64::from(x.is_infinite())).sum::<u64>(),
+            Gathered::Missing { infinite } => {
+                *infinite += values
+                    .iter()
+                    .map(|x| u64::from(x.is_infinite()))
+                    .sum::<u64>()
+            }
             Gathered::Moments(moments) => moments.add(values),
             Gathered::Extrema(extrema) => extrema.add(values),
             Gathered::Modes(counts) => counts.add(values),
@@ -157,9 +202,13 @@ impl TapState {
         self.rows += other.rows;
         self.missing += other.missing;
         match (&mut self.gathered, other.gathered) {
-            (Gathered::Missing { infinite }, Gathered::Missing { infinite: more }) => *infinite += more,
+            (Gathered::Missing { infinite }, Gathered::Missing { infinite: more }) => {
+                *infinite += more
+            }
             (Gathered::Moments(moments), Gathered::Moments(other)) => moments.merge(*other),
-            (Gathered::Extrema(extrema), Gathered::Extrema(other)) => *extrema = extrema.merge(other),
+            (Gathered::Extrema(extrema), Gathered::Extrema(other)) => {
+                *extrema = extrema.merge(other)
+            }
             (Gathered::Modes(counts), Gathered::Modes(other)) => counts.merge(other),
             (Gathered::Quantiles(quantiles), Gathered::Quantiles(other)) => quantiles.merge(*other),
             _ => {}

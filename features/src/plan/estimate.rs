@@ -7,7 +7,7 @@ use crate::step::Step;
 /// Passes of a fit over the training rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PassEstimate {
-    /// Passes needed whatever the data.
+    /// Passes needed whatever the data; fewer only when a column turns out to be dropped on the way.
     pub min: usize,
     /// Passes needed at most.
     pub max: usize,
@@ -27,7 +27,10 @@ impl PassEstimate {
             for (steps, segment) in segments(chain) {
                 min += 1;
                 max += 1;
-                let first = steps.iter().find_map(|&step| chain.steps.get(step)).map_or("", |bound| bound.step.name());
+                let first = steps
+                    .iter()
+                    .find_map(|&step| chain.steps.get(step))
+                    .map_or("", |bound| bound.step.name());
                 if min > 1 {
                     estimate.reasons.push(format!(
                         "{}: {first} learns from what the step before it makes, which takes a pass of its own",

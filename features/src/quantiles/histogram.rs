@@ -13,7 +13,11 @@ pub(super) struct Slot {
     pub(super) max: u64,
 }
 
-const EMPTY: Slot = Slot { count: 0, min: u64::MAX, max: 0 };
+const EMPTY: Slot = Slot {
+    count: 0,
+    min: u64::MAX,
+    max: 0,
+};
 
 /// A histogram over 16 bits of the image.
 #[derive(Clone, Debug)]
@@ -23,7 +27,9 @@ pub(super) struct Histogram {
 
 impl Histogram {
     pub(super) fn new() -> Self {
-        Self { pages: vec![None; PAGES] }
+        Self {
+            pages: vec![None; PAGES],
+        }
     }
 
     /// Counts an image in the slot given by the low 16 bits of `slot`.
@@ -56,10 +62,14 @@ impl Histogram {
 
     /// The slots that hold something, in order.
     fn filled(&self) -> impl Iterator<Item = (u64, Slot)> {
-        self.pages.iter().enumerate().filter_map(|(page, slots)| Some((page, slots.as_ref()?))).flat_map(|(page, slots)| {
-            let slots = slots.iter().enumerate().filter(|(_, slot)| slot.count > 0);
-            slots.map(move |(index, slot)| ((page * SLOTS + index) as u64, *slot))
-        })
+        self.pages
+            .iter()
+            .enumerate()
+            .filter_map(|(page, slots)| Some((page, slots.as_ref()?)))
+            .flat_map(|(page, slots)| {
+                let slots = slots.iter().enumerate().filter(|(_, slot)| slot.count > 0);
+                slots.map(move |(index, slot)| ((page * SLOTS + index) as u64, *slot))
+            })
     }
 
     /// The slot that holds the zero-based `rank`, and the rank within it.

@@ -3,12 +3,20 @@
 /// Maps floats to integers so that order is kept; −0 and 0 have one image. NaN has no place here.
 pub(super) fn image(value: f64) -> u64 {
     let bits = (value + 0.0).to_bits();
-    if bits >> 63 == 1 { !bits } else { bits | (1 << 63) }
+    if bits >> 63 == 1 {
+        !bits
+    } else {
+        bits | (1 << 63)
+    }
 }
 
 /// The float with the given image.
 pub(super) fn value(image: u64) -> f64 {
-    f64::from_bits(if image >> 63 == 1 { image & !(1 << 63) } else { !image })
+    f64::from_bits(if image >> 63 == 1 {
+        image & !(1 << 63)
+    } else {
+        !image
+    })
 }
 
 /// The leading `bits` bits.

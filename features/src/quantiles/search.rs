@@ -69,13 +69,25 @@ enum Found {
 impl QuantileSearch {
     /// A search for the wanted points that keeps at most `cap` values per stream and worker.
     pub(crate) fn new(wanted: Vec<Wanted>, method: QuantileMethod, cap: usize) -> Self {
-        Self { wanted, method, cap, count: 0, infinite: 0, first: true, known: BTreeMap::new(), open: Vec::new() }
+        Self {
+            wanted,
+            method,
+            cap,
+            count: 0,
+            infinite: 0,
+            first: true,
+            known: BTreeMap::new(),
+            open: Vec::new(),
+        }
     }
 
     /// An empty state for the pass to come.
     pub(crate) fn accumulator(&self) -> QuantileAccumulator {
         let state = match (self.first, self.method) {
-            (true, QuantileMethod::Exact) => State::Kept { values: Vec::new(), cap: self.cap },
+            (true, QuantileMethod::Exact) => State::Kept {
+                values: Vec::new(),
+                cap: self.cap,
+            },
             (true, QuantileMethod::Approximate) => State::Sparse(SparseHistogram::new(self.cap)),
             (false, _) => State::Ranges(
                 self.open
@@ -92,7 +104,12 @@ impl QuantileSearch {
                     .collect(),
             ),
         };
-        QuantileAccumulator { infinite: 0, least: f64::INFINITY, most: f64::NEG_INFINITY, state }
+        QuantileAccumulator {
+            infinite: 0,
+            least: f64::INFINITY,
+            most: f64::NEG_INFINITY,
+            state,
+        }
     }
 
     /// Whether another pass is needed.
@@ -122,7 +139,11 @@ impl QuantileSearch {
             State::Sparse(sparse) => {
                 self.count = sparse.count();
                 let ranks = self.ranks();
-                for (rank, found) in ranks.iter().zip(sparse.locate(&ranks, merged.least, merged.most)) {
+                for (rank, found) in
+                    ranks
+                        .iter()
+                        .zip(sparse.locate(&ranks, merged.least, merged.most))
+                {
                     if let Some(found) = found {
                         self.known.insert(*rank, found);
                     }
@@ -130,7 +151,11 @@ impl QuantileSearch {
             }
             State::Counted { count, histogram } => {
                 self.count = count;
-                let ranks = self.ranks().into_iter().map(|rank| (rank, rank)).collect::<Vec<_>>();
+                let ranks = self
+                    .ranks()
+                    .into_iter()
+                    .map(|rank| (rank, rank))
+                    .collect::<Vec<_>>();
                 self.refine(&histogram, 0, 0, &ranks);
             }
             State::Ranges(states) => {
@@ -143,7 +168,9 @@ impl QuantileSearch {
                                 self.settle(rank, &values, within);
                             }
                         }
-                        Found::Histogram(histogram) => self.refine(&histogram, range.bits, range.prefix, &range.ranks),
+                        Found::Histogram(histogram) => {
+                            self.refine(&histogram, range.bits, range.prefix, &range.ranks)
+                        }
                     }
                 }
             }
@@ -155,17 +182,23 @@ impl QuantileSearch {
         if self.count == 0 {
             return Vec::new();
         }
-        let mut ranks: Vec<u64> = self.wanted.iter().flat_map(|wanted| {
-            let (low, high, _) = wanted.ranks(self.count);
-            [low, high]
-        }).collect();
+        let mut ranks: Vec<u64> = self
+            .wanted
+            .iter()
+            .flat_map(|wanted| {
+                let (low, high, _) = wanted.ranks(self.count);
+                [low, high]
+            })
+            .collect();
         ranks.sort_unstable();
         ranks.dedup();
         ranks
     }
 
     fn settle(&mut self, rank: u64, sorted: &[u64], within: u64) {
-        let found = usize::try_from(within).ok().and_then(|within| sorted.get(within));
+        let found = usize::try_from(within)
+            .ok()
+            .and_then(|within| sorted.get(within));
         if let Some(&image) = found {
             let exact = value(image);
             self.known.insert(rank, (exact, exact, exact));
@@ -175,7 +208,9 @@ impl QuantileSearch {
     /// Narrows ranks of a range by a histogram of its next bits.
     fn refine(&mut self, histogram: &Histogram, bits: u32, prefix: u64, ranks: &[(u64, u64)]) {
         for &(rank, within) in ranks {
-            let Some((slot, found, inner)) = histogram.locate(within) else { continue };
+            let Some((slot, found, inner)) = histogram.locate(within) else {
+                continue;
+            };
             if found.min == found.max {
                 let exact = value(found.min);
                 self.known.insert(rank, (exact, exact, exact));
@@ -209,7 +244,11 @@ impl QuantileSearch {
 
     /// The wanted points in the order asked for; NaN without values.
     pub(crate) fn results(&self) -> Vec<Quantile> {
-        let empty = Quantile { value: f64::NAN, low: f64::NAN, high: f64::NAN };
+        let empty = Quantile {
+            value: f64::NAN,
+            low: f64::NAN,
+            high: f64::NAN,
+        };
         let point = |wanted: &Wanted| {
             if self.count == 0 {
                 return Some(empty);
@@ -222,7 +261,10 @@ impl QuantileSearch {
                 high: wanted.interpolate(low.2, high.2, weight),
             })
         };
-        self.wanted.iter().map(|wanted| point(wanted).unwrap_or(empty)).collect()
+        self.wanted
+            .iter()
+            .map(|wanted| point(wanted).unwrap_or(empty))
+            .collect()
     }
 }
 
@@ -298,21 +340,31 @@ impl State {
             for &image in values.iter() {
                 histogram.add(prefix(image, STEP_BITS), image);
             }
-            *self = Self::Counted { count: values.len() as u64, histogram };
+            *self = Self::Counted {
+                count: values.len() as u64,
+                histogram,
+            };
         }
     }
 
     fn merge(&mut self, mut other: Self) {
-        if let (Self::Kept { values, cap }, Self::Kept { values: others, .. }) = (&mut *self, &other) {
-            if values.len() + others.len() <= *cap {
-                values.extend_from_slice(others);
-                return;
-            }
+        if let (Self::Kept { values, cap }, Self::Kept { values: others, .. }) =
+            (&mut *self, &other)
+            && values.len() + others.len() <= *cap
+        {
+            values.extend_from_slice(others);
+            return;
         }
         self.count();
         other.count();
         match (self, other) {
-            (Self::Counted { count, histogram }, Self::Counted { count: more, histogram: other }) => {
+            (
+                Self::Counted { count, histogram },
+                Self::Counted {
+                    count: more,
+                    histogram: other,
+                },
+            ) => {
                 *count += more;
                 histogram.merge(&other);
             }
@@ -321,7 +373,9 @@ impl State {
                 for (range, other) in ranges.iter_mut().zip(others) {
                     match (&mut range.found, other.found) {
                         (Found::Values(values), Found::Values(others)) => values.extend(others),
-                        (Found::Histogram(histogram), Found::Histogram(other)) => histogram.merge(&other),
+                        (Found::Histogram(histogram), Found::Histogram(other)) => {
+                            histogram.merge(&other)
+                        }
                         _ => {}
                     }
                 }

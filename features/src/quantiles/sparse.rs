@@ -17,11 +17,18 @@ pub(crate) struct SparseHistogram {
 
 impl SparseHistogram {
     pub(super) fn new(cap: usize) -> Self {
-        Self { bits: 64, cap: cap.max(1), counts: HashMap::new() }
+        Self {
+            bits: 64,
+            cap: cap.max(1),
+            counts: HashMap::new(),
+        }
     }
 
     pub(super) fn add(&mut self, image: u64) {
-        *self.counts.entry(image::prefix(image, self.bits)).or_default() += 1;
+        *self
+            .counts
+            .entry(image::prefix(image, self.bits))
+            .or_default() += 1;
         self.shrink();
     }
 
@@ -58,8 +65,17 @@ impl SparseHistogram {
     }
 
     /// For each zero-based rank: the estimate and the interval that holds the true value.
-    pub(super) fn locate(&self, ranks: &[u64], least: f64, most: f64) -> Vec<Option<(f64, f64, f64)>> {
-        let mut slots: Vec<(u64, u64)> = self.counts.iter().map(|(&prefix, &count)| (prefix, count)).collect();
+    pub(super) fn locate(
+        &self,
+        ranks: &[u64],
+        least: f64,
+        most: f64,
+    ) -> Vec<Option<(f64, f64, f64)>> {
+        let mut slots: Vec<(u64, u64)> = self
+            .counts
+            .iter()
+            .map(|(&prefix, &count)| (prefix, count))
+            .collect();
         slots.sort_unstable();
         let shift = 64 - self.bits;
         let locate = |rank: u64| {
@@ -70,7 +86,11 @@ impl SparseHistogram {
                     let low = image::value(first).max(least);
                     let high = image::value(first | ((1_u64 << shift) - 1)).min(most);
                     let part = ((rank - below) as f64 + 0.5) / count as f64;
-                    let estimate = if low == high { low } else { (low + (high - low) * part).clamp_to(low, high) };
+                    let estimate = if low == high {
+                        low
+                    } else {
+                        (low + (high - low) * part).clamp_to(low, high)
+                    };
                     return Some((estimate, low, high));
                 }
                 below += count;

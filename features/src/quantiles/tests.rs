@@ -8,7 +8,12 @@ use super::*;
 
 const CAP: usize = 64;
 
-fn search(parts: &[Vec<f64>], wanted: &[Wanted], method: QuantileMethod, cap: usize) -> (Vec<Quantile>, usize) {
+fn search(
+    parts: &[Vec<f64>],
+    wanted: &[Wanted],
+    method: QuantileMethod,
+    cap: usize,
+) -> (Vec<Quantile>, usize) {
     let mut search = QuantileSearch::new(wanted.to_vec(), method, cap);
     let mut passes = 0;
     while search.needs_pass() {
@@ -46,7 +51,11 @@ fn twin(values: &[f64], wanted: Wanted) -> f64 {
             let low = sorted[position.floor() as usize];
             let high = sorted[(position.floor() as usize + 1).min(last)];
             let weight = position - position.floor();
-            if weight >= 0.5 { high - (high - low) * (1.0 - weight) } else { low + (high - low) * weight }
+            if weight >= 0.5 {
+                high - (high - low) * (1.0 - weight)
+            } else {
+                low + (high - low) * weight
+            }
         }
     }
 }
@@ -98,7 +107,7 @@ proptest! {
         let all = parts.concat();
         let (found, passes) = search(&parts, &WANTED, QuantileMethod::Approximate, CAP);
         prop_assert_eq!(passes, 1);
-        let (whole, _) = search(&[all.clone()], &WANTED, QuantileMethod::Approximate, CAP);
+        let (whole, _) = search(std::slice::from_ref(&all), &WANTED, QuantileMethod::Approximate, CAP);
         for ((wanted, found), whole) in WANTED.iter().zip(&found).zip(&whole) {
             prop_assert_eq!(found.value.to_bits(), whole.value.to_bits(), "parts must not matter");
             let exact = twin(&all, *wanted);
@@ -118,12 +127,18 @@ proptest! {
 fn more_values_than_the_real_cap_stay_exact() {
     let mut seed = 1_u64;
     let mut next = || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (seed >> 11) as f64 / (1_u64 << 53) as f64
     };
-    let parts: Vec<Vec<f64>> = (0..3).map(|_| (0..40_000).map(|_| next().ln()).collect()).collect();
+    let parts: Vec<Vec<f64>> = (0..3)
+        .map(|_| (0..40_000).map(|_| next().ln()).collect())
+        .collect();
     assert_eq!(assert_exact(&parts, KEPT_VALUES), 2);
-    let few: Vec<Vec<f64>> = (0..3).map(|_| (0..21_000).map(|_| next() * 1e6).collect()).collect();
+    let few: Vec<Vec<f64>> = (0..3)
+        .map(|_| (0..21_000).map(|_| next() * 1e6).collect())
+        .collect();
     assert_eq!(assert_exact(&few, KEPT_VALUES), 1);
 }
 
@@ -136,13 +151,25 @@ fn heavy_values_settle_in_the_first_pass() {
 #[test]
 fn a_crowded_slot_is_refined_to_the_last_bit() {
     // 1000 neighbouring floats: no histogram of fewer than 64 bits tells them apart.
-    let crowd: Vec<f64> = (0..1000).map(|ulps| f64::from_bits(1.0_f64.to_bits() + ulps)).collect();
+    let crowd: Vec<f64> = (0..1000)
+        .map(|ulps| f64::from_bits(1.0_f64.to_bits() + ulps))
+        .collect();
     assert_eq!(assert_exact(&[crowd], 2), 4);
 }
 
 #[test]
 fn images_keep_the_order() {
-    let ordered = [f64::NEG_INFINITY, f64::MIN, -1.0, -5e-324, 0.0, 5e-324, 1.0, f64::MAX, f64::INFINITY];
+    let ordered = [
+        f64::NEG_INFINITY,
+        f64::MIN,
+        -1.0,
+        -5e-324,
+        0.0,
+        5e-324,
+        1.0,
+        f64::MAX,
+        f64::INFINITY,
+    ];
     for pair in ordered.windows(2) {
         assert!(image::image(pair[0]) < image::image(pair[1]), "{pair:?}");
         assert_eq!(image::value(image::image(pair[0])), pair[0]);

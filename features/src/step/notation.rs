@@ -49,7 +49,9 @@ impl<'de> Deserialize<'de> for Step {
 impl Serialize for Step {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::Error;
-        self.written().map_err(S::Error::custom)?.serialize(serializer)
+        self.written()
+            .map_err(S::Error::custom)?
+            .serialize(serializer)
     }
 }
 
@@ -60,29 +62,68 @@ fn read(written: Value) -> Result<Step, String> {
             let keys = map.len();
             match map.into_iter().next() {
                 Some(entry) if keys == 1 => entry,
-                _ => return Err(format!("a step is a name or a map with one key, and this map has {keys} keys")),
+                _ => {
+                    return Err(format!(
+                        "a step is a name or a map with one key, and this map has {keys} keys"
+                    ));
+                }
             }
         }
-        other => return Err(format!("a step is a name or a map with one key, not `{other}`")),
+        other => {
+            return Err(format!(
+                "a step is a name or a map with one key, not `{other}`"
+            ));
+        }
     };
     match name.as_str() {
-        "simple_imputer" => Ok(Step::SimpleImputer(options_of("simple_imputer", options, Some("strategy"))?)),
-        "standard_scaler" => Ok(Step::StandardScaler(options_of("standard_scaler", options, None)?)),
-        "min_max_scaler" => Ok(Step::MinMaxScaler(options_of("min_max_scaler", options, None)?)),
-        "max_abs_scaler" => Ok(Step::MaxAbsScaler(options_of("max_abs_scaler", options, None)?)),
-        "robust_scaler" => Ok(Step::RobustScaler(options_of("robust_scaler", options, None)?)),
+        "simple_imputer" => Ok(Step::SimpleImputer(options_of(
+            "simple_imputer",
+            options,
+            Some("strategy"),
+        )?)),
+        "standard_scaler" => Ok(Step::StandardScaler(options_of(
+            "standard_scaler",
+            options,
+            None,
+        )?)),
+        "min_max_scaler" => Ok(Step::MinMaxScaler(options_of(
+            "min_max_scaler",
+            options,
+            None,
+        )?)),
+        "max_abs_scaler" => Ok(Step::MaxAbsScaler(options_of(
+            "max_abs_scaler",
+            options,
+            None,
+        )?)),
+        "robust_scaler" => Ok(Step::RobustScaler(options_of(
+            "robust_scaler",
+            options,
+            None,
+        )?)),
         "log1p" => without_options("log1p", &options, Step::Log1p),
         "clip" => Ok(Step::Clip(options_of("clip", options, None)?)),
         "sqrt" => without_options("sqrt", &options, Step::Sqrt),
         "abs" => without_options("abs", &options, Step::Abs),
         "sql" => Ok(Step::Sql(options_of("sql", options, Some("expression"))?)),
-        "one_hot_encoder" => Ok(Step::OneHotEncoder(options_of("one_hot_encoder", options, None)?)),
-        "ordinal_encoder" => Ok(Step::OrdinalEncoder(options_of("ordinal_encoder", options, None)?)),
+        "one_hot_encoder" => Ok(Step::OneHotEncoder(options_of(
+            "one_hot_encoder",
+            options,
+            None,
+        )?)),
+        "ordinal_encoder" => Ok(Step::OrdinalEncoder(options_of(
+            "ordinal_encoder",
+            options,
+            None,
+        )?)),
         "date_parts" => Ok(Step::DateParts(options_of("date_parts", options, None)?)),
         "drop" => Ok(Step::Drop(options_of("drop", options, None)?)),
         unknown => Err(match nearest(unknown, NAMES.into_iter()) {
             Some(near) => format!("unknown step `{unknown}`, did you mean `{near}`?"),
-            None => format!("unknown step `{unknown}`; the steps are {}", NAMES.join(", ")),
+            None => format!(
+                "unknown step `{unknown}`; the steps are {}",
+                NAMES.join(", ")
+            ),
         }),
     }
 }
@@ -96,7 +137,11 @@ fn without_options(step: &str, options: &Value, value: Step) -> Result<Step, Str
 }
 
 /// Reads the options of a step; a value that is no map stands for the option `short`.
-fn options_of<T: DeserializeOwned + JsonSchema>(step: &str, options: Value, short: Option<&str>) -> Result<T, String> {
+fn options_of<T: DeserializeOwned + JsonSchema>(
+    step: &str,
+    options: Value,
+    short: Option<&str>,
+) -> Result<T, String> {
     let map = match (options, short) {
         (Value::Null, _) => Map::new(),
         (Value::Object(map), _) => map,
@@ -106,8 +151,13 @@ fn options_of<T: DeserializeOwned + JsonSchema>(step: &str, options: Value, shor
     let known = option_names::<T>();
     if let Some(unknown) = map.keys().find(|key| !known.contains(key)) {
         return Err(match nearest(unknown, known.iter().map(String::as_str)) {
-            Some(near) => format!("step `{step}`: unknown option `{unknown}`, did you mean `{near}`?"),
-            None => format!("step `{step}`: unknown option `{unknown}`; the options are {}", known.join(", ")),
+            Some(near) => {
+                format!("step `{step}`: unknown option `{unknown}`, did you mean `{near}`?")
+            }
+            None => format!(
+                "step `{step}`: unknown option `{unknown}`; the options are {}",
+                known.join(", ")
+            ),
         });
     }
     serde_json::from_value(Value::Object(map)).map_err(|error| format!("step `{step}`: {error}"))
@@ -116,7 +166,9 @@ fn options_of<T: DeserializeOwned + JsonSchema>(step: &str, options: Value, shor
 fn option_names<T: JsonSchema>() -> Vec<String> {
     let schema = SchemaGenerator::default().into_root_schema_for::<T>();
     let properties = schema.get("properties").and_then(Value::as_object);
-    properties.map(|properties| properties.keys().cloned().collect()).unwrap_or_default()
+    properties
+        .map(|properties| properties.keys().cloned().collect())
+        .unwrap_or_default()
 }
 
 impl Step {
@@ -143,8 +195,14 @@ impl Step {
 }
 
 /// The options, or None when all are defaults.
-fn changed<T: Serialize + Default + PartialEq>(options: &T) -> Result<Option<Value>, serde_json::Error> {
-    if *options == T::default() { Ok(None) } else { serde_json::to_value(options).map(Some) }
+fn changed<T: Serialize + Default + PartialEq>(
+    options: &T,
+) -> Result<Option<Value>, serde_json::Error> {
+    if *options == T::default() {
+        Ok(None)
+    } else {
+        serde_json::to_value(options).map(Some)
+    }
 }
 
 impl JsonSchema for Step {
@@ -167,17 +225,44 @@ impl JsonSchema for Step {
             }));
         };
         let imputer = generator.subschema_for::<SimpleImputer>();
-        add("simple_imputer", serde_json::json!({ "anyOf": [strategy, imputer] }));
-        add("standard_scaler", generator.subschema_for::<StandardScaler>().to_value());
-        add("min_max_scaler", generator.subschema_for::<MinMaxScaler>().to_value());
-        add("max_abs_scaler", generator.subschema_for::<MaxAbsScaler>().to_value());
-        add("robust_scaler", generator.subschema_for::<RobustScaler>().to_value());
+        add(
+            "simple_imputer",
+            serde_json::json!({ "anyOf": [strategy, imputer] }),
+        );
+        add(
+            "standard_scaler",
+            generator.subschema_for::<StandardScaler>().to_value(),
+        );
+        add(
+            "min_max_scaler",
+            generator.subschema_for::<MinMaxScaler>().to_value(),
+        );
+        add(
+            "max_abs_scaler",
+            generator.subschema_for::<MaxAbsScaler>().to_value(),
+        );
+        add(
+            "robust_scaler",
+            generator.subschema_for::<RobustScaler>().to_value(),
+        );
         add("clip", generator.subschema_for::<Clip>().to_value());
         let sql = generator.subschema_for::<Sql>();
-        add("sql", serde_json::json!({ "anyOf": [{ "type": "string" }, sql] }));
-        add("one_hot_encoder", generator.subschema_for::<OneHotEncoder>().to_value());
-        add("ordinal_encoder", generator.subschema_for::<OrdinalEncoder>().to_value());
-        add("date_parts", generator.subschema_for::<DateParts>().to_value());
+        add(
+            "sql",
+            serde_json::json!({ "anyOf": [{ "type": "string" }, sql] }),
+        );
+        add(
+            "one_hot_encoder",
+            generator.subschema_for::<OneHotEncoder>().to_value(),
+        );
+        add(
+            "ordinal_encoder",
+            generator.subschema_for::<OrdinalEncoder>().to_value(),
+        );
+        add(
+            "date_parts",
+            generator.subschema_for::<DateParts>().to_value(),
+        );
         add("drop", generator.subschema_for::<Drop>().to_value());
         json_schema!({ "anyOf": forms })
     }
