@@ -23,16 +23,17 @@ use crate::permit::Permit;
 /// |---|---|---|
 /// | in flight | [`permit`](Self::permit) | waits, first come first served |
 /// | kept | [`try_lease`](Self::try_lease) | refused, the caller spills |
+/// | learned, encoded | [`claim`](Self::claim) | refused only when all that is kept fills what is counted; the job fails |
 /// | operators | [`pool`](Self::pool) | `ResourcesExhausted`, the operator spills or fails |
 ///
 /// # How the limit is divided
 ///
 /// Three quarters of the limit are handed out; the last quarter is for what cannot be counted (allocator slack,
 /// temporaries of kernels, code and stacks). Of what is handed out, permits may hold half, and leases and operators
-/// together three quarters, so that a quarter is always free for permits; leases alone may hold five eighths, so that
-/// operators always find an eighth. [`shares`](Self::shares) gives the numbers. Leases, operators and permits together
+/// together three quarters, so that a quarter is always free for permits; leases alone may hold half, so that
+/// operators always find a quarter. [`shares`](Self::shares) gives the numbers. Leases, operators and permits together
 /// stay within three quarters of the limit, except for one permit that is granted because no other is out, operators
-/// that grow without asking, and the small working memory of spill files.
+/// that grow without asking, and the small working memory of spill files. Claims may fill three quarters by themselves.
 ///
 /// # Why nobody waits for ever
 ///

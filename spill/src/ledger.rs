@@ -13,10 +13,11 @@
 //! | leased | 1/2 counted | leases together; operators and claims always find 1/4 of counted free of leases |
 //! | floor | 1/16 counted, at most 16 MiB | a reservation up to this size is never refused because of pressure |
 //!
-//! Leases, operators and permits together stay within *counted*. Three things may go above it, each bounded: the single
-//! permit that is granted because no other is out (below), operators that grow without asking, and the working memory
-//! of a spill file, which must exist exactly when memory is short. The first is at most *kept* plus *in flight*, that is
-//! 15/16 `L`.
+//! Leases, operators and permits together stay within *counted*. Four things may go above it, each bounded: the single
+//! permit that is granted because no other is out (below), operators that grow without asking, the working memory of a
+//! spill file, which must exist exactly when memory is short, and claims, which may fill *counted* without regard to
+//! what is in flight at that moment. Without claims the sum of *kept* and *in flight* is at most 15/16 `L`; claims can
+//! make it 9/8 `L` until the permits that are out come back, after which at most one at a time goes out.
 //!
 //! # Progress
 //!
@@ -277,6 +278,23 @@ mod tests {
             ledger.room_to_keep(Keeper::Lease, 0, floor + 1),
             ledger.shares().leased_bytes / 2
         );
+    }
+
+    #[test]
+    fn claims_may_fill_what_is_counted_and_then_hold_new_permits_back() {
+        let mut ledger = Ledger::new(64 << 20);
+        let shares = *ledger.shares();
+        ledger.issue_permit(shares.in_flight_bytes);
+        ledger.set_pressure(Pressure::Critical);
+        let room = ledger.room_to_keep(Keeper::Claim, 0, 1);
+        assert_eq!(room, shares.counted_bytes);
+        ledger.keep(Keeper::Claim, room);
+        assert_eq!(ledger.room_to_keep(Keeper::Claim, room, 1), 0);
+        ledger.set_pressure(Pressure::Calm);
+        assert!(!ledger.admits_in_flight(1, 1));
+        assert!(ledger.peak_bytes() <= shares.limit_bytes / 8 * 9);
+        ledger.give_back(Keeper::Claim, room);
+        assert_eq!(ledger.held().total_bytes(), shares.in_flight_bytes);
     }
 
     #[test]

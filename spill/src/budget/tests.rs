@@ -20,6 +20,17 @@ fn now(future: impl Future<Output = Result<Permit, BudgetError>>) -> Permit {
     }
 }
 
+/// Leases and operators that together keep all they may.
+fn keep_all(budget: &MemoryBudget) -> (Lease, MemoryReservation) {
+    let shares = budget.shares();
+    let lease = budget.try_lease("test", shares.leased_bytes).unwrap();
+    let operator = MemoryConsumer::new("operator").register(&budget.pool());
+    operator
+        .try_grow(shares.kept_bytes - shares.leased_bytes)
+        .unwrap();
+    (lease, operator)
+}
+
 #[test]
 fn leases_are_exact_and_refused_above_their_share() {
     let budget = MemoryBudget::new(LIMIT);
@@ -126,7 +137,7 @@ fn a_permit_granted_to_a_dropped_future_comes_back() {
 fn one_permit_goes_out_whatever_is_kept_and_whatever_the_pressure() {
     let budget = MemoryBudget::new(LIMIT);
     let shares = budget.shares();
-    let _lease = budget.try_lease("test", shares.leased_bytes).unwrap();
+    let _kept = keep_all(&budget);
     budget.set_pressure(Pressure::Critical);
     let first = now(budget.permit("first", shares.in_flight_bytes));
     assert!(budget.used() > shares.counted_bytes && budget.used() <= LIMIT / 16 * 15);
@@ -140,7 +151,7 @@ fn one_permit_goes_out_whatever_is_kept_and_whatever_the_pressure() {
 fn room_made_by_a_lease_or_by_less_pressure_is_given_to_who_waits() {
     let budget = MemoryBudget::new(LIMIT);
     let shares = budget.shares();
-    let lease = budget.try_lease("test", shares.leased_bytes).unwrap();
+    let (lease, _operator) = keep_all(&budget);
     let _first = now(budget.permit("first", 1));
     let left = shares.counted_bytes - budget.used();
     let mut second = pin!(budget.permit("second", left + 1));

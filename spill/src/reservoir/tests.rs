@@ -142,7 +142,8 @@ proptest! {
                 Between::Nothing => {}
                 Between::Shed => { reservoir.shed().unwrap(); }
                 Between::Crowd => {
-                    let free = f.budget.shares().leased_bytes - f.budget.usage().leased_bytes;
+                    let taken = f.budget.usage().leased_bytes;
+                    let free = f.budget.shares().leased_bytes.saturating_sub(taken);
                     crowd = f.budget.try_lease("crowd", free).ok().or(crowd);
                 }
             }
