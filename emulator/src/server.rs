@@ -129,7 +129,8 @@ impl EmulatorBuilder {
     }
 
     /// Bytes of Arrow data one ReadRows response aims at, default 1 MiB. Larger messages cost fewer calls and more memory:
-    /// each open stream holds up to about four of them.
+    /// each open
+    /// stream holds up to about four of them, beside the Parquet reader's own pages and dictionaries.
     #[must_use]
     pub fn message_bytes(mut self, bytes: usize) -> Self {
         self.message_bytes = bytes.clamp(1, MAX_GRPC_MESSAGE_BYTES / 4);
