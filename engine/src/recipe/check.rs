@@ -7,6 +7,9 @@ use millpond_features::SplitSpec;
 use super::Recipe;
 use crate::error::{Error, Result};
 
+/// What rounding may make of ratios that add up to 1.
+const RATIO_TOLERANCE: f64 = 1e-9;
+
 impl Recipe {
     /// Refuses what no table could make right: roles that overlap, no features, empty expressions, impossible ratios.
     ///
@@ -85,8 +88,29 @@ impl Recipe {
         if columns.is_empty() {
             return Err(Error::config("split: no column is named"));
         }
-        if matches!(self.split, SplitSpec::Hash(_))
-            && let Some(label) = &self.label
+        let SplitSpec::Hash(hash) = &self.split else {
+            return Ok(());
+        };
+        let ratios = [
+            ("train", hash.ratios.train),
+            ("val", hash.ratios.val),
+            ("test", hash.ratios.test),
+        ];
+        for (split, ratio) in ratios {
+            if !(0.0..=1.0).contains(&ratio) {
+                return Err(Error::config(format!(
+                    "split.hash.ratios.{split}: {ratio} is not between 0 and 1"
+                )));
+            }
+        }
+        let sum: f64 = ratios.iter().map(|(_, ratio)| ratio).sum();
+        if (sum - 1.0).abs() > RATIO_TOLERANCE {
+            return Err(Error::config(format!(
+                "split.hash.ratios: train, val and test add up to {}, not 1",
+                (sum * 1e9).round() / 1e9
+            )));
+        }
+        if let Some(label) = &self.label
             && columns.contains(&label.as_str())
         {
             return Err(Error::config(format!(

@@ -103,7 +103,8 @@ fn reworded(message: &str) -> String {
     if let Some(rest) = message.strip_prefix("invalid value: ") {
         return format!("found {}", plain(rest));
     }
-    message.replace(['\n', '\r'], " ")
+    // Names stand between double quotes in every error of the engine, whoever found it.
+    message.replace(['\n', '\r'], " ").replace('`', "\"")
 }
 
 /// YAML's words for JSON's.
