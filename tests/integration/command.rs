@@ -71,7 +71,10 @@ fn ended(output: Output) -> Ended {
 
 /// Sends a signal, such as `TERM`, to a process.
 pub fn signal(id: u32, name: &str) {
-    let status = Command::new("kill").args([format!("-{name}"), id.to_string()]).status().unwrap();
+    let status = Command::new("kill")
+        .args([format!("-{name}"), id.to_string()])
+        .status()
+        .unwrap();
     assert!(status.success());
 }
 

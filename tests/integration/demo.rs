@@ -13,7 +13,10 @@ fn the_demo_and_the_commands_it_prints() {
     let ended = succeed(["demo", "--rows", "5000", "--out", text(&out)]);
     let mut rows = 0;
     for split in ["train", "val", "test"] {
-        rows += files(&out.join("out").join(split), "parquet").iter().map(|path| read_file(path).num_rows()).sum::<usize>();
+        rows += files(&out.join("out").join(split), "parquet")
+            .iter()
+            .map(|path| read_file(path).num_rows())
+            .sum::<usize>();
     }
     assert_eq!(rows, 5_000);
     assert!(out.join("out/_SUCCESS").is_file());
@@ -21,12 +24,19 @@ fn the_demo_and_the_commands_it_prints() {
 
     // Below the words "Try next": a comment, then a command that the shell can take as it stands.
     let (_, next) = ended.stdout.split_once("Try next:").expect("no commands");
-    let commands: Vec<&str> =
-        next.lines().map(str::trim).filter(|line| line.contains("millpond") && !line.starts_with('#')).collect();
+    let commands: Vec<&str> = next
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.contains("millpond") && !line.starts_with('#'))
+        .collect();
     assert!(commands.len() >= 3, "{next}");
     for line in &commands {
         let mut shell = Command::new("sh");
-        shell.args(["-c", line]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        shell
+            .args(["-c", line])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let ended = wait(shell.spawn().unwrap());
         assert_eq!(ended.code, Some(0), "{line}: {}", ended.stderr);
     }
@@ -36,7 +46,14 @@ fn the_demo_and_the_commands_it_prints() {
         let text = std::fs::read_to_string(out.join(name).join("fitted.json")).unwrap();
         serde_json::from_str::<serde_json::Value>(&text).unwrap()["features"]["columns"].clone()
     };
-    let steps = |value: serde_json::Value| value.as_array().unwrap().iter().map(|c| c["column"].clone()).collect::<Vec<_>>();
+    let steps = |value: serde_json::Value| {
+        value
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| c["column"].clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(steps(learned("out")), steps(learned("out-from-parquet")));
 }
 

@@ -21,35 +21,79 @@ const SETTINGS: [(&str, &str, &str); 6] = [
     ("7", "10000", "8GiB"),
 ];
 
+/// An hour before [`served::NOW`](crate::served::NOW).
+const SNAPSHOT: &str = "2026-03-01T11:00:00Z";
+
 /// The results and the report of one run.
-fn run(place: &Path, source: &str, more: &[&str], name: &str) -> (BTreeMap<String, Vec<u8>>, Value) {
+fn run(
+    place: &Path,
+    source: Option<&str>,
+    more: &[&str],
+    name: &str,
+) -> (BTreeMap<String, Vec<u8>>, Value) {
     let recipe = place.join("recipe.yaml");
-    fs::write(&recipe, RECIPE).unwrap();
+    // The same state of the table in every run: without this, BigQuery reads it as of the moment.
+    let pinned = format!(
+        "source: {{table: \"{ADDRESS}\", bigquery: {{snapshot_time: \"{SNAPSHOT}\"}}}}\n{RECIPE}"
+    );
+    fs::write(&recipe, if source.is_some() { RECIPE } else { &pinned }).unwrap();
     let (out, temp) = (place.join(name), place.join("temp"));
     fs::create_dir_all(&temp).unwrap();
-    let mut arguments = vec!["run", text(&recipe), "--source", source, "--out", text(&out), "--temp-dir", text(&temp), "--quiet"];
+    let mut arguments = vec![
+        "run",
+        text(&recipe),
+        "--out",
+        text(&out),
+        "--temp-dir",
+        text(&temp),
+        "--quiet",
+    ];
+    arguments.extend(source.iter().flat_map(|source| ["--source", source]));
     arguments.extend(more);
     succeed(arguments);
     let report = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
-    assert!(fs::read_dir(&temp).unwrap().next().is_none(), "temporary files are left");
+    assert!(
+        fs::read_dir(&temp).unwrap().next().is_none(),
+        "temporary files are left"
+    );
     let found = results(&out);
     // Left in place they would be as many copies of the table as there are settings.
     fs::remove_dir_all(&out).unwrap();
     (found, report)
 }
 
-fn compare(place: &Path, source: &str, more: &[&str]) {
+fn compare(place: &Path, source: Option<&str>, more: &[&str]) {
     let mut first: Option<BTreeMap<String, Vec<u8>>> = None;
     for (number, (slots, batch_rows, memory)) in SETTINGS.into_iter().enumerate() {
-        let mut settings = vec!["--slots", slots, "--batch-rows", batch_rows, "--memory", memory];
+        let mut settings = vec![
+            "--slots",
+            slots,
+            "--batch-rows",
+            batch_rows,
+            "--memory",
+            memory,
+        ];
         settings.extend(more);
         let (found, report) = run(place, source, &settings, &format!("out-{number}"));
-        assert!(found.keys().any(|name| name.starts_with("fitted/")), "no vocabulary beside fitted.json");
-        assert!(report["units"].as_u64().unwrap() >= 3, "one unit tests nothing: {report}");
-        assert!(report["passes"].as_u64().unwrap() >= 3, "a single pass tests little: {report}");
+        assert!(
+            found.keys().any(|name| name.starts_with("fitted/")),
+            "no vocabulary beside fitted.json"
+        );
+        assert!(
+            report["units"].as_u64().unwrap() >= 3,
+            "one unit tests nothing: {report}"
+        );
+        assert!(
+            report["passes"].as_u64().unwrap() >= 3,
+            "a single pass tests little: {report}"
+        );
         match &first {
             None => first = Some(found),
-            Some(first) => assert_same(first, &found, &format!("{slots} slots, {batch_rows} rows, {memory}")),
+            Some(first) => assert_same(
+                first,
+                &found,
+                &format!("{slots} slots, {batch_rows} rows, {memory}"),
+            ),
         }
     }
 }
@@ -58,27 +102,46 @@ fn compare(place: &Path, source: &str, more: &[&str]) {
 fn parquet_gives_the_same_bytes() {
     let place = tempfile::tempdir().unwrap();
     let source = write_table(&place.path().join("rows"), &orders(9_000, 3, 20));
-    compare(place.path(), &source, &[]);
+    compare(place.path(), Some(&source), &[]);
 }
 
 #[test]
 fn the_emulator_gives_the_same_bytes() {
     let place = tempfile::tempdir().unwrap();
-    write_table(&place.path().join("data").join(TABLE), &orders(9_000, 4, 20));
+    write_table(
+        &place.path().join("data").join(TABLE),
+        &orders(9_000, 4, 20),
+    );
     let served = Served::start(&place.path().join("data"));
-    compare(place.path(), ADDRESS, &["--emulator", &served.url]);
+    compare(place.path(), None, &["--emulator", &served.url]);
 }
 
 #[test]
 fn rows_that_wait_on_disk_give_the_same_bytes() {
     let place = tempfile::tempdir().unwrap();
     // Notes make the rows too large for the small budget, and a paid source is read once.
-    write_table(&place.path().join("data").join(TABLE), &orders(24_000, 5, 6_000));
+    write_table(
+        &place.path().join("data").join(TABLE),
+        &orders(24_000, 5, 6_000),
+    );
     let served = Served::start(&place.path().join("data"));
     let emulator = ["--emulator", served.url.as_str()];
-    let (in_memory, report) = run(place.path(), ADDRESS, &[&["--memory", "8GiB", "--slots", "1"], &emulator[..]].concat(), "large");
+    let (in_memory, report) = run(
+        place.path(),
+        None,
+        &[&["--memory", "8GiB", "--slots", "1"], &emulator[..]].concat(),
+        "large",
+    );
     assert_eq!(report["spilled_bytes"], 0, "{report}");
-    let (on_disk, report) = run(place.path(), ADDRESS, &[&["--memory", "200MiB", "--slots", "2"], &emulator[..]].concat(), "small");
-    assert!(report["spilled_bytes"].as_u64().unwrap() > 1 << 20, "nothing was spilled: {report}");
+    let (on_disk, report) = run(
+        place.path(),
+        None,
+        &[&["--memory", "200MiB", "--slots", "2"], &emulator[..]].concat(),
+        "small",
+    );
+    assert!(
+        report["spilled_bytes"].as_u64().unwrap() > 1 << 20,
+        "nothing was spilled: {report}"
+    );
     assert_same(&in_memory, &on_disk, "200 MiB");
 }

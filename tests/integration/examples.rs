@@ -10,7 +10,10 @@ use crate::rows::{Draws, read_file, write_file};
 use crate::tree::files;
 
 fn examples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .join("examples")
 }
 
 #[test]
@@ -18,9 +21,15 @@ fn every_example_can_be_read_and_written() {
     let paths = files(&examples(), "yaml");
     assert!(paths.len() >= 4, "{paths:?}");
     for path in paths {
-        let recipe = Recipe::from_yaml_file(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let recipe =
+            Recipe::from_yaml_file(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let again = Recipe::from_yaml(&recipe.to_yaml().unwrap()).unwrap();
-        assert_eq!(serde_json::to_value(&recipe).unwrap(), serde_json::to_value(&again).unwrap(), "{}", path.display());
+        assert_eq!(
+            serde_json::to_value(&recipe).unwrap(),
+            serde_json::to_value(&again).unwrap(),
+            "{}",
+            path.display()
+        );
     }
 }
 
@@ -28,8 +37,19 @@ fn every_example_can_be_read_and_written() {
 fn clicks_runs() {
     let place = tempfile::tempdir().unwrap();
     write_file(&place.path().join("rows/part-0.parquet"), &clicks(3_000));
-    let (out, source) = (place.path().join("out"), format!("{}/rows/*.parquet", place.path().display()));
-    succeed(["run", text(&examples().join("clicks.yaml")), "--source", &source, "--out", text(&out), "--quiet"]);
+    let (out, source) = (
+        place.path().join("out"),
+        format!("{}/rows/*.parquet", place.path().display()),
+    );
+    succeed([
+        "run",
+        text(&examples().join("clicks.yaml")),
+        "--source",
+        &source,
+        "--out",
+        text(&out),
+        "--quiet",
+    ]);
     let mut rows = 0;
     for split in ["train", "val", "test"] {
         let batch = read_file(&files(&out.join(split), "parquet")[0]);
@@ -43,10 +63,16 @@ fn clicks_runs() {
 fn houses_runs() {
     let place = tempfile::tempdir().unwrap();
     let mut draws = Draws::new(6);
-    let mut csv = "house_id,price,area_m2,rooms,built_year,lot_m2,district,heating,has_garden,sold_on\n".to_owned();
+    let mut csv =
+        "house_id,price,area_m2,rooms,built_year,lot_m2,district,heating,has_garden,sold_on\n"
+            .to_owned();
     for id in 0..800 {
         let area = 30.0 + 200.0 * draws.unit();
-        let lot = if draws.below(5) == 0 { String::new() } else { format!("{:.1}", draws.unit() * 900.0) };
+        let lot = if draws.below(5) == 0 {
+            String::new()
+        } else {
+            format!("{:.1}", draws.unit() * 900.0)
+        };
         csv += &format!(
             "{id},{:.2},{area:.1},{},{},{lot},d{},{},{},20{:02}-{:02}-{:02}\n",
             area * 3_000.0,
@@ -62,7 +88,15 @@ fn houses_runs() {
     }
     fs::write(place.path().join("houses.csv"), csv).unwrap();
     let out = place.path().join("out");
-    succeed(["run", text(&examples().join("houses.yaml")), "--source", text(&place.path().join("houses.csv")), "--out", text(&out), "--quiet"]);
+    succeed([
+        "run",
+        text(&examples().join("houses.yaml")),
+        "--source",
+        text(&place.path().join("houses.csv")),
+        "--out",
+        text(&out),
+        "--quiet",
+    ]);
     assert!(out.join("_SUCCESS").is_file());
 }
 
@@ -72,18 +106,36 @@ fn clicks(rows: usize) -> arrow::array::RecordBatch {
 
     use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     let mut draws = Draws::new(2);
-    let mut columns: Vec<(String, ArrayRef)> = vec![("row_id".to_owned(), Arc::new(Int64Array::from_iter_values(0..rows as i64)))];
+    let mut columns: Vec<(String, ArrayRef)> = vec![(
+        "row_id".to_owned(),
+        Arc::new(Int64Array::from_iter_values(0..rows as i64)),
+    )];
     for number in 1..=13 {
-        let values: Int64Array = (0..rows).map(|_| { let v = (draws.unit() * 6.0).exp() as i64 - 2; draws.unless(0.2, v) }).collect();
+        let values: Int64Array = (0..rows)
+            .map(|_| {
+                let v = (draws.unit() * 6.0).exp() as i64 - 2;
+                draws.unless(0.2, v)
+            })
+            .collect();
         columns.push((format!("i{number}"), Arc::new(values)));
     }
     for number in 1..=26 {
         let distinct = 10.0 * f64::from(number) * f64::from(number);
         let values: StringArray = (0..rows)
-            .map(|_| { let v = format!("{:08x}", (draws.unit().powi(3) * distinct) as u32); draws.unless(0.1, v) })
+            .map(|_| {
+                let v = format!("{:08x}", (draws.unit().powi(3) * distinct) as u32);
+                draws.unless(0.1, v)
+            })
             .collect();
         columns.push((format!("c{number}"), Arc::new(values)));
     }
-    columns.push(("label".to_owned(), Arc::new((0..rows).map(|_| Some(draws.below(2) as i64)).collect::<Int64Array>())));
+    columns.push((
+        "label".to_owned(),
+        Arc::new(
+            (0..rows)
+                .map(|_| Some(draws.below(2) as i64))
+                .collect::<Int64Array>(),
+        ),
+    ));
     RecordBatch::try_from_iter(columns).unwrap()
 }

@@ -5,7 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch,
+    StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use serde_json::Value;
 
@@ -20,10 +23,26 @@ fn learned(place: &Path, batch: &RecordBatch, name: &str, recipe: &str) -> (Valu
     let path = place.join("recipe.yaml");
     fs::write(&path, recipe).unwrap();
     let out = place.join(name);
-    succeed(["run", text(&path), "--source", &source, "--out", text(&out), "--quiet"]);
-    let mut fitted: Value = serde_json::from_slice(&fs::read(out.join("fitted.json")).unwrap()).unwrap();
-    fitted.as_object_mut().unwrap().remove("snapshot").expect("an artefact tells its snapshot");
-    let tables = crate::tree::files(&out.join("fitted"), "parquet").iter().map(|p| fs::read(p).unwrap()).collect();
+    succeed([
+        "run",
+        text(&path),
+        "--source",
+        &source,
+        "--out",
+        text(&out),
+        "--quiet",
+    ]);
+    let mut fitted: Value =
+        serde_json::from_slice(&fs::read(out.join("fitted.json")).unwrap()).unwrap();
+    fitted
+        .as_object_mut()
+        .unwrap()
+        .remove("snapshot")
+        .expect("an artefact tells its snapshot");
+    let tables = crate::tree::files(&out.join("fitted"), "parquet")
+        .iter()
+        .map(|p| fs::read(p).unwrap())
+        .collect();
     (fitted, tables)
 }
 
@@ -31,21 +50,59 @@ fn learned(place: &Path, batch: &RecordBatch, name: &str, recipe: &str) -> (Valu
 fn spoil(batch: &RecordBatch, chosen: &BTreeSet<i64>) -> RecordBatch {
     let hit: Vec<bool> = ids(batch).iter().map(|id| chosen.contains(id)).collect();
     let floats = |name: &str, value: Option<f64>| -> ArrayRef {
-        let old = batch.column_by_name(name).unwrap().as_primitive::<Float64Type>();
-        Arc::new(old.iter().zip(&hit).map(|(v, hit)| if *hit { value } else { v }).collect::<Float64Array>())
+        let old = batch
+            .column_by_name(name)
+            .unwrap()
+            .as_primitive::<Float64Type>();
+        Arc::new(
+            old.iter()
+                .zip(&hit)
+                .map(|(v, hit)| if *hit { value } else { v })
+                .collect::<Float64Array>(),
+        )
     };
-    let items = batch.column_by_name("items").unwrap().as_primitive::<Int64Type>();
-    let items: Int64Array = items.iter().zip(&hit).map(|(v, hit)| if *hit { Some(41) } else { v }).collect();
+    let items = batch
+        .column_by_name("items")
+        .unwrap()
+        .as_primitive::<Int64Type>();
+    let items: Int64Array = items
+        .iter()
+        .zip(&hit)
+        .map(|(v, hit)| if *hit { Some(41) } else { v })
+        .collect();
     let vip = batch.column_by_name("vip").unwrap().as_boolean();
-    let vip: BooleanArray = vip.iter().zip(&hit).map(|(v, hit)| if *hit { None } else { v }).collect();
+    let vip: BooleanArray = vip
+        .iter()
+        .zip(&hit)
+        .map(|(v, hit)| if *hit { None } else { v })
+        .collect();
     let texts = |name: &str| -> ArrayRef {
         let old = batch.column_by_name(name).unwrap().as_string::<i32>();
-        Arc::new(old.iter().zip(&hit).map(|(v, hit)| if *hit { Some("never seen before") } else { v }).collect::<StringArray>())
+        Arc::new(
+            old.iter()
+                .zip(&hit)
+                .map(|(v, hit)| if *hit { Some("never seen before") } else { v })
+                .collect::<StringArray>(),
+        )
     };
-    let times = batch.column_by_name("ordered_at").unwrap().as_primitive::<TimestampMicrosecondType>();
-    let times: TimestampMicrosecondArray = times.iter().zip(&hit).map(|(v, hit)| if *hit { Some(1) } else { v }).collect();
-    let born = batch.column_by_name("born").unwrap().as_primitive::<Date32Type>();
-    let born: Date32Array = born.iter().zip(&hit).map(|(v, hit)| if *hit { None } else { v }).collect();
+    let times = batch
+        .column_by_name("ordered_at")
+        .unwrap()
+        .as_primitive::<TimestampMicrosecondType>();
+    let times: TimestampMicrosecondArray = times
+        .iter()
+        .zip(&hit)
+        .map(|(v, hit)| if *hit { Some(1) } else { v })
+        .collect();
+    let born = batch
+        .column_by_name("born")
+        .unwrap()
+        .as_primitive::<Date32Type>();
+    let born: Date32Array = born
+        .iter()
+        .zip(&hit)
+        .map(|(v, hit)| if *hit { None } else { v })
+        .collect();
     let mut spoiled = batch.clone();
     for (name, values) in [
         ("amount", floats("amount", Some(1e12))),
@@ -82,7 +139,10 @@ fn held_out_rows_change_nothing_and_training_rows_do() {
 
     let one = BTreeSet::from([train[17]]);
     let third = learned(place.path(), &spoil(&batch, &one), "third", &recipe);
-    assert_ne!(first.0["features"], third.0["features"], "one spoiled training row changed nothing");
+    assert_ne!(
+        first.0["features"], third.0["features"],
+        "one spoiled training row changed nothing"
+    );
     // Every learned set of columns reacts, or the test would not notice a leak there.
     let columns = |fitted: &Value| fitted["features"]["columns"].as_array().unwrap().clone();
     for (a, b) in columns(&first.0).iter().zip(&columns(&third.0)) {

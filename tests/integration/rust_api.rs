@@ -6,8 +6,9 @@ use std::path::Path;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Float32Type, Int64Type};
 use millpond::{
-    ByteSize, Clip, Dataset, Job, JobSettings, LastBatch, Log1p, MiniBatchOptions, OneHotEncoder, OrdinalEncoder, OutputDtype, Recipe,
-    Shuffle, SimpleImputer, Source, SourceSpec, Split, StandardScaler, columns,
+    ByteSize, Clip, Dataset, Job, JobSettings, LastBatch, Log1p, MiniBatchOptions, OneHotEncoder,
+    OneHotUnknown, OrdinalEncoder, OutputDtype, Recipe, Shuffle, SimpleImputer, Source, SourceSpec,
+    Split, StandardScaler, columns,
 };
 use tokio::runtime::Runtime;
 
@@ -16,7 +17,7 @@ use crate::tree::{assert_same, results};
 
 const RECIPE: &str = "
 where: id >= 10
-derive: {per_item: amount / NULLIF(items, 0)}
+derive: {per_item: \"amount / NULLIF(items, 0)\"}
 key: id
 label: returned
 pass_through: note
@@ -45,10 +46,20 @@ fn built(source: &str, out: &Path) -> Job {
         .pass_through("note")
         .drop("born")
         .split(Split::hash("id").seed(3).ratios(0.6, 0.2, 0.2))
-        .features(columns(["amount", "per_item"]).then(Clip::min(0.0)).then(Log1p).then(SimpleImputer::mean()).then(StandardScaler::new()))
+        .features(
+            columns(["amount", "per_item"])
+                .then(Clip::min(0.0))
+                .then(Log1p)
+                .then(SimpleImputer::mean())
+                .then(StandardScaler::new()),
+        )
         .features(
             columns("country")
-                .then(OneHotEncoder::new().handle_unknown(millpond_unknown()).min_frequency(30))
+                .then(
+                    OneHotEncoder::new()
+                        .handle_unknown(OneHotUnknown::InfrequentIfExist)
+                        .min_frequency(30),
+                )
                 .with_prefix("is_"),
         )
         .features(columns("sku").then(OrdinalEncoder::by_frequency().min_frequency(3)))
@@ -60,11 +71,6 @@ fn built(source: &str, out: &Path) -> Job {
         .output(out)
         .build()
         .unwrap()
-}
-
-/// The word of the recipe as a value.
-fn millpond_unknown() -> millpond::OneHotUnknown {
-    millpond::OneHotUnknown::InfrequentIfExist
 }
 
 fn from_recipe(source: &str, out: &Path) -> Job {
@@ -86,9 +92,18 @@ fn ran() -> Ran {
     let place = tempfile::tempdir().unwrap();
     let source = write_table(&place.path().join("rows"), &orders(3_000, 33, 10));
     let out = place.path().join("out");
-    let report = Runtime::new().unwrap().block_on(built(&source, &out).run()).unwrap();
-    assert_eq!(report.rows.train + report.rows.val + report.rows.test, 2_900);
-    Ran { dataset: Dataset::open(out).unwrap(), place }
+    let report = Runtime::new()
+        .unwrap()
+        .block_on(built(&source, &out).run())
+        .unwrap();
+    assert_eq!(
+        report.rows.train + report.rows.val + report.rows.test,
+        2_900
+    );
+    Ran {
+        dataset: Dataset::open(out).unwrap(),
+        place,
+    }
 }
 
 #[test]
@@ -98,7 +113,9 @@ fn the_builder_is_the_recipe() {
     let (first, second) = (place.path().join("built"), place.path().join("read"));
     let runtime = Runtime::new().unwrap();
     runtime.block_on(built(&source, &first).run()).unwrap();
-    runtime.block_on(from_recipe(&source, &second).run()).unwrap();
+    runtime
+        .block_on(from_recipe(&source, &second).run())
+        .unwrap();
     assert_same(&results(&first), &results(&second), "builder and recipe");
 }
 
@@ -106,7 +123,10 @@ fn the_builder_is_the_recipe() {
 fn a_recipe_survives_being_written() {
     let recipe = Recipe::from_yaml(RECIPE).unwrap();
     let again = Recipe::from_yaml(&recipe.to_yaml().unwrap()).unwrap();
-    assert_eq!(serde_json::to_value(&recipe).unwrap(), serde_json::to_value(&again).unwrap());
+    assert_eq!(
+        serde_json::to_value(&recipe).unwrap(),
+        serde_json::to_value(&again).unwrap()
+    );
 }
 
 #[test]
@@ -114,10 +134,17 @@ fn a_plan_reads_no_row_and_leaves_nothing() {
     let place = tempfile::tempdir().unwrap();
     let source = write_table(&place.path().join("rows"), &orders(300, 33, 10));
     let out = place.path().join("out");
-    let plan = Runtime::new().unwrap().block_on(built(&source, &out).plan()).unwrap();
+    let plan = Runtime::new()
+        .unwrap()
+        .block_on(built(&source, &out).plan())
+        .unwrap();
     assert!(!out.exists());
     assert_eq!(plan.rows_estimated, Some(300));
-    assert!(!plan.columns_read.contains(&"born".to_owned()), "{:?}", plan.columns_read);
+    assert!(
+        !plan.columns_read.contains(&"born".to_owned()),
+        "{:?}",
+        plan.columns_read
+    );
     let text = plan.to_string();
     for word in [&plan.split_sql, "passes", "FARM_FINGERPRINT"] {
         assert!(text.contains(word), "{text}");
@@ -153,13 +180,32 @@ fn mini_batches_are_the_stored_rows() {
     let mut expected: Vec<(Vec<f32>, f32)> = Vec::new();
     for batch in reader.batches() {
         let batch = batch.unwrap();
-        let floats = |name: &str| batch.column_by_name(name).unwrap().as_primitive::<Float32Type>().clone();
+        let floats = |name: &str| {
+            batch
+                .column_by_name(name)
+                .unwrap()
+                .as_primitive::<Float32Type>()
+                .clone()
+        };
         let (amount, per_item) = (floats("amount"), floats("per_item"));
-        let sku = batch.column_by_name("sku").unwrap().as_primitive::<arrow::datatypes::Int32Type>();
-        let label = batch.column_by_name("returned").unwrap().as_primitive::<Int64Type>();
+        let sku = batch
+            .column_by_name("sku")
+            .unwrap()
+            .as_primitive::<arrow::datatypes::Int32Type>();
+        let label = batch
+            .column_by_name("returned")
+            .unwrap()
+            .as_primitive::<Int64Type>();
         assert_eq!(sku.null_count() + label.null_count(), 0);
         for row in 0..batch.num_rows() {
-            expected.push((vec![amount.value(row), per_item.value(row), sku.value(row) as f32], label.value(row) as f32));
+            expected.push((
+                vec![
+                    amount.value(row),
+                    per_item.value(row),
+                    sku.value(row) as f32,
+                ],
+                label.value(row) as f32,
+            ));
         }
     }
     let options = MiniBatchOptions::new(64, features).with_label("returned");
@@ -177,15 +223,35 @@ fn mini_batches_are_the_stored_rows() {
 
     // Shuffled: the same rows, each once, in another order that comes again with the same seed and epoch.
     let shuffled = |seed, epoch| -> Vec<Vec<f32>> {
-        let options = options.clone().with_shuffle(Shuffle { seed, epoch, buffer_rows: 500 });
+        let options = options.clone().with_shuffle(Shuffle {
+            seed,
+            epoch,
+            buffer_rows: 500,
+        });
         let batches = reader.mini_batches(&options).unwrap().map(Result::unwrap);
-        batches.flat_map(|b| b.features.rows().into_iter().map(|r| r.to_vec()).collect::<Vec<_>>()).collect()
+        batches
+            .flat_map(|b| {
+                b.features
+                    .rows()
+                    .into_iter()
+                    .map(|r| r.to_vec())
+                    .collect::<Vec<_>>()
+            })
+            .collect()
     };
-    let (first, again, other, next) = (shuffled(1, 0), shuffled(1, 0), shuffled(2, 0), shuffled(1, 1));
+    let (first, again, other, next) = (
+        shuffled(1, 0),
+        shuffled(1, 0),
+        shuffled(2, 0),
+        shuffled(1, 1),
+    );
     assert_eq!(first, again);
     assert!(first != other && first != next);
     let sorted = |rows: &[Vec<f32>]| {
-        let mut rows: Vec<Vec<u32>> = rows.iter().map(|r| r.iter().map(|v| v.to_bits()).collect()).collect();
+        let mut rows: Vec<Vec<u32>> = rows
+            .iter()
+            .map(|r| r.iter().map(|v| v.to_bits()).collect())
+            .collect();
         rows.sort_unstable();
         rows
     };
@@ -194,7 +260,11 @@ fn mini_batches_are_the_stored_rows() {
     assert_eq!(sorted(&first), sorted(&stored));
 
     let full = options.with_last(LastBatch::Drop);
-    let rows: usize = reader.mini_batches(&full).unwrap().map(|b| b.unwrap().features.nrows()).sum();
+    let rows: usize = reader
+        .mini_batches(&full)
+        .unwrap()
+        .map(|b| b.unwrap().features.nrows())
+        .sum();
     assert_eq!(rows, stored.len() / 64 * 64);
 }
 

@@ -2,9 +2,14 @@
 
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
-use millpond_emulator::{Emulator, FaultScript, RunningEmulator};
+use millpond_emulator::{Emulator, FaultScript, ManualClock, RunningEmulator};
 use tokio::runtime::Runtime;
+
+/// 2026-03-01T12:00:00Z, the time on the emulator's clock.
+pub const NOW: Duration = Duration::from_secs(1_772_366_400);
 
 /// A served directory of tables; ends when dropped.
 pub struct Served {
@@ -27,9 +32,14 @@ impl Served {
             .data_dir(data)
             .streams(NonZeroU32::new(3).unwrap())
             .message_bytes(64 << 10)
+            .clock(Arc::new(ManualClock::new(UNIX_EPOCH + NOW)))
             .faults(faults);
         let emulator = runtime.block_on(emulator.start()).unwrap();
-        Self { url: emulator.endpoint(), runtime, emulator: Some(emulator) }
+        Self {
+            url: emulator.endpoint(),
+            runtime,
+            emulator: Some(emulator),
+        }
     }
 }
 

@@ -22,7 +22,12 @@ fn endless(directory: &Path, names: usize) -> String {
 }
 
 /// Starts a run, waits until `reached` says so, sends the signals, and checks that nothing is left.
-fn end_with(names: usize, recipe: &str, signals: &[&str], reached: impl Fn(&Path) -> bool) -> Ended {
+fn end_with(
+    names: usize,
+    recipe: &str,
+    signals: &[&str],
+    reached: impl Fn(&Path) -> bool,
+) -> Ended {
     let place = tempfile::tempdir().unwrap();
     let source = endless(&place.path().join("rows"), names);
     let path = place.path().join("recipe.yaml");
@@ -30,12 +35,28 @@ fn end_with(names: usize, recipe: &str, signals: &[&str], reached: impl Fn(&Path
     let (out, temp) = (place.path().join("out"), place.path().join("temp"));
     fs::create_dir(&temp).unwrap();
     let mut command = millpond();
-    command.args(["run", text(&path), "--source", &source, "--out", text(&out), "--temp-dir", text(&temp), "--quiet"]);
+    command.args([
+        "run",
+        text(&path),
+        "--source",
+        &source,
+        "--out",
+        text(&out),
+        "--temp-dir",
+        text(&temp),
+        "--quiet",
+    ]);
     let mut child = command.spawn().unwrap();
     let began = Instant::now();
     while !reached(&out) {
-        assert!(child.try_wait().unwrap().is_none(), "the run ended before it was signalled");
-        assert!(began.elapsed() < Duration::from_secs(90), "the run never got there");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the run ended before it was signalled"
+        );
+        assert!(
+            began.elapsed() < Duration::from_secs(90),
+            "the run never got there"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
     let sent = Instant::now();
@@ -46,8 +67,16 @@ fn end_with(names: usize, recipe: &str, signals: &[&str], reached: impl Fn(&Path
     let ended = wait(child);
     assert!(sent.elapsed() < WITHIN, "the end took {:?}", sent.elapsed());
     if signals.len() == 1 {
-        assert!(!out.exists(), "left in the output directory: {:?}", tree(&out).keys());
-        assert!(tree(&temp).is_empty(), "left in the temporary directory: {:?}", tree(&temp).keys());
+        assert!(
+            !out.exists(),
+            "left in the output directory: {:?}",
+            tree(&out).keys()
+        );
+        assert!(
+            tree(&temp).is_empty(),
+            "left in the temporary directory: {:?}",
+            tree(&temp).keys()
+        );
     }
     ended
 }
@@ -63,7 +92,8 @@ fn writing(out: &Path) -> bool {
 }
 
 /// Learns nothing, so that writing begins soon.
-const PLAIN: &str = "{key: id, split: {hash: {columns: id}}, features: [{columns: [amount, note]}]}";
+const PLAIN: &str =
+    "{key: id, split: {hash: {columns: id}}, features: [{columns: [amount, note]}]}";
 
 #[test]
 fn sigterm_while_learning() {
@@ -73,7 +103,14 @@ fn sigterm_while_learning() {
         is
     });
     assert_eq!(ended.code, Some(143), "{}", ended.stderr);
-    assert!(ended.stderr.lines().any(|line| line.starts_with("error: terminated")), "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .lines()
+            .any(|line| line.starts_with("error: terminated")),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -84,7 +121,14 @@ fn sigint_while_learning() {
         is
     });
     assert_eq!(ended.code, Some(130), "{}", ended.stderr);
-    assert!(ended.stderr.lines().any(|line| line.starts_with("error: interrupted")), "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .lines()
+            .any(|line| line.starts_with("error: interrupted")),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -96,5 +140,10 @@ fn sigterm_while_writing() {
 #[test]
 fn a_second_signal_ends_at_once() {
     let ended = end_with(400, RECIPE, &["INT", "TERM"], taken);
-    assert!(matches!(ended.code, Some(130 | 143)), "{:?}: {}", ended.code, ended.stderr);
+    assert!(
+        matches!(ended.code, Some(130 | 143)),
+        "{:?}: {}",
+        ended.code,
+        ended.stderr
+    );
 }

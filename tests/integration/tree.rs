@@ -14,15 +14,29 @@ pub fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
 /// What a run must reproduce byte for byte: all of its output but the report, which tells times and memory.
 pub fn results(out: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = tree(out);
-    assert!(found.contains_key("_SUCCESS"), "{} is not complete", out.display());
+    assert!(
+        found.contains_key("_SUCCESS"),
+        "{} is not complete",
+        out.display()
+    );
     assert!(found.remove("report.json").is_some());
     found
 }
 
 /// Fails naming the files that differ, rather than printing them.
-pub fn assert_same(left: &BTreeMap<String, Vec<u8>>, right: &BTreeMap<String, Vec<u8>>, what: &str) {
-    let names: Vec<_> = left.keys().chain(right.keys().filter(|k| !left.contains_key(*k))).collect();
-    let differing: Vec<_> = names.into_iter().filter(|name| left.get(*name) != right.get(*name)).collect();
+pub fn assert_same(
+    left: &BTreeMap<String, Vec<u8>>,
+    right: &BTreeMap<String, Vec<u8>>,
+    what: &str,
+) {
+    let names: Vec<_> = left
+        .keys()
+        .chain(right.keys().filter(|k| !left.contains_key(*k)))
+        .collect();
+    let differing: Vec<_> = names
+        .into_iter()
+        .filter(|name| left.get(*name) != right.get(*name))
+        .collect();
     assert!(differing.is_empty(), "{what}: {differing:?} differ");
 }
 
@@ -40,7 +54,12 @@ pub fn files(root: &Path, extension: &str) -> Vec<PathBuf> {
 fn walk(root: &Path, directory: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        let name = path
+            .strip_prefix(root)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
         if path.is_dir() {
             found.insert(format!("{name}/"), Vec::new());
             walk(root, &path, found);
