@@ -115,26 +115,41 @@ impl FittedRecipe {
     /// NotFound when there is no such file, Manifest when it is not an artefact of a version this engine reads.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|e| crate::source::files::io_error(&e, path))?;
-        let unusable = |why: String| Error::new(ErrorKind::Manifest, format!("\"{}\" cannot be used: {why}", path.display()));
-        let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| unusable(e.to_string()))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|e| crate::source::files::io_error(&e, path))?;
+        let unusable = |why: String| {
+            Error::new(
+                ErrorKind::Manifest,
+                format!("\"{}\" cannot be used: {why}", path.display()),
+            )
+        };
+        let value: serde_json::Value =
+            serde_json::from_str(&text).map_err(|e| unusable(e.to_string()))?;
         if value.get("format").and_then(|f| f.as_str()) != Some(FORMAT) {
             return Err(unusable("it is not a fitted recipe".into()));
         }
-        let version = value.get("format_version").and_then(serde_json::Value::as_u64);
+        let version = value
+            .get("format_version")
+            .and_then(serde_json::Value::as_u64);
         if version != Some(u64::from(FORMAT_VERSION)) {
             return Err(unusable(format!(
                 "format version {} was written by another millpond; this one reads version {FORMAT_VERSION}",
                 version.map_or_else(|| "?".to_owned(), |v| v.to_string())
             )));
         }
-        let record: FittedRecord = serde_json::from_value(value).map_err(|e| unusable(e.to_string()))?;
+        let record: FittedRecord =
+            serde_json::from_value(value).map_err(|e| unusable(e.to_string()))?;
         let dir = path.parent().unwrap_or_else(|| Path::new("."));
         let mut tables = BTreeMap::new();
         for (name, file) in &record.tables {
             let inside = Path::new(file);
-            if inside.components().any(|c| !matches!(c, std::path::Component::Normal(_))) {
-                return Err(unusable(format!("table path \"{file}\" leaves the directory")));
+            if inside
+                .components()
+                .any(|c| !matches!(c, std::path::Component::Normal(_)))
+            {
+                return Err(unusable(format!(
+                    "table path \"{file}\" leaves the directory"
+                )));
             }
             tables.insert(name.clone(), read_table(&dir.join(inside))?);
         }
@@ -143,7 +158,13 @@ impl FittedRecipe {
             tables,
         };
         let features = FittedFeatures::from_artifact(&artifact, &SqlExpressions::try_new()?)
-            .map_err(|e| Error::with_source(ErrorKind::Manifest, format!("\"{}\" cannot be used", path.display()), e))?;
+            .map_err(|e| {
+                Error::with_source(
+                    ErrorKind::Manifest,
+                    format!("\"{}\" cannot be used", path.display()),
+                    e,
+                )
+            })?;
         Self::assemble(record, features).map_err(|e| unusable(e.to_string()))
     }
 
@@ -256,7 +277,8 @@ impl FittedRecipe {
             }
         }
         let schema = Arc::new(Schema::new(fields));
-        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let options =
+            arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let raw = RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)
             .map_err(|e| Error::with_source(ErrorKind::Schema, "input batch", e))?;
         let prepared = self.prepared(&schema)?;
@@ -282,7 +304,10 @@ impl FittedRecipe {
             &self.record.recipe.derive.0,
             schema,
             &SqlExpressions::try_new()?,
-            &|name| features.contains(&name) || schema.fields().len() == self.input_schema.fields().len(),
+            &|name| {
+                features.contains(&name)
+                    || schema.fields().len() == self.input_schema.fields().len()
+            },
         )?;
         let layout = self.layout(derived.schema())?;
         let prepared = Arc::new(Prepared {
@@ -313,8 +338,15 @@ impl FittedRecipe {
     }
 
     /// The columns to read for features and for those of `carried` that the table or the derivations have.
-    pub(crate) fn columns_in(&self, schema: &Schema, derive: &[(String, String)], carried: &[String]) -> Vec<String> {
-        let there = |name: &str| schema.field_with_name(name).is_ok() || derive.iter().any(|(d, _)| d == name);
+    pub(crate) fn columns_in(
+        &self,
+        schema: &Schema,
+        derive: &[(String, String)],
+        carried: &[String],
+    ) -> Vec<String> {
+        let there = |name: &str| {
+            schema.field_with_name(name).is_ok() || derive.iter().any(|(d, _)| d == name)
+        };
         let mut columns: Vec<String> = carried.iter().filter(|c| there(c)).cloned().collect();
         for name in self.features.input_columns() {
             if !columns.iter().any(|c| c == name) {
@@ -392,7 +424,13 @@ fn full_input(context: &FittedContext) -> Result<Schema> {
 fn file_stem(name: &str) -> String {
     name.chars()
         .take(60)
-        .map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '_' || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        })
         .collect()
 }
 
@@ -413,7 +451,11 @@ fn from_records(records: &[ColumnRecord]) -> Result<Schema> {
         .iter()
         .map(|r| {
             let data_type: DataType = r.data_type.parse().map_err(|e| {
-                Error::with_source(ErrorKind::Manifest, format!("column \"{}\" has unknown type \"{}\"", r.name, r.data_type), e)
+                Error::with_source(
+                    ErrorKind::Manifest,
+                    format!("column \"{}\" has unknown type \"{}\"", r.name, r.data_type),
+                    e,
+                )
             })?;
             Ok(Field::new(&r.name, data_type, r.nullable))
         })
@@ -428,7 +470,8 @@ fn write_table(table: &RecordBatch) -> Result<Vec<u8>> {
         .set_compression(Compression::ZSTD(level))
         .build();
     let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, table.schema(), Some(properties)).map_err(failed)?;
+    let mut writer =
+        ArrowWriter::try_new(&mut bytes, table.schema(), Some(properties)).map_err(failed)?;
     writer.write(table).map_err(failed)?;
     writer.close().map_err(failed)?;
     Ok(bytes)
@@ -436,7 +479,11 @@ fn write_table(table: &RecordBatch) -> Result<Vec<u8>> {
 
 fn read_table(path: &Path) -> Result<RecordBatch> {
     let unusable = |e: parquet::errors::ParquetError| {
-        Error::with_source(ErrorKind::Manifest, format!("\"{}\" cannot be used", path.display()), e)
+        Error::with_source(
+            ErrorKind::Manifest,
+            format!("\"{}\" cannot be used", path.display()),
+            e,
+        )
     };
     let file = File::open(path).map_err(|e| crate::source::files::io_error(&e, path))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(unusable)?;
@@ -445,7 +492,18 @@ fn read_table(path: &Path) -> Result<RecordBatch> {
         .build()
         .map_err(unusable)?
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| Error::with_source(ErrorKind::Manifest, format!("\"{}\" cannot be used", path.display()), e))?;
-    concat_batches(&schema, &batches)
-        .map_err(|e| Error::with_source(ErrorKind::Manifest, format!("\"{}\" cannot be used", path.display()), e))
+        .map_err(|e| {
+            Error::with_source(
+                ErrorKind::Manifest,
+                format!("\"{}\" cannot be used", path.display()),
+                e,
+            )
+        })?;
+    concat_batches(&schema, &batches).map_err(|e| {
+        Error::with_source(
+            ErrorKind::Manifest,
+            format!("\"{}\" cannot be used", path.display()),
+            e,
+        )
+    })
 }

@@ -12,17 +12,20 @@ use crate::error::{Error, Result};
 use crate::recipe::{Recipe, SourceSpec};
 
 mod apply;
+mod bound;
 mod builder;
 mod cancellation;
 mod drive;
 mod fit;
 mod inputs;
+mod learn;
 mod materialise;
 mod memory_need;
 mod plan_report;
 mod progress;
 mod report;
 mod resources;
+mod rows;
 mod run;
 mod write;
 
@@ -100,7 +103,9 @@ impl Job {
             .output
             .clone()
             .or_else(|| self.recipe.output.path.clone())
-            .ok_or_else(|| Error::config("no output directory; add `output: {path: DIR}` or give --out"))
+            .ok_or_else(|| {
+                Error::config("no output directory; add `output: {path: DIR}` or give --out")
+            })
     }
 
     /// Reads, learns, transforms and writes. Dropping the future ends the job and removes what it wrote.

@@ -27,7 +27,13 @@ impl OutputLayout {
         let carried: Vec<Arc<Field>> = carried
             .iter()
             .filter_map(|name| input.field_with_name(name).ok())
-            .map(|f| Arc::new(Field::new(f.name(), plain_type(f.data_type()), f.is_nullable())))
+            .map(|f| {
+                Arc::new(Field::new(
+                    f.name(),
+                    plain_type(f.data_type()),
+                    f.is_nullable(),
+                ))
+            })
             .collect();
         let mut fields = carried.clone();
         for field in features.output_fields() {
@@ -51,11 +57,19 @@ impl OutputLayout {
     ///
     /// # Errors
     /// Schema when a column is missing or has another type, Data when a value is refused.
-    pub fn transform(&self, batch: &RecordBatch, features: &FittedFeatures, counts: &mut TransformCounts) -> Result<RecordBatch> {
+    pub fn transform(
+        &self,
+        batch: &RecordBatch,
+        features: &FittedFeatures,
+        counts: &mut TransformCounts,
+    ) -> Result<RecordBatch> {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
         for field in &self.carried {
             let column = batch.column_by_name(field.name()).ok_or_else(|| {
-                Error::new(ErrorKind::Schema, format!("column \"{}\" is missing from the input", field.name()))
+                Error::new(
+                    ErrorKind::Schema,
+                    format!("column \"{}\" is missing from the input", field.name()),
+                )
             })?;
             columns.push(to_type(column, field.data_type(), field.name())?);
         }

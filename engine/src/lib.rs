@@ -70,23 +70,33 @@ mod sink;
 mod source;
 
 pub use bytesize::ByteSize;
-pub use dataset::{Batches, Dataset, LastBatch, MiniBatch, MiniBatchOptions, MiniBatches, RowOrder, Shuffle, SplitReader};
+pub use dataset::{
+    Batches, Dataset, LastBatch, MiniBatch, MiniBatchOptions, MiniBatches, RowOrder, Shuffle,
+    SplitReader,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use fitted::FittedRecipe;
 pub use job::{
-    ApplyJob, ApplyReport, ApplySettings, Cancellation, Job, JobBuilder, JobPlan, JobReport, JobSettings, Phase, PhaseSeconds,
-    Progress, ProgressSnapshot, RowCounts, Source,
+    ApplyJob, ApplyReport, ApplySettings, Cancellation, Job, JobBuilder, JobPlan, JobReport,
+    JobSettings, Phase, PhaseSeconds, Progress, ProgressSnapshot, RowCounts, Source,
 };
 pub use manifest::{Manifest, ManifestField, ShardEntry, SplitRows, UnitEntry};
 pub use millpond_features::{
-    Abs, CategoryOrder, Clip, ColumnFilter, ColumnKind, ColumnSplit, DateEncoding, DatePart, DateParts, Drop, FeatureSet,
-    FillValue, HashSplit, ImputeStrategy, Log1p, MaxAbsScaler, MinFrequency, MinMaxScaler, NameList, OneHotDrop,
-    OneHotEncoder, OneHotUnknown, OneOrMany, OrdinalEncoder, OrdinalMissing, OrdinalUnknown, OutputDtype, QuantileMethod,
-    RobustScaler, Role, Selector, SimpleImputer, Split, SplitRatios, SplitSpec, Sql, Sqrt, StandardScaler, Step, TimeSplit,
-    columns,
+    Abs, CategoryOrder, Clip, ColumnFilter, ColumnKind, ColumnSplit, DateEncoding, DatePart,
+    DateParts, Drop, FeatureSet, FillValue, HashSplit, ImputeStrategy, Log1p, MaxAbsScaler,
+    MinFrequency, MinMaxScaler, NameList, OneHotDrop, OneHotEncoder, OneHotUnknown, OneOrMany,
+    OrdinalEncoder, OrdinalMissing, OrdinalUnknown, OutputDtype, QuantileMethod, RobustScaler,
+    Role, Selector, SimpleImputer, Split, SplitRatios, SplitSpec, Sql, Sqrt, StandardScaler, Step,
+    TimeSplit, columns,
 };
 pub use profile::{ProfileOptions, init};
 pub use recipe::{
-    BigQueryOptions, CsvHeader, CsvOptions, Derivations, Names, OutputSpec, QuerySpec, Recipe, SourceSpec, TableSpec, WireCompression,
+    BigQueryOptions, CsvHeader, CsvOptions, Derivations, Names, OutputSpec, QuerySpec, Recipe,
+    SourceSpec, TableSpec, WireCompression,
 };
 pub use source::Unit;
+
+/// The README's programs are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

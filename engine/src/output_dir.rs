@@ -132,12 +132,6 @@ impl OutputDir {
         }
     }
 
-    /// The directory, absolute.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.inner.root
-    }
-
     /// Writes a whole file at once: either all of `bytes` appear under `name`, durably, or nothing does.
     ///
     /// `name` is a file name, or one directory and a file name, of ASCII letters, digits, `.`, `_` and `-`.

@@ -12,12 +12,13 @@ use millpond_features::TransformCounts;
 use millpond_spill::Claim;
 use serde::Serialize;
 
+use super::bound::connect;
 use super::drive::{UnitWorker, drive};
 use super::inputs::row_bytes;
 use super::memory_need::MemoryNeed;
 use super::progress::Phase;
 use super::resources::Resources;
-use super::run::{commit, connect};
+use super::run::commit;
 use super::{Cancellation, JobSettings, Progress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fitted::FittedRecipe;
@@ -130,7 +131,11 @@ impl ApplyJob {
         let has = |name: &str| schema.field_with_name(name).is_ok();
         for field in fitted.input_schema().fields() {
             if fitted.requires(field.name()) && !has(field.name()) {
-                return Err(crate::plan::unknown_column(field.name(), &schema, source.name()));
+                return Err(crate::plan::unknown_column(
+                    field.name(),
+                    &schema,
+                    source.name(),
+                ));
             }
         }
         let derive = fitted.derivations_for(&schema)?;
@@ -213,14 +218,19 @@ struct ApplyWorker {
 #[async_trait]
 impl UnitWorker for ApplyWorker {
     async fn run(&mut self, index: usize) -> Result<()> {
-        let mut sink = PartSink::new(&self.output, Arc::clone(self.layout.schema()), &self.sink, index)?;
+        let mut sink = PartSink::new(
+            &self.output,
+            Arc::clone(self.layout.schema()),
+            &self.sink,
+            index,
+        )?;
         let mut stream = self.rows.execute(index)?;
         while let Some(batch) = stream.next().await {
             self.cancellation.check()?;
             let batch: RecordBatch = batch?;
-            let transformed = self
-                .layout
-                .transform(&batch, self.fitted.features(), &mut self.counts)?;
+            let transformed =
+                self.layout
+                    .transform(&batch, self.fitted.features(), &mut self.counts)?;
             sink.push(&transformed)?;
             self.claim.resize(sink.memory_bytes()).map_err(|e| {
                 Error::with_source(

@@ -43,7 +43,10 @@ impl Source {
 
     /// DataFusion SQL over named tables, each an address.
     #[must_use]
-    pub fn query<N: Into<String>, A: Into<String>>(sql: impl Into<String>, tables: impl IntoIterator<Item = (N, A)>) -> Self {
+    pub fn query<N: Into<String>, A: Into<String>>(
+        sql: impl Into<String>,
+        tables: impl IntoIterator<Item = (N, A)>,
+    ) -> Self {
         Self(SourceSpec::Query(QuerySpec {
             query: sql.into(),
             tables: tables

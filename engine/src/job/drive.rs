@@ -20,7 +20,11 @@ pub(crate) trait UnitWorker: Send + 'static {
 ///
 /// # Errors
 /// The first error of a worker; the others are stopped and dropped.
-pub(crate) async fn drive<W: UnitWorker>(workers: Vec<W>, units: usize, cancellation: &Cancellation) -> Result<Vec<W>> {
+pub(crate) async fn drive<W: UnitWorker>(
+    workers: Vec<W>,
+    units: usize,
+    cancellation: &Cancellation,
+) -> Result<Vec<W>> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
     for mut worker in workers {
@@ -84,7 +88,10 @@ mod tests {
     #[tokio::test]
     async fn the_first_error_ends_the_drive() {
         let workers = (0..2).map(|_| Collect(vec![], Some(7))).collect();
-        let e = drive(workers, 100, &Cancellation::new()).await.err().unwrap();
+        let e = drive(workers, 100, &Cancellation::new())
+            .await
+            .err()
+            .unwrap();
         assert_eq!(e.to_string(), "unit 7");
     }
 
@@ -92,7 +99,10 @@ mod tests {
     async fn cancelling_ends_the_drive() {
         let cancellation = Cancellation::new();
         cancellation.cancel(ErrorKind::Terminated);
-        let e = drive(vec![Collect(vec![], None)], 3, &cancellation).await.err().unwrap();
+        let e = drive(vec![Collect(vec![], None)], 3, &cancellation)
+            .await
+            .err()
+            .unwrap();
         assert_eq!(e.kind(), ErrorKind::Terminated);
     }
 }

@@ -62,7 +62,12 @@ impl Inputs {
             &SqlExpressions::try_new()?,
         )
         .map_err(|e| plan_error(&e))?;
-        let split_columns = recipe.split.columns().iter().map(|c| (*c).to_owned()).collect();
+        let split_columns = recipe
+            .split
+            .columns()
+            .iter()
+            .map(|c| (*c).to_owned())
+            .collect();
         Ok(Self {
             schema,
             roles,
@@ -105,15 +110,30 @@ impl Inputs {
     }
 
     /// The source columns that `wanted` (source or derived columns) are made of, in the source's order.
-    pub fn source_columns(&self, wanted: &[String], recipe: &Recipe, source: &Arc<dyn Source>, session: &Session) -> Result<Vec<String>> {
+    pub fn source_columns(
+        &self,
+        wanted: &[String],
+        recipe: &Recipe,
+        source: &Arc<dyn Source>,
+        session: &Session,
+    ) -> Result<Vec<String>> {
         let mut needed: Vec<String> = wanted.to_vec();
         for (index, (name, sql)) in recipe.derive.0.iter().enumerate().rev() {
             if !needed.contains(name) {
                 continue;
             }
             needed.retain(|n| n != name);
-            let before = full_schema(session, &source.schema(), recipe.derive.0.get(..index).unwrap_or_default())?;
-            needed.extend(columns_named(session, sql, &before, &format!("derive.{name}"))?);
+            let before = full_schema(
+                session,
+                &source.schema(),
+                recipe.derive.0.get(..index).unwrap_or_default(),
+            )?;
+            needed.extend(columns_named(
+                session,
+                sql,
+                &before,
+                &format!("derive.{name}"),
+            )?);
         }
         Ok(source
             .schema()
@@ -152,9 +172,14 @@ fn visible(schema: &SchemaRef, recipe: &Recipe) -> Result<SchemaRef> {
     }
     let mut globs = GlobSetBuilder::new();
     for pattern in recipe.drop.iter() {
-        let glob = Glob::new(pattern)
-            .map_err(|e| Error::with_source(ErrorKind::Config, format!("drop: \"{pattern}\""), e))?;
-        if !schema.fields().iter().any(|f| glob.compile_matcher().is_match(f.name())) {
+        let glob = Glob::new(pattern).map_err(|e| {
+            Error::with_source(ErrorKind::Config, format!("drop: \"{pattern}\""), e)
+        })?;
+        if !schema
+            .fields()
+            .iter()
+            .any(|f| glob.compile_matcher().is_match(f.name()))
+        {
             let e = unknown_column(pattern, schema, "the source");
             return Err(Error::new(e.kind(), format!("drop: {}", e.context())));
         }
@@ -191,7 +216,11 @@ fn plan_error(error: &PlanError) -> Error {
         PlanError::UnknownColumn { .. } | PlanError::UnsupportedType { .. } => ErrorKind::Schema,
         _ => ErrorKind::Config,
     };
-    Error::with_source(kind, "features", Box::<dyn std::error::Error + Send + Sync>::from(error.to_string()))
+    Error::with_source(
+        kind,
+        "features",
+        Box::<dyn std::error::Error + Send + Sync>::from(error.to_string()),
+    )
 }
 
 fn split_error(error: &SplitError) -> Error {
@@ -199,5 +228,9 @@ fn split_error(error: &SplitError) -> Error {
         SplitError::UnknownColumn { .. } | SplitError::UnsupportedKey { .. } => ErrorKind::Schema,
         _ => ErrorKind::Config,
     };
-    Error::with_source(kind, "split", Box::<dyn std::error::Error + Send + Sync>::from(error.to_string()))
+    Error::with_source(
+        kind,
+        "split",
+        Box::<dyn std::error::Error + Send + Sync>::from(error.to_string()),
+    )
 }

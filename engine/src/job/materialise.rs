@@ -29,7 +29,12 @@ const GROUP_ROWS: usize = 1 << 17;
 ///
 /// # Errors
 /// When a table cannot be read, the SQL is wrong, or the disk is full.
-pub(super) async fn materialise(spec: &QuerySpec, key: &[String], resources: &Resources, emulator: Option<&str>) -> Result<Arc<dyn Source>> {
+pub(super) async fn materialise(
+    spec: &QuerySpec,
+    key: &[String],
+    resources: &Resources,
+    emulator: Option<&str>,
+) -> Result<Arc<dyn Source>> {
     let mut tables = Vec::new();
     for (name, address) in &spec.tables {
         let table = TableSpec {
@@ -43,7 +48,9 @@ pub(super) async fn materialise(spec: &QuerySpec, key: &[String], resources: &Re
     let mut files = Files::new(resources.spill.path().join("query"))?;
     let schema = resources
         .session
-        .run_query(&spec.query, tables, key, resources.slots, |batch| files.write(batch))
+        .run_query(&spec.query, tables, key, resources.slots, |batch| {
+            files.write(batch)
+        })
         .await?;
     files.finish(&schema).await
 }
@@ -91,7 +98,9 @@ impl Files {
     }
 
     fn start(&self, schema: &SchemaRef) -> Result<(ArrowWriter<File>, PathBuf, u64)> {
-        let path = self.dir.join(format!("part-{:05}.parquet", self.done.len()));
+        let path = self
+            .dir
+            .join(format!("part-{:05}.parquet", self.done.len()));
         let file = File::options()
             .write(true)
             .create_new(true)
@@ -102,7 +111,8 @@ impl Files {
             .set_compression(Compression::ZSTD(level))
             .set_max_row_group_row_count(Some(GROUP_ROWS))
             .build();
-        let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties)).map_err(|e| parquet(&e, &path))?;
+        let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties))
+            .map_err(|e| parquet(&e, &path))?;
         Ok((writer, path, 0))
     }
 
@@ -120,7 +130,9 @@ impl Files {
             .into_iter()
             .enumerate()
             .map(|(index, path)| {
-                let size_bytes = std::fs::metadata(&path).map_err(|e| disk(&e.to_string(), &path))?.len();
+                let size_bytes = std::fs::metadata(&path)
+                    .map_err(|e| disk(&e.to_string(), &path))?
+                    .len();
                 Ok(DataFile {
                     // Named by position, so that nothing written down depends on the temporary directory.
                     name: format!("query[{index}]"),
@@ -158,7 +170,10 @@ fn plain(batch: &RecordBatch) -> Result<RecordBatch> {
 }
 
 fn disk(why: &str, path: &Path) -> Error {
-    Error::new(ErrorKind::Disk, format!("cannot write \"{}\": {why}", path.display()))
+    Error::new(
+        ErrorKind::Disk,
+        format!("cannot write \"{}\": {why}", path.display()),
+    )
 }
 
 fn parquet(error: &ParquetError, path: &Path) -> Error {

@@ -26,7 +26,8 @@ pub(super) struct MemoryNeed {
 impl MemoryNeed {
     fn slot_bytes(&self) -> u64 {
         let batch = (self.batch_rows as u64).saturating_mul(self.row_bytes as u64);
-        let writers = WRITER_BYTES.min((self.columns as u64).saturating_mul(3 * WRITER_COLUMN_BYTES));
+        let writers =
+            WRITER_BYTES.min((self.columns as u64).saturating_mul(3 * WRITER_COLUMN_BYTES));
         batch.saturating_mul(BATCH_COPIES).saturating_add(writers)
     }
 
@@ -48,7 +49,9 @@ impl MemoryNeed {
             ));
         }
         let fitting = (limit - BASE_BYTES) / slot;
-        Ok(wanted.min(usize::try_from(fitting).unwrap_or(wanted)).max(1))
+        Ok(wanted
+            .min(usize::try_from(fitting).unwrap_or(wanted))
+            .max(1))
     }
 }
 

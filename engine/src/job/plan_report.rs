@@ -5,13 +5,10 @@ use std::fmt;
 use bytesize::ByteSize;
 use serde::Serialize;
 
-use super::inputs::{Inputs, row_bytes};
-use super::memory_need::MemoryNeed;
-use super::resources::Resources;
-use super::run::connect;
 use super::Job;
+use super::bound::Bound;
+use super::resources::Resources;
 use crate::error::Result;
-use crate::plan::RowPlan;
 use crate::source::{Rescan, Snapshot};
 
 /// The plan of a job: what is read, how often, in how much memory, and what comes out.
@@ -56,20 +53,14 @@ pub struct JobPlan {
 
 pub(super) async fn plan(job: &Job) -> Result<JobPlan> {
     let resources = Resources::open(&job.settings, job.recipe.memory)?;
-    let source = connect(&job.recipe, job.settings.emulator.as_deref(), &resources).await?;
-    let inputs = Inputs::bind(&job.recipe, &source, &resources.session)?;
-    let columns = inputs.all_columns();
-    let width = row_bytes(&inputs.schema, &columns);
-    let read = resources.read_context(width);
-    let need = MemoryNeed {
-        batch_rows: read.batch_rows,
-        row_bytes: width,
-        columns: columns.len(),
-    };
-    let wanted = if job.recipe.limit.is_some() { 1 } else { resources.slots };
-    let slots = need.slots(wanted, resources.memory_limit_bytes)?;
-    let query = inputs.query(&job.recipe, columns);
-    let rows = RowPlan::try_new(&resources.session, &source, &read, &query).await?;
+    let bound = Bound::connect(
+        job.recipe.clone(),
+        job.settings.emulator.as_deref(),
+        &resources,
+    )
+    .await?;
+    let (inputs, source, slots) = (&bound.inputs, &bound.source, bound.slots);
+    let rows = bound.plan(&resources, inputs.all_columns()).await?;
     let scan = rows.scan();
     let passes = inputs.features.passes();
     let columns_read: Vec<String> = scan
@@ -84,13 +75,19 @@ pub(super) async fn plan(job: &Job) -> Result<JobPlan> {
         units: scan.units().len(),
         rows_estimated: scan.units().iter().map(|u| u.rows).sum(),
         bytes_estimated: scan.units().iter().map(|u| u.bytes).sum(),
-        columns_not_read: source.schema().fields().len().saturating_sub(columns_read.len()),
+        columns_not_read: source
+            .schema()
+            .fields()
+            .len()
+            .saturating_sub(columns_read.len()),
         columns_read,
         fit_passes: (passes.min, passes.max),
         pass_reasons: passes.reasons,
         rows_between_passes: match scan.rescan() {
             Rescan::Free => "the source is read again",
-            Rescan::Paid => "kept in memory, beyond the budget in Parquet spill files; the source is read once",
+            Rescan::Paid => {
+                "kept in memory, beyond the budget in Parquet spill files; the source is read once"
+            }
         },
         row_restriction: snapshot
             .get("row_restriction")
@@ -101,7 +98,7 @@ pub(super) async fn plan(job: &Job) -> Result<JobPlan> {
         snapshot,
         memory_limit_bytes: resources.memory_limit_bytes,
         slots,
-        batch_rows: read.batch_rows,
+        batch_rows: bound.read.batch_rows,
         split_sql: inputs.splitter.bigquery_sql(),
         physical_plan: rows.explain(),
     })
@@ -132,14 +129,20 @@ impl fmt::Display for JobPlan {
             self.columns_read.join(", ")
         )?;
         let (min, max) = self.fit_passes;
-        let fit = if min == max { min.to_string() } else { format!("{min} to {max}") };
+        let fit = if min == max {
+            min.to_string()
+        } else {
+            format!("{min} to {max}")
+        };
         writeln!(f, "passes      {fit} to learn, 1 to write")?;
         for reason in &self.pass_reasons {
             writeln!(f, "            - {reason}")?;
         }
         writeln!(f, "between     {}", self.rows_between_passes)?;
         match (&self.row_restriction, self.filters_locally) {
-            (Some(text), true) => writeln!(f, "where       partly by the source: {text}; the rest here")?,
+            (Some(text), true) => {
+                writeln!(f, "where       partly by the source: {text}; the rest here")?
+            }
             (Some(text), false) => writeln!(f, "where       by the source: {text}")?,
             (None, true) => writeln!(f, "where       evaluated here")?,
             (None, false) => {}

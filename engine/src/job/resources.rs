@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
-use millpond_spill::{MemoryBudget, ProcessSampler, RssMonitor, SpillDir, default_memory_limit, sweep};
+use millpond_spill::{
+    MemoryBudget, ProcessSampler, RssMonitor, SpillDir, default_memory_limit, sweep,
+};
 
 use super::JobSettings;
 use super::progress::{Gauge, Ticker};
@@ -61,7 +63,10 @@ impl Resources {
         if let Err(e) = sweep(&root) {
             tracing::warn!("cannot sweep \"{}\": {e}", root.display());
         }
-        let spill = Arc::new(SpillDir::create(&root, settings.spill_quota.map(|q| q.as_u64()))?);
+        let spill = Arc::new(SpillDir::create(
+            &root,
+            settings.spill_quota.map(|q| q.as_u64()),
+        )?);
         let slots = settings.slots.unwrap_or_else(default_slots);
         let metrics = Arc::<ReadMetrics>::default();
         let session = Session::try_new(

@@ -7,9 +7,14 @@ use futures::StreamExt;
 use millpond_features::{FittedFeatures, Split, Splitter, TransformCounts};
 use millpond_spill::Claim;
 
+use super::bound::Bound;
 use super::cancellation::Cancellation;
-use super::drive::UnitWorker;
-use super::fit::{RowLimit, Rows, split_failed};
+use super::drive::{UnitWorker, drive};
+use super::fit::split_failed;
+use super::learn::Learned;
+use super::progress::Phase;
+use super::resources::Resources;
+use super::rows::{RowLimit, Rows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::OutputLayout;
 use crate::manifest::{ShardEntry, SplitRows};
@@ -46,7 +51,12 @@ pub(super) struct WriteWorker {
 impl UnitWorker for WriteWorker {
     async fn run(&mut self, index: usize) -> Result<()> {
         let mut rows = SplitRows::default();
-        let mut sink = SplitSink::new(&self.output, Arc::clone(self.layout.schema()), &self.sink, index);
+        let mut sink = SplitSink::new(
+            &self.output,
+            Arc::clone(self.layout.schema()),
+            &self.sink,
+            index,
+        );
         let mut stream = self.rows.open(index)?;
         let mut produced = 0;
         while !self.limit.is_reached()
@@ -56,7 +66,11 @@ impl UnitWorker for WriteWorker {
             let batch = batch?;
             produced += batch.num_rows() as u64;
             let taken = self.limit.take(batch.num_rows());
-            let batch = if taken < batch.num_rows() { batch.slice(0, taken) } else { batch };
+            let batch = if taken < batch.num_rows() {
+                batch.slice(0, taken)
+            } else {
+                batch
+            };
             let splits = self.splitter.assign(&batch).map_err(split_failed)?;
             rows.train += splits.rows(Split::Train) as u64;
             rows.val += splits.rows(Split::Val) as u64;
@@ -86,4 +100,66 @@ impl UnitWorker for WriteWorker {
         });
         Ok(())
     }
+}
+
+/// What writing leaves for the report.
+pub(super) struct Written {
+    /// Units in order.
+    pub units: Vec<WrittenUnit>,
+    pub counts: TransformCounts,
+    pub null_labels: u64,
+}
+
+/// Transforms and writes all units.
+pub(super) async fn write(
+    bound: &Bound,
+    learned: &Learned,
+    resources: &Resources,
+    output: &Arc<OutputDir>,
+    sink: &SinkSettings,
+    cancellation: &Cancellation,
+) -> Result<Written> {
+    let features = Arc::new(learned.features.clone());
+    let layout = OutputLayout::try_new(&bound.inputs.carried, &bound.inputs.schema, &features)?;
+    let splitter = Arc::new(bound.inputs.splitter.clone());
+    let units = learned.full_plan.scan().units().len();
+    let known = learned.rows.totals();
+    resources.gauge.enter(Phase::Write, known.0, known.1);
+    let kept = matches!(learned.rows, Rows::Kept(_));
+    let limit = RowLimit::new(if kept { None } else { bound.recipe.limit });
+    let mut workers = Vec::with_capacity(bound.slots);
+    for _ in 0..bound.slots {
+        workers.push(WriteWorker {
+            rows: learned.rows.clone(),
+            splitter: Arc::clone(&splitter),
+            features: Arc::clone(&features),
+            layout: layout.clone(),
+            output: Arc::clone(output),
+            sink: sink.clone(),
+            claim: resources.budget.claim("output files"),
+            limit: limit.clone(),
+            label: bound.recipe.label.clone(),
+            null_labels: 0,
+            counts: TransformCounts::default(),
+            written: Vec::new(),
+            cancellation: cancellation.clone(),
+        });
+    }
+    let mut counts = TransformCounts::default();
+    let mut null_labels = 0;
+    let mut written = Vec::with_capacity(units);
+    for worker in drive(workers, units, cancellation).await? {
+        counts.merge(&worker.counts);
+        null_labels += worker.null_labels;
+        written.extend(worker.written);
+    }
+    written.sort_by_key(|u| u.index);
+    if written.iter().all(|u| u.rows == SplitRows::default()) {
+        return Err(bound.no_training_rows(units));
+    }
+    Ok(Written {
+        units: written,
+        counts,
+        null_labels,
+    })
 }

@@ -30,8 +30,14 @@ impl SqlExpressions {
     }
 
     /// Plans `sql` over `schema`; `what` names it in errors.
-    pub(super) fn compile(&self, sql: &str, schema: &SchemaRef, what: &str) -> Result<(Arc<dyn PhysicalExpr>, DataType)> {
-        let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(|e| from_datafusion(e, what))?;
+    pub(super) fn compile(
+        &self,
+        sql: &str,
+        schema: &SchemaRef,
+        what: &str,
+    ) -> Result<(Arc<dyn PhysicalExpr>, DataType)> {
+        let df_schema =
+            DFSchema::try_from(Arc::clone(schema)).map_err(|e| from_datafusion(e, what))?;
         let state = self.session.context().state();
         let expr = state
             .create_logical_expr(sql, &df_schema)
@@ -69,18 +75,26 @@ pub(super) fn repeatable(expr: &Expr, sql: &str, what: &str) -> Result<()> {
 }
 
 impl ExpressionCompiler for SqlExpressions {
-    fn compile(&self, sql: &str, input: &Field) -> Result<Arc<dyn ColumnExpression>, ExpressionError> {
+    fn compile(
+        &self,
+        sql: &str,
+        input: &Field,
+    ) -> Result<Arc<dyn ColumnExpression>, ExpressionError> {
         let own = input.clone();
         let x = input.clone().with_name("x");
-        let fields = if input.name() == "x" { vec![own] } else { vec![own, x] };
+        let fields = if input.name() == "x" {
+            vec![own]
+        } else {
+            vec![own, x]
+        };
         let schema = Arc::new(Schema::new(fields));
         let what = format!("sql step of column \"{}\"", input.name());
-        let (expr, output) = self
-            .compile(sql, &schema, &what)
-            .map_err(|e| ExpressionError::Compile {
-                expression: sql.to_owned(),
-                source: Box::new(e),
-            })?;
+        let (expr, output) =
+            self.compile(sql, &schema, &what)
+                .map_err(|e| ExpressionError::Compile {
+                    expression: sql.to_owned(),
+                    source: Box::new(e),
+                })?;
         Ok(Arc::new(SqlColumn {
             sql: sql.to_owned(),
             schema,
@@ -129,14 +143,23 @@ impl SqlColumn {
 ///
 /// # Errors
 /// When the SQL is wrong for the schema.
-pub(crate) fn columns_named(session: &Session, sql: &str, schema: &SchemaRef, what: &str) -> Result<Vec<String>> {
+pub(crate) fn columns_named(
+    session: &Session,
+    sql: &str,
+    schema: &SchemaRef,
+    what: &str,
+) -> Result<Vec<String>> {
     let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(|e| from_datafusion(e, what))?;
     let expr = session
         .context()
         .state()
         .create_logical_expr(sql, &df_schema)
         .map_err(|e| from_datafusion(e, what))?;
-    Ok(expr.column_refs().into_iter().map(|c| c.name.clone()).collect())
+    Ok(expr
+        .column_refs()
+        .into_iter()
+        .map(|c| c.name.clone())
+        .collect())
 }
 
 /// The recipe's derived columns, compiled for batches of one schema.

@@ -117,7 +117,9 @@ fn literal(expr: &Expr, column_type: &DataType) -> Option<Literal> {
         (ScalarValue::Boolean(Some(v)), DataType::Boolean) => Some(Literal::Bool(*v)),
         (ScalarValue::Int64(Some(v)), DataType::Int64) => Some(Literal::Int(*v)),
         (
-            ScalarValue::Utf8(Some(v)) | ScalarValue::LargeUtf8(Some(v)) | ScalarValue::Utf8View(Some(v)),
+            ScalarValue::Utf8(Some(v))
+            | ScalarValue::LargeUtf8(Some(v))
+            | ScalarValue::Utf8View(Some(v)),
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View,
         ) => Some(Literal::Text(v.clone())),
         (ScalarValue::Date32(Some(v)), DataType::Date32) => Some(Literal::Date(*v)),

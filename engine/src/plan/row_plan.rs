@@ -11,11 +11,10 @@ use datafusion::physical_plan::{ExecutionPlan, displayable};
 use futures::{StreamExt, TryStreamExt};
 
 use super::expression::repeatable;
-use super::session::{Session, from_datafusion};
+use super::session::{Session, from_datafusion, no_such_column};
 use super::unit_scan_exec::UnitScanExec;
 use super::unit_table::UnitTable;
-use crate::error::{Error, ErrorKind, Result};
-use crate::recipe::nearest_name;
+use crate::error::{Error, Result};
 use crate::source::{BatchStream, ReadContext, Scan, Source};
 
 /// What rows are wanted.
@@ -73,10 +72,12 @@ impl RowPlan {
             if !known.has_column_with_unqualified_name(name) {
                 return Err(unknown_column(name, known.as_arrow(), source.name()));
             }
-            selected.push(Expr::Column(match known.qualified_field_with_unqualified_name(name) {
-                Ok((qualifier, field)) => Column::new(qualifier.cloned(), field.name()),
-                Err(_) => Column::from_name(name),
-            }));
+            selected.push(Expr::Column(
+                match known.qualified_field_with_unqualified_name(name) {
+                    Ok((qualifier, field)) => Column::new(qualifier.cloned(), field.name()),
+                    Err(_) => Column::from_name(name),
+                },
+            ));
         }
         let frame = frame
             .select(selected)
@@ -147,13 +148,18 @@ impl RowPlan {
 ///
 /// # Errors
 /// When a derived column's SQL is wrong.
-pub(crate) fn full_schema(session: &Session, source: &SchemaRef, derive: &[(String, String)]) -> Result<SchemaRef> {
+pub(crate) fn full_schema(
+    session: &Session,
+    source: &SchemaRef,
+    derive: &[(String, String)],
+) -> Result<SchemaRef> {
     let mut fields: Vec<_> = source.fields().iter().cloned().collect();
     let state = session.context().state();
     for (name, sql) in derive {
         let what = format!("derive.{name}");
         let schema = Arc::new(Schema::new(fields.clone()));
-        let df_schema = DFSchema::try_from(Arc::clone(&schema)).map_err(|e| from_datafusion(e, &what))?;
+        let df_schema =
+            DFSchema::try_from(Arc::clone(&schema)).map_err(|e| from_datafusion(e, &what))?;
         let expr = state
             .create_logical_expr(sql, &df_schema)
             .map_err(|e| from_datafusion(e, &what))?;
@@ -172,14 +178,10 @@ pub(crate) fn full_schema(session: &Session, source: &SchemaRef, derive: &[(Stri
 
 /// The error for a column that is not there, with the nearest name that is.
 pub(crate) fn unknown_column(name: &str, schema: &Schema, source: &str) -> Error {
-    let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-    let hint = match nearest_name(name, names.iter().copied()) {
-        Some(near) => format!(", did you mean \"{near}\"?"),
-        None => format!(" (it has {} columns)", names.len()),
-    };
-    Error::new(
-        ErrorKind::Schema,
-        format!("column \"{name}\" does not exist in {source}{hint}"),
+    no_such_column(
+        source,
+        name,
+        schema.fields().iter().map(|f| f.name().as_str()),
     )
 }
 

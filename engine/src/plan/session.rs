@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -10,6 +11,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use millpond_spill::MemoryBudget;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::nearest_name;
 
 /// One job's DataFusion context.
 #[derive(Clone)]
@@ -22,7 +24,11 @@ impl Session {
     ///
     /// # Errors
     /// When the runtime cannot be built.
-    pub fn try_new(budget: &MemoryBudget, temp_dir: Option<&Path>, batch_rows: usize) -> Result<Self> {
+    pub fn try_new(
+        budget: &MemoryBudget,
+        temp_dir: Option<&Path>,
+        batch_rows: usize,
+    ) -> Result<Self> {
         let disk = match temp_dir {
             Some(dir) => DiskManagerBuilder::default()
                 .with_mode(DiskManagerMode::Directories(vec![dir.to_path_buf()])),
@@ -62,8 +68,15 @@ impl Session {
 
     /// A context like this one that may use `partitions` threads inside one query.
     pub fn context_for_query(&self, partitions: usize) -> SessionContext {
-        let mut config = self.context.copied_config().with_target_partitions(partitions);
-        config.options_mut().execution.parquet.schema_force_view_types = false;
+        let mut config = self
+            .context
+            .copied_config()
+            .with_target_partitions(partitions);
+        config
+            .options_mut()
+            .execution
+            .parquet
+            .schema_force_view_types = false;
         SessionContext::new_with_config_rt(config, self.context.runtime_env())
     }
 }
@@ -75,6 +88,15 @@ pub(crate) fn from_datafusion(error: DataFusionError, context: &str) -> Error {
     }
     if let Some(found) = find_in_shared(&error) {
         return found;
+    }
+    if let DataFusionError::SchemaError(schema, _) = error.find_root()
+        && let SchemaError::FieldNotFound {
+            field,
+            valid_fields,
+        } = schema.as_ref()
+    {
+        let names = valid_fields.iter().map(|c| c.name.as_str());
+        return no_such_column(context, &field.name, names);
     }
     let kind = match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => ErrorKind::MemoryBudget,
@@ -89,11 +111,32 @@ pub(crate) fn from_datafusion(error: DataFusionError, context: &str) -> Error {
     Error::new(kind, format!("{context}: {}", one_line(&error)))
 }
 
+/// The error for a column that `context` names and that is not among `known`.
+pub(super) fn no_such_column<'a>(
+    context: &str,
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Error {
+    let known: Vec<&str> = known.into_iter().collect();
+    let hint = match nearest_name(name, known.iter().copied()) {
+        Some(near) => format!(", did you mean \"{near}\"?"),
+        None => format!(" ({} columns do)", known.len()),
+    };
+    Error::new(
+        ErrorKind::Schema,
+        format!("{context}: column \"{name}\" does not exist{hint}"),
+    )
+}
+
 /// DataFusion hides shared errors behind an `Arc` that `source()` does not always pass.
 fn find_in_shared(error: &DataFusionError) -> Option<Error> {
     match error {
-        DataFusionError::Shared(inner) => find_in_shared(inner).or_else(|| Error::find_in(inner.as_ref())),
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => find_in_shared(inner),
+        DataFusionError::Shared(inner) => {
+            find_in_shared(inner).or_else(|| Error::find_in(inner.as_ref()))
+        }
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
+            find_in_shared(inner)
+        }
         DataFusionError::External(inner) => Error::find_in(inner.as_ref()),
         DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
             arrow::error::ArrowError::ExternalError(e) => Error::find_in(e.as_ref()),
@@ -106,9 +149,16 @@ fn find_in_shared(error: &DataFusionError) -> Option<Error> {
 fn one_line(error: &DataFusionError) -> String {
     let text = error.find_root().strip_backtrace();
     let text = text.replace(['\n', '\r'], " ");
-    ["Error during planning: ", "Schema error: ", "Execution error: ", "SQL error: "]
-        .iter()
-        .fold(text, |t, prefix| t.strip_prefix(prefix).map(str::to_owned).unwrap_or(t))
+    [
+        "Error during planning: ",
+        "Schema error: ",
+        "Execution error: ",
+        "SQL error: ",
+    ]
+    .iter()
+    .fold(text, |t, prefix| {
+        t.strip_prefix(prefix).map(str::to_owned).unwrap_or(t)
+    })
 }
 
 /// Makes [`Session`]'s context reachable for SQL sources without naming DataFusion there.
@@ -120,7 +170,11 @@ impl Session {
     pub async fn run_query(
         &self,
         sql: &str,
-        tables: Vec<(String, Arc<dyn crate::source::Source>, crate::source::ReadContext)>,
+        tables: Vec<(
+            String,
+            Arc<dyn crate::source::Source>,
+            crate::source::ReadContext,
+        )>,
         order_by: &[String],
         threads: usize,
         mut write: impl FnMut(&arrow::array::RecordBatch) -> Result<()> + Send,
@@ -141,7 +195,12 @@ impl Session {
         let sort: Vec<_> = order_by
             .iter()
             .filter(|c| known.has_column_with_unqualified_name(c))
-            .map(|c| datafusion::logical_expr::Expr::from(datafusion::common::Column::from_name(c.as_str())).sort(true, false))
+            .map(|c| {
+                datafusion::logical_expr::Expr::from(datafusion::common::Column::from_name(
+                    c.as_str(),
+                ))
+                .sort(true, false)
+            })
             .collect();
         let frame = if sort.is_empty() {
             frame

@@ -43,12 +43,17 @@ impl TableProvider for UnitTable {
         TableType::Base
     }
 
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
         let schema = self.source.schema();
         Ok(filters
             .iter()
             .map(|filter| match to_predicate(filter, &schema) {
-                Some(predicate) if self.source.applies(&predicate) => TableProviderFilterPushDown::Exact,
+                Some(predicate) if self.source.applies(&predicate) => {
+                    TableProviderFilterPushDown::Exact
+                }
                 _ => TableProviderFilterPushDown::Unsupported,
             })
             .collect())

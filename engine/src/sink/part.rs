@@ -27,7 +27,12 @@ impl PartSink {
     ///
     /// # Errors
     /// Sink or Disk when the file cannot be made.
-    pub fn new(directory: &OutputDir, schema: SchemaRef, settings: &SinkSettings, unit: usize) -> Result<Self> {
+    pub fn new(
+        directory: &OutputDir,
+        schema: SchemaRef,
+        settings: &SinkSettings,
+        unit: usize,
+    ) -> Result<Self> {
         let schema = Arc::new(Schema::new(schema.fields().clone()));
         let layout = Layout::new(&schema, settings.compression);
         let file = directory.part(unit)?;
@@ -44,8 +49,12 @@ impl PartSink {
     /// # Errors
     /// Sink or Disk when writing fails.
     pub fn push(&mut self, batch: &RecordBatch) -> Result<()> {
-        let rows = u32::try_from(batch.num_rows())
-            .map_err(|_| Error::new(ErrorKind::Sink, format!("a batch of {} rows is too long", batch.num_rows())))?;
+        let rows = u32::try_from(batch.num_rows()).map_err(|_| {
+            Error::new(
+                ErrorKind::Sink,
+                format!("a batch of {} rows is too long", batch.num_rows()),
+            )
+        })?;
         self.rows.clear();
         self.rows.extend(0..rows);
         let mut rest = self.rows.as_slice();

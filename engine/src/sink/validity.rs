@@ -57,3 +57,26 @@ impl Validity {
         self.bits.as_ref().map_or(0, |bits| bits.capacity() / 8)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffer_exists_only_with_a_null_among_the_rows_taken() {
+        let nulls = NullBuffer::from(vec![true, false, true]);
+        let mut validity = Validity::default();
+        validity.append(Some(&nulls), &[0, 2]);
+        validity.append(Some(&NullBuffer::new_valid(3)), &[1]);
+        validity.append(None, &[0]);
+        assert_eq!(validity.take(), None);
+        validity.append(None, &[0, 0]);
+        validity.append(Some(&nulls), &[2, 1]);
+        validity.append_valid(1);
+        assert_eq!(
+            validity.take(),
+            Some(NullBuffer::from(vec![true, true, true, false, true]))
+        );
+        assert_eq!(validity.take(), None);
+    }
+}

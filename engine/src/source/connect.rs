@@ -17,7 +17,10 @@ pub(crate) const BIGQUERY_SCHEME: &str = "bigquery://";
 ///
 /// # Errors
 /// When the address is malformed, or what it names cannot be reached or read.
-pub(crate) async fn connect_table(table: &TableSpec, emulator: Option<&str>) -> Result<Arc<dyn Source>> {
+pub(crate) async fn connect_table(
+    table: &TableSpec,
+    emulator: Option<&str>,
+) -> Result<Arc<dyn Source>> {
     if let Some(name) = table.table.strip_prefix(BIGQUERY_SCHEME) {
         let options = BigQueryOptions {
             endpoint: table

@@ -39,16 +39,21 @@ impl CsvSource {
     /// Config for a delimiter that is not one byte, Data for a file that is not CSV, I/O kinds otherwise.
     pub async fn connect(set: FileSet, options: CsvOptions) -> Result<Self> {
         let format = format(&options)?;
-        let first = set
-            .files
-            .first()
-            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no file matches \"{}\"", set.address)))?;
+        let first = set.files.first().ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                format!("no file matches \"{}\"", set.address),
+            )
+        })?;
         let wrong = |e: arrow::error::ArrowError| data_error(&e, &first.name);
         let rows = Some(options.infer_rows);
         let inferred = match (&first.location, &set.store) {
             (FileLocation::Local(path), _) => {
                 let file = File::open(path).map_err(|e| io_error(&e, path))?;
-                format.infer_schema(BufReader::new(file), rows).map_err(wrong)?.0
+                format
+                    .infer_schema(BufReader::new(file), rows)
+                    .map_err(wrong)?
+                    .0
             }
             (FileLocation::Object(path), Some(store)) => {
                 let end = first.size_bytes.min(INFER_BYTES);
@@ -85,7 +90,12 @@ fn delimiter(options: &CsvOptions) -> Result<u8> {
     u8::try_from(options.delimiter)
         .ok()
         .filter(u8::is_ascii)
-        .ok_or_else(|| Error::config(format!("csv.delimiter \"{}\" is not an ASCII character", options.delimiter)))
+        .ok_or_else(|| {
+            Error::config(format!(
+                "csv.delimiter \"{}\" is not an ASCII character",
+                options.delimiter
+            ))
+        })
 }
 
 /// A column without any value in the inferred rows is read as text.
@@ -182,11 +192,12 @@ impl Scan for CsvScan {
     }
 
     fn open(&self, index: usize, context: &ReadContext) -> Result<BatchStream> {
-        let file = self
-            .files
-            .get(index)
-            .cloned()
-            .ok_or_else(|| Error::new(ErrorKind::Schema, format!("source {} has no unit {index}", self.name)))?;
+        let file = self.files.get(index).cloned().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Schema,
+                format!("source {} has no unit {index}", self.name),
+            )
+        })?;
         let builder = ReaderBuilder::new(Arc::clone(&self.file_schema))
             .with_format(format(&self.options)?)
             .with_batch_size(context.batch_rows)
@@ -204,11 +215,12 @@ impl Scan for CsvScan {
                 let name = file.name;
                 let start = move || -> Result<_> {
                     let open = File::open(&path).map_err(|e| io_error(&e, &path))?;
-                    let counted = CountedRead { inner: open, metrics };
+                    let counted = CountedRead {
+                        inner: open,
+                        metrics,
+                    };
                     let reader = builder.build(counted).map_err(|e| data_error(&e, &name))?;
-                    Ok(reader.map(move |batch| {
-                        finish(batch.map_err(|e| data_error(&e, &name))?)
-                    }))
+                    Ok(reader.map(move |batch| finish(batch.map_err(|e| data_error(&e, &name))?)))
                 };
                 Ok(futures::stream::once(async move { start() })
                     .map_ok(futures::stream::iter)
@@ -316,7 +328,10 @@ impl Read for CountedRead {
 fn data_error(error: &arrow::error::ArrowError, file: &str) -> Error {
     Error::new(
         ErrorKind::Data,
-        format!("\"{file}\" cannot be read as CSV: {}", error.to_string().replace('\n', " ")),
+        format!(
+            "\"{file}\" cannot be read as CSV: {}",
+            error.to_string().replace('\n', " ")
+        ),
     )
 }
 
@@ -328,7 +343,11 @@ mod tests {
     use arrow::datatypes::Int64Type;
     use millpond_spill::MemoryBudget;
 
-    async fn read(path: &std::path::Path, columns: &[&str], batch_rows: usize) -> Result<Vec<RecordBatch>> {
+    async fn read(
+        path: &std::path::Path,
+        columns: &[&str],
+        batch_rows: usize,
+    ) -> Result<Vec<RecordBatch>> {
         let set = FileSet::resolve(path.to_str().unwrap()).await?;
         let source = CsvSource::connect(set, CsvOptions::default()).await?;
         let scan = source

@@ -104,7 +104,12 @@ fn unknown_format(files: &[DataFile]) -> Error {
 }
 
 fn format_of(name: &str) -> Option<FileFormat> {
-    match Path::new(name).extension()?.to_str()?.to_ascii_lowercase().as_str() {
+    match Path::new(name)
+        .extension()?
+        .to_str()?
+        .to_ascii_lowercase()
+        .as_str()
+    {
         "parquet" | "pq" => Some(FileFormat::Parquet),
         "csv" | "tsv" => Some(FileFormat::Csv),
         _ => None,
@@ -137,7 +142,11 @@ fn local_files(path: &Path, address: &str) -> Result<Vec<DataFile>> {
             .components()
             .take_while(|c| !is_glob(&c.as_os_str().to_string_lossy()))
             .collect();
-        let start = if root.as_os_str().is_empty() { Path::new(".") } else { root.as_path() };
+        let start = if root.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            root.as_path()
+        };
         walk(start, &mut |file| {
             let shown = file.strip_prefix("./").unwrap_or(file);
             if matcher.is_match(file) || matcher.is_match(shown) {
@@ -149,7 +158,10 @@ fn local_files(path: &Path, address: &str) -> Result<Vec<DataFile>> {
         let metadata = std::fs::metadata(path).map_err(|e| io_error(&e, path))?;
         if metadata.is_dir() {
             walk(path, &mut |file| {
-                if file.file_name().is_some_and(|n| is_data_name(&n.to_string_lossy())) {
+                if file
+                    .file_name()
+                    .is_some_and(|n| is_data_name(&n.to_string_lossy()))
+                {
                     found.push(file.to_path_buf());
                 }
             })
@@ -167,7 +179,9 @@ fn local_files(path: &Path, address: &str) -> Result<Vec<DataFile>> {
     found
         .into_iter()
         .map(|file| {
-            let size_bytes = std::fs::metadata(&file).map_err(|e| io_error(&e, &file))?.len();
+            let size_bytes = std::fs::metadata(&file)
+                .map_err(|e| io_error(&e, &file))?
+                .len();
             Ok(DataFile {
                 name: file.to_string_lossy().into_owned(),
                 location: FileLocation::Local(file),
@@ -212,7 +226,9 @@ pub(crate) fn store_error(error: object_store::Error, what: &str) -> Error {
     let kind = match &error {
         E::NotFound { .. } => ErrorKind::NotFound,
         E::PermissionDenied { .. } | E::Unauthenticated { .. } => ErrorKind::Auth,
-        E::InvalidPath { .. } | E::NotSupported { .. } | E::UnknownConfigurationKey { .. } => ErrorKind::Config,
+        E::InvalidPath { .. } | E::NotSupported { .. } | E::UnknownConfigurationKey { .. } => {
+            ErrorKind::Config
+        }
         _ => ErrorKind::Unavailable,
     };
     Error::with_source(kind, format!("cannot read \"{what}\""), error)
@@ -221,7 +237,10 @@ pub(crate) fn store_error(error: object_store::Error, what: &str) -> Error {
 async fn remote_files(address: &str) -> Result<(Arc<dyn ObjectStore>, Vec<DataFile>)> {
     let (prefix, pattern) = match address.find(['*', '?', '[', '{']) {
         Some(at) => {
-            let slash = address.get(..at).and_then(|head| head.rfind('/')).unwrap_or(at);
+            let slash = address
+                .get(..at)
+                .and_then(|head| head.rfind('/'))
+                .unwrap_or(at);
             (address.get(..slash).unwrap_or(address), Some(address))
         }
         None => (address, None),
@@ -290,26 +309,47 @@ mod tests {
     #[tokio::test]
     async fn directories_and_globs_list_data_files_in_path_order() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["b.parquet", "a.parquet", "_SUCCESS", ".hidden.parquet", "sub/c.parquet", "note.txt"] {
+        for name in [
+            "b.parquet",
+            "a.parquet",
+            "_SUCCESS",
+            ".hidden.parquet",
+            "sub/c.parquet",
+            "note.txt",
+        ] {
             touch(dir.path(), name);
         }
         let names = |set: FileSet| {
             set.files
                 .iter()
-                .map(|f| Path::new(&f.name).strip_prefix(dir.path()).unwrap().to_string_lossy().into_owned())
+                .map(|f| {
+                    Path::new(&f.name)
+                        .strip_prefix(dir.path())
+                        .unwrap()
+                        .to_string_lossy()
+                        .into_owned()
+                })
                 .collect::<Vec<_>>()
         };
-        let all = FileSet::resolve(dir.path().to_str().unwrap()).await.unwrap();
+        let all = FileSet::resolve(dir.path().to_str().unwrap())
+            .await
+            .unwrap();
         assert_eq!(names(all), ["a.parquet", "b.parquet", "sub/c.parquet"]);
-        let top = FileSet::resolve(&format!("{}/*.parquet", dir.path().display())).await.unwrap();
+        let top = FileSet::resolve(&format!("{}/*.parquet", dir.path().display()))
+            .await
+            .unwrap();
         assert_eq!(names(top), ["a.parquet", "b.parquet"]);
-        let deep = FileSet::resolve(&format!("file://{}/**/*.parquet", dir.path().display())).await.unwrap();
+        let deep = FileSet::resolve(&format!("file://{}/**/*.parquet", dir.path().display()))
+            .await
+            .unwrap();
         assert_eq!(deep.files.len(), 3);
     }
 
     #[tokio::test]
     async fn what_cannot_be_read_is_named() {
-        let e = FileSet::resolve("/nowhere/at/all.parquet").await.unwrap_err();
+        let e = FileSet::resolve("/nowhere/at/all.parquet")
+            .await
+            .unwrap_err();
         assert_eq!(e.kind(), ErrorKind::NotFound);
         assert!(e.to_string().contains("/nowhere/at/all.parquet"));
         let e = FileSet::resolve("/nowhere/*.parquet").await.unwrap_err();
@@ -319,7 +359,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         touch(dir.path(), "a.parquet");
         touch(dir.path(), "b.csv");
-        let e = FileSet::resolve(dir.path().to_str().unwrap()).await.unwrap_err();
+        let e = FileSet::resolve(dir.path().to_str().unwrap())
+            .await
+            .unwrap_err();
         assert!(e.to_string().contains("different formats"), "{e}");
     }
 }

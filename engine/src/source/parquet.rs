@@ -11,14 +11,16 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::basic::{Encoding, PageType};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
-use super::object_reader::ObjectReader;
 use super::files::{DataFile, FileLocation, FileSet, io_error};
+use super::object_reader::ObjectReader;
 use super::{BatchStream, ReadContext, Rescan, Scan, ScanRequest, Snapshot, Source, Unit};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -65,18 +67,25 @@ impl ParquetSource {
         let first = footers
             .first()
             .map(|(_, m)| Arc::clone(m.schema()))
-            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no file matches \"{}\"", set.address)))?;
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::NotFound,
+                    format!("no file matches \"{}\"", set.address),
+                )
+            })?;
         for (file, metadata) in &footers {
             same_schema(&first, metadata.schema(), &file.name)?;
         }
-        let all: Vec<&ParquetMetaData> = footers.iter().map(|(_, m)| m.metadata().as_ref()).collect();
+        let all: Vec<&ParquetMetaData> =
+            footers.iter().map(|(_, m)| m.metadata().as_ref()).collect();
         let schema = Arc::new(read_schema(&first, &all));
         let options = ArrowReaderOptions::new().with_schema(Arc::clone(&schema));
         let files = footers
             .into_iter()
             .map(|(file, metadata)| {
-                let metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options.clone())
-                    .map_err(|e| data_error(&e, &file.name))?;
+                let metadata =
+                    ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options.clone())
+                        .map_err(|e| data_error(&e, &file.name))?;
                 Ok(OpenFile { file, metadata })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -189,7 +198,9 @@ fn cut(file: usize, metadata: &ParquetMetaData, roots: &[usize]) -> Vec<Piece> {
             .map(|c| u64::try_from(c.compressed_size()).unwrap_or(0))
             .sum();
         match &mut current {
-            Some((piece, size)) if piece.rows + rows <= UNIT_ROWS && *size + whole <= UNIT_BYTES => {
+            Some((piece, size))
+                if piece.rows + rows <= UNIT_ROWS && *size + whole <= UNIT_BYTES =>
+            {
                 piece.row_groups.push(index);
                 piece.rows += rows;
                 piece.bytes += bytes;
@@ -247,13 +258,16 @@ impl Scan for ParquetScan {
     }
 
     fn open(&self, index: usize, context: &ReadContext) -> Result<BatchStream> {
-        let missing = || Error::new(ErrorKind::Schema, format!("source {} has no unit {index}", self.name));
+        let missing = || {
+            Error::new(
+                ErrorKind::Schema,
+                format!("source {} has no unit {index}", self.name),
+            )
+        };
         let piece = self.pieces.get(index).cloned().ok_or_else(missing)?;
         let open = self.files.get(piece.file).ok_or_else(missing)?;
-        let mask = ProjectionMask::roots(
-            open.metadata.parquet_schema(),
-            self.roots.iter().copied(),
-        );
+        let mask =
+            ProjectionMask::roots(open.metadata.parquet_schema(), self.roots.iter().copied());
         let name = open.file.name.clone();
         let schema = Arc::clone(&self.schema);
         let order = self.order.clone();
@@ -292,7 +306,8 @@ impl Scan for ParquetScan {
                     .boxed())
             }
             (FileLocation::Object(path), Some(store)) => {
-                let reader = ObjectReader::new(Arc::clone(store), path.clone(), open.file.size_bytes);
+                let reader =
+                    ObjectReader::new(Arc::clone(store), path.clone(), open.file.size_bytes);
                 let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata)
                     .with_projection(mask)
                     .with_row_groups(piece.row_groups)
@@ -321,11 +336,15 @@ fn arrange(batch: &RecordBatch, order: &[usize], schema: &SchemaRef) -> Result<R
         .map_err(|e| Error::with_source(ErrorKind::Schema, "Parquet batch", e))
 }
 
-async fn footer(file: &DataFile, store: Option<&Arc<dyn ObjectStore>>) -> Result<ArrowReaderMetadata> {
+async fn footer(
+    file: &DataFile,
+    store: Option<&Arc<dyn ObjectStore>>,
+) -> Result<ArrowReaderMetadata> {
     match (&file.location, store) {
         (FileLocation::Local(path), _) => {
             let open = File::open(path).map_err(|e| io_error(&e, path))?;
-            ArrowReaderMetadata::load(&open, ArrowReaderOptions::new()).map_err(|e| data_error(&e, &file.name))
+            ArrowReaderMetadata::load(&open, ArrowReaderOptions::new())
+                .map_err(|e| data_error(&e, &file.name))
         }
         (FileLocation::Object(path), Some(store)) => {
             let mut reader = ObjectReader::new(Arc::clone(store), path.clone(), file.size_bytes);
@@ -344,20 +363,44 @@ fn data_error(error: &ParquetError, file: &str) -> Error {
         ParquetError::External(_) => ErrorKind::Unavailable,
         _ => ErrorKind::Data,
     };
-    Error::new(kind, format!("\"{file}\" cannot be read as Parquet: {}", error.to_string().replace('\n', " ")))
+    Error::new(
+        kind,
+        format!(
+            "\"{file}\" cannot be read as Parquet: {}",
+            error.to_string().replace('\n', " ")
+        ),
+    )
 }
 
 fn same_schema(first: &Schema, other: &Schema, file: &str) -> Result<()> {
-    let differs = |what: String| Err(Error::new(ErrorKind::Schema, format!("file \"{file}\" differs from the first file: {what}")));
+    let differs = |what: String| {
+        Err(Error::new(
+            ErrorKind::Schema,
+            format!("file \"{file}\" differs from the first file: {what}"),
+        ))
+    };
     if first.fields().len() != other.fields().len() {
-        return differs(format!("{} columns instead of {}", other.fields().len(), first.fields().len()));
+        return differs(format!(
+            "{} columns instead of {}",
+            other.fields().len(),
+            first.fields().len()
+        ));
     }
     for (a, b) in first.fields().iter().zip(other.fields()) {
         if a.name() != b.name() {
-            return differs(format!("column \"{}\" where \"{}\" was expected", b.name(), a.name()));
+            return differs(format!(
+                "column \"{}\" where \"{}\" was expected",
+                b.name(),
+                a.name()
+            ));
         }
         if a.data_type() != b.data_type() {
-            return differs(format!("column \"{}\" is {} instead of {}", b.name(), b.data_type(), a.data_type()));
+            return differs(format!(
+                "column \"{}\" is {} instead of {}",
+                b.name(),
+                b.data_type(),
+                a.data_type()
+            ));
         }
     }
     Ok(())
@@ -410,7 +453,8 @@ fn is_dictionary_everywhere(column: &str, files: &[&ParquetMetaData]) -> bool {
 }
 
 fn is_dictionary_chunk(chunk: &ColumnChunkMetaData) -> bool {
-    let dictionary = |e: Encoding| matches!(e, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY);
+    let dictionary =
+        |e: Encoding| matches!(e, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY);
     if let Some(mask) = chunk.page_encoding_stats_mask() {
         return mask.encodings().all(dictionary);
     }

@@ -107,6 +107,7 @@ impl Endpoint {
         })?;
         match tokio::time::timeout(timing.credentials, found.headers(Default::default())).await {
             Ok(Ok(_)) => Ok(found),
+            Ok(Err(e)) if e.is_transient() => Err(missing("no token could be obtained")),
             Ok(Err(e)) => Err(missing(&e.to_string().replace('\n', " "))),
             Err(_) => Err(missing(&format!(
                 "no answer within {} s",

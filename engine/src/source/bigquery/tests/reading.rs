@@ -336,7 +336,10 @@ async fn a_budget_of_one_message_is_enough_and_less_is_not() {
     fake.stream(NAME, stream());
     // Three eighths of the limit may be in flight.
     let tight = context(message * 3);
-    let ids = ids_of(spec(&fake, Timing::REMOTE).batches(tight.clone())).await;
+    let read = ids_of(spec(&fake, Timing::REMOTE).batches(tight.clone()));
+    let ids = tokio::time::timeout(Duration::from_secs(3600), read)
+        .await
+        .expect("no deadlock");
     assert_eq!(ids.unwrap(), (0..20).collect::<Vec<_>>());
     assert!(
         tight.budget.peak() <= message * 3 / 2,

@@ -1,0 +1,165 @@
+//! A recipe bound to its source: connected, checked, and fitted into its memory.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+
+use super::inputs::{Inputs, row_bytes};
+use super::materialise::materialise;
+use super::memory_need::MemoryNeed;
+use super::progress::Phase;
+use super::resources::Resources;
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::plain_type;
+use crate::plan::RowPlan;
+use crate::recipe::{Recipe, SourceSpec, TableSpec};
+use crate::source::connect::connect_table;
+use crate::source::{ReadContext, Source};
+
+/// Connects the source of `recipe`; a query is run and written down first.
+pub(super) async fn connect(
+    recipe: &Recipe,
+    emulator: Option<&str>,
+    resources: &Resources,
+) -> Result<Arc<dyn Source>> {
+    match &recipe.source {
+        Some(SourceSpec::Address(address)) => {
+            let table = TableSpec {
+                table: address.clone(),
+                bigquery: Default::default(),
+                csv: Default::default(),
+            };
+            connect_table(&table, emulator).await
+        }
+        Some(SourceSpec::Table(table)) => connect_table(table, emulator).await,
+        Some(SourceSpec::Query(query)) => {
+            resources.gauge.enter(Phase::Materialise, None, None);
+            let source = materialise(query, &recipe.key.0, resources, emulator).await;
+            resources.gauge.enter(Phase::Connect, None, None);
+            source
+        }
+        None => Err(Error::config("the recipe names no source")),
+    }
+}
+
+/// A recipe bound to its source, with the slots its memory allows.
+pub(super) struct Bound {
+    pub recipe: Recipe,
+    pub source: Arc<dyn Source>,
+    pub inputs: Inputs,
+    pub read: ReadContext,
+    pub slots: usize,
+}
+
+impl Bound {
+    /// Connects the source of `recipe` and checks everything that can be checked before a row is read.
+    ///
+    /// # Errors
+    /// As [`connect`] and [`Inputs::bind`]; MemoryBudget when not even one slot fits.
+    pub async fn connect(
+        recipe: Recipe,
+        emulator: Option<&str>,
+        resources: &Resources,
+    ) -> Result<Self> {
+        let source = connect(&recipe, emulator, resources).await?;
+        let inputs = Inputs::bind(&recipe, &source, &resources.session)?;
+        let columns = inputs.all_columns();
+        let width = row_bytes(&inputs.schema, &columns);
+        let read = resources.read_context(width);
+        let need = MemoryNeed {
+            batch_rows: read.batch_rows,
+            row_bytes: width,
+            columns: columns.len(),
+        };
+        // A limit counts rows in unit order, so units then run one after the other.
+        let wanted = if recipe.limit.is_some() {
+            1
+        } else {
+            resources.slots
+        };
+        let slots = need.slots(wanted, resources.memory_limit_bytes)?;
+        Ok(Self {
+            recipe,
+            source,
+            inputs,
+            read,
+            slots,
+        })
+    }
+
+    /// The plan of rows with `columns`.
+    ///
+    /// # Errors
+    /// As [`RowPlan::try_new`].
+    pub async fn plan(&self, resources: &Resources, columns: Vec<String>) -> Result<Arc<RowPlan>> {
+        let query = self.inputs.query(&self.recipe, columns);
+        Ok(Arc::new(
+            RowPlan::try_new(&resources.session, &self.source, &self.read, &query).await?,
+        ))
+    }
+
+    /// Source columns the features and carried columns are made of, text as plain text.
+    ///
+    /// # Errors
+    /// When a derived column's SQL is wrong.
+    pub fn input_schema(&self, resources: &Resources) -> Result<SchemaRef> {
+        let wanted: Vec<String> = self
+            .inputs
+            .carried
+            .iter()
+            .cloned()
+            .chain(
+                self.inputs
+                    .features
+                    .input_columns()
+                    .into_iter()
+                    .map(str::to_owned),
+            )
+            .collect();
+        let names =
+            self.inputs
+                .source_columns(&wanted, &self.recipe, &self.source, &resources.session)?;
+        let fields: Vec<_> = self
+            .source
+            .schema()
+            .fields()
+            .iter()
+            .filter(|f| names.contains(f.name()))
+            .map(|f| {
+                let plain = plain_type(f.data_type());
+                Arc::new(Field::new(f.name(), plain, f.is_nullable()))
+            })
+            .collect();
+        Ok(Arc::new(Schema::new(fields)))
+    }
+
+    /// Source columns without which no feature can be computed.
+    ///
+    /// # Errors
+    /// When a derived column's SQL is wrong.
+    pub fn required_columns(&self, resources: &Resources) -> Result<Vec<String>> {
+        let features: Vec<String> = self
+            .inputs
+            .features
+            .input_columns()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        self.inputs
+            .source_columns(&features, &self.recipe, &self.source, &resources.session)
+    }
+
+    /// The error for a source of `units` units that leaves nothing to learn from.
+    pub fn no_training_rows(&self, units: usize) -> Error {
+        let name = self.source.name();
+        let why = match &self.recipe.filter {
+        _ if units == 0 => "it is empty".to_owned(),
+        Some(filter) => format!("none of its rows is a training row; check `where: {filter}` and the split"),
+        None => "none of its rows is a training row; it is empty, or the split leaves nothing to train on".to_owned(),
+    };
+        Error::new(
+            ErrorKind::Data,
+            format!("nothing can be learned from {name}: {why}"),
+        )
+    }
+}
