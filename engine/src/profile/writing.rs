@@ -401,8 +401,9 @@ fn reason(treatment: Treatment) -> &'static [&'static str] {
             "Dates: sine and cosine of each part, so that December is next to January. A null becomes 0, the middle of the circle.",
         ],
         Treatment::TimeParts => &[
-            "Times: sine and cosine of each part, so that 23 h is next to 0 h. Parts are those of UTC: set `timezone` to where",
-            "people are. A null becomes 0, the middle of the circle.",
+            "Times: sine and cosine of each part, so that 23 h is next to 0 h. Parts are those of UTC where times have a zone (set",
+            "`timezone` to where people are), and of the times as they stand where they have none. A null becomes 0, the middle",
+            "of the circle.",
         ],
     }
 }
