@@ -38,7 +38,10 @@ def rounding(raw, result):
     own = 1e-12 * np.abs(result).max()
     if raw.size == 0:
         return own
+    size = EPSILON * np.abs(raw).max()
     spread = raw.max() - raw.min()
-    # Of values that differ by rounding alone, what a scaler makes of them is rounding, too.
-    gain = (result.max() - result.min()) / spread if spread > 0 else 1.0
-    return own + 8 * EPSILON * np.abs(raw).max() * max(gain, 0.0)
+    if spread == 0:
+        # What a scaler makes of a constant column is its own rounding alone. NumPy adds up the columns of a matrix one
+        # row after the other, so that its mean can be off by as many units as there are rows.
+        return own + raw.size * size
+    return own + 8 * size * (result.max() - result.min()) / spread
