@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
-use arrow::array::{DictionaryArray, Int64Array, ListArray, StringArray};
-use arrow::datatypes::Int32Type;
+use arrow::array::{DictionaryArray, Int64Array, ListArray, StringArray, StructArray};
+use arrow::datatypes::{Field, Int32Type};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
@@ -48,6 +48,17 @@ fn wide() -> RecordBatch {
         .map(|i| ["red", "green", "blue"].get(i % 3).copied())
         .collect();
     let short: Vec<Option<&str>> = (0..n).map(|i| (i % 5 != 0).then_some("tiny")).collect();
+    let inner: [(Arc<Field>, ArrayRef); 2] = [
+        (
+            Arc::new(Field::new("v", DataType::Utf8View, true)),
+            Arc::new(StringViewArray::from_iter(texts.clone())),
+        ),
+        (
+            Arc::new(Field::new("d", keys.data_type().clone(), true)),
+            Arc::new(keys.clone()),
+        ),
+    ];
+    let nested = StructArray::from(inner.to_vec());
     let lists = ListArray::from_iter_primitive::<Int32Type, _, _>(
         (0..n as i32).map(|i| (i % 4 != 0).then(|| vec![Some(i), None])),
     );
@@ -61,6 +72,7 @@ fn wide() -> RecordBatch {
         ("s", Arc::new(StringViewArray::from_iter(short))),
         ("d", Arc::new(keys)),
         ("l", Arc::new(lists)),
+        ("n", Arc::new(nested)),
     ])
     .unwrap()
 }

@@ -462,3 +462,23 @@ fn a_failed_spill_leaves_no_hole() {
     assert!(reservoir.finish().is_err());
     assert_eq!(f.budget.used(), 0);
 }
+
+#[test]
+fn a_batch_that_found_no_place_is_counted_in_full_when_it_comes_again() {
+    let f = fixture(4 << 20);
+    let batch = numbers(0, 5000);
+    let mut reservoir = f.reservoir(&batch.schema());
+    let crowd = f
+        .budget
+        .try_lease("crowd", f.budget.shares().leased_bytes)
+        .unwrap();
+    fs::remove_dir_all(f.dir.path()).unwrap();
+    assert!(matches!(
+        reservoir.push(batch.clone()),
+        Err(SpillError::Io { .. })
+    ));
+    drop(crowd);
+    reservoir.push(batch.clone()).unwrap();
+    assert!(reservoir.memory_bytes() >= crate::batch_size::batch_logical_bytes(&batch));
+    assert_eq!(reservoir.finish().unwrap().rows(), 5000);
+}
