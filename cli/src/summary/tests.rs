@@ -9,6 +9,7 @@ fn report() -> serde_json::Value {
         "millpond_version": "0.1.0",
         "source": "bigquery://demo.shop.clicks",
         "snapshot": {},
+        "session": {},
         "output": "out",
         "rows": {"read": 100_000, "filtered": 0, "train": 80_012, "val": 9_990, "test": 9_998},
         "bytes_read": 35_000_000_u64,

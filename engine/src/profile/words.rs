@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(count(1), "1");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(number(-2.0), "-2");
-        assert_eq!(number(3.14159265), "3.1416");
+        assert_eq!(number(1.23456789), "1.2346");
         assert_eq!(number(0.5), "0.5");
         assert_eq!(number(123_456.789), "123457");
         assert_eq!(number(1e300), "1.0000e300");
