@@ -248,8 +248,10 @@ FITTED_STEPS = [
     ({"simple_imputer": "constant"}, SimpleImputer(strategy="constant")),
     ("standard_scaler", StandardScaler()),
     ("min_max_scaler", MinMaxScaler()),
+    ({"min_max_scaler": {"clip": True}}, MinMaxScaler(clip=True)),
     ("max_abs_scaler", MaxAbsScaler()),
     ("robust_scaler", RobustScaler()),
+    ({"ordinal_encoder": {"handle_unknown": "use_encoded_value", "unknown_value": -1}}, ordinal(handle_unknown="use_encoded_value", unknown_value=-1)()),
     ({"one_hot_encoder": {"handle_unknown": "ignore"}}, OneHotEncoder(handle_unknown="ignore")),
 ]
 
