@@ -154,21 +154,12 @@ impl OutputDir {
         PendingFile::create(&self.inner, &FileName::part(unit))
     }
 
-    /// Makes the three split directories, so that each exists even in a run without rows.
-    pub(crate) fn make_split_directories(&self) -> Result<()> {
-        for split in Split::ALL {
-            self.inner.make_directory(split.as_str())?;
-        }
-        Ok(())
-    }
-
     /// Waits until every file is durable, writes `_SUCCESS`, and lets go of the directory.
     ///
     /// # Errors
     /// [`Sink`](ErrorKind::Sink) or [`Disk`](ErrorKind::Disk) if any file could not be made durable; everything is then removed.
     /// Also if a shard is still being written.
     pub fn commit(self) -> Result<()> {
-        self.make_split_directories()?;
         self.inner.finish_syncing()?;
         let (unfinished, directories) = {
             let state = self.inner.state();

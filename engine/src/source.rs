@@ -94,8 +94,14 @@ pub(crate) trait Scan: Debug + Send + Sync {
     /// What opening a unit again costs.
     fn rescan(&self) -> Rescan;
 
-    /// What is known of the snapshot that is read.
+    /// What is known of the data that are read, the same for every read of the same data: it goes into the artefact, whose
+    /// bytes must not change from run to run.
     fn snapshot(&self) -> Snapshot;
+
+    /// What is known of this very read, for the report alone.
+    fn session(&self) -> Snapshot {
+        Snapshot::new()
+    }
 
     /// The rows of unit `index` in order. Lazy: nothing is read before the first poll; dropping the stream ends the read.
     /// At most one batch is alive between two polls besides what the context's budget permits in flight.

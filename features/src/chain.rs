@@ -185,10 +185,11 @@ impl Route {
             streams = match stage {
                 Stage::Kernels(kernels) => {
                     let out = numeric::transform(values, kernels, OutputDtype::Float64);
-                    vec![out.ok_or_else(|| StepError::NotNumeric {
+                    let out = out.ok_or_else(|| StepError::NotNumeric {
                         step: "a numeric step",
                         data_type: values.data_type().clone(),
-                    })?]
+                    })?;
+                    vec![out.array]
                 }
                 Stage::Step(step) => step.transform(values, unknown)?,
             };

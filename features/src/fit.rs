@@ -92,6 +92,16 @@ pub enum FitError {
         /// How many values; of filled values all.
         count: u64,
     },
+    /// A step that learns numbers found none.
+    #[error(
+        "column `{column}` has no value in the training rows, so {step} has nothing to learn; drop it, impute it first with keep_empty_features, or put {{drop: {{null_fraction_above: 0.9}}}} before it"
+    )]
+    NoValues {
+        /// The column.
+        column: String,
+        /// The step.
+        step: &'static str,
+    },
     /// Categories cannot be counted or encoded.
     #[error("column `{column}`: {source}")]
     Category {

@@ -88,6 +88,12 @@ pub enum StepError {
         /// Type bound to.
         expected: DataType,
     },
+    /// Infinite values reached what was learned from finite ones.
+    #[error("{count} infinite values reach a step that learned numbers; put a clip step before it")]
+    Infinite {
+        /// How many, in one batch.
+        count: usize,
+    },
     /// A category encoder refused.
     #[error(transparent)]
     Category(#[from] CategoryError),
@@ -218,12 +224,12 @@ impl FittedStep {
     }
 
     fn run_kernels(&self, values: &ArrayRef, kernels: &[Kernel]) -> Result<ArrayRef, StepError> {
-        numeric::transform(values, kernels, OutputDtype::Float64).ok_or_else(|| {
-            StepError::NotNumeric {
+        numeric::transform(values, kernels, OutputDtype::Float64)
+            .map(|numbers| numbers.array)
+            .ok_or_else(|| StepError::NotNumeric {
                 step: self.name(),
                 data_type: values.data_type().clone(),
-            }
-        })
+            })
     }
 
     fn impute(

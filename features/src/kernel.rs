@@ -30,6 +30,18 @@ pub(crate) enum Kernel {
 }
 
 impl Kernel {
+    /// Whether its numbers come from training rows, which were finite.
+    pub(crate) fn is_learned(&self) -> bool {
+        match self {
+            Self::Log1p | Self::Sqrt | Self::Abs | Self::Clip { .. } | Self::IsMissing => false,
+            Self::Fill(_)
+            | Self::CenterScale { .. }
+            | Self::Center(_)
+            | Self::Scale(_)
+            | Self::Affine { .. } => true,
+        }
+    }
+
     /// Applies the function to every value.
     pub(crate) fn apply(&self, values: &mut [f64]) {
         match *self {

@@ -243,6 +243,12 @@ pub(crate) fn compact(values: &mut [f64], selected: &BooleanBuffer) -> usize {
     kept
 }
 
+/// A transformed column, and how many of its values are infinite.
+pub(crate) struct Numbers {
+    pub(crate) array: ArrayRef,
+    pub(crate) infinite: usize,
+}
+
 /// Applies kernels to a whole column; the result has the given dtype, and null where the outcome is NaN.
 ///
 /// None when the column is not a number.
@@ -250,22 +256,34 @@ pub(crate) fn transform(
     array: &dyn Array,
     kernels: &[Kernel],
     dtype: OutputDtype,
-) -> Option<ArrayRef> {
+) -> Option<Numbers> {
     let column = NumericColumn::read(array)?;
-    Some(match dtype {
+    let mut infinite = 0;
+    let mut count = |chunk: &[f64]| {
+        infinite += chunk
+            .iter()
+            .map(|x| usize::from(x.is_infinite()))
+            .sum::<usize>()
+    };
+    let array: ArrayRef = match dtype {
         OutputDtype::Float64 => {
             let mut out = Vec::with_capacity(column.len());
-            let nulls = run(&column, kernels, |chunk| out.extend_from_slice(chunk));
+            let nulls = run(&column, kernels, |chunk| {
+                count(chunk);
+                out.extend_from_slice(chunk);
+            });
             Arc::new(Float64Array::new(out.into(), nulls))
         }
         OutputDtype::Float32 => {
             let mut out = Vec::with_capacity(column.len());
             let nulls = run(&column, kernels, |chunk| {
-                out.extend(chunk.iter().map(|&x| x as f32))
+                count(chunk);
+                out.extend(chunk.iter().map(|&x| x as f32));
             });
             Arc::new(Float32Array::new(out.into(), nulls))
         }
-    })
+    };
+    Some(Numbers { array, infinite })
 }
 
 fn run(

@@ -67,6 +67,17 @@ pub struct Sqrt;
 pub struct Abs;
 
 impl Step {
+    /// Whether the step shifts and scales numbers by what it learned from them.
+    pub(crate) fn is_scaler(&self) -> bool {
+        matches!(
+            self,
+            Self::StandardScaler(_)
+                | Self::MinMaxScaler(_)
+                | Self::MaxAbsScaler(_)
+                | Self::RobustScaler(_)
+        )
+    }
+
     /// The name under which recipes know the step.
     pub fn name(&self) -> &'static str {
         match self {

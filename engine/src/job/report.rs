@@ -16,6 +16,8 @@ pub struct JobReport {
     pub source: String,
     /// What is known of the state of the source that was read.
     pub snapshot: Snapshot,
+    /// What is known of this very read, for example the read session of BigQuery.
+    pub session: Snapshot,
     /// Output directory.
     pub output: String,
     /// Rows by fate.

@@ -64,7 +64,7 @@ impl Ponds {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .as_ref()
-                    .map(|p| p.rows() as u64)
+                    .map(|p| p.rows())
             })
             .sum()
     }

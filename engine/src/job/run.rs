@@ -124,6 +124,7 @@ pub(super) async fn run(job: Job) -> Result<JobReport> {
         millpond_version: env!("CARGO_PKG_VERSION").to_owned(),
         source: bound.source.name().to_owned(),
         snapshot: learned.full_plan.scan().snapshot(),
+        session: learned.full_plan.scan().session(),
         output: output.display().to_string(),
         rows,
         bytes_read: resources.metrics.bytes(),

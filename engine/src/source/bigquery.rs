@@ -239,6 +239,7 @@ struct BigQueryScan {
     units: Vec<Unit>,
     streams: Vec<StreamSpec>,
     snapshot: Snapshot,
+    session: Snapshot,
 }
 
 impl BigQueryScan {
@@ -251,6 +252,7 @@ impl BigQueryScan {
     ) -> Self {
         let count = session.streams.len();
         let snapshot = snapshot_of(source, &session, wanted);
+        let about_session = about(&session);
         let share = |total: Option<u64>, index: usize| {
             let (count, index) = (count as u64, index as u64);
             total.map(|total| total / count + u64::from(index < total % count))
@@ -282,6 +284,7 @@ impl BigQueryScan {
             units,
             streams,
             snapshot,
+            session: about_session,
         }
     }
 }
@@ -303,6 +306,10 @@ impl Scan for BigQueryScan {
         self.snapshot.clone()
     }
 
+    fn session(&self) -> Snapshot {
+        self.session.clone()
+    }
+
     fn open(&self, index: usize, context: &ReadContext) -> Result<BatchStream> {
         let stream = self.streams.get(index).ok_or_else(|| {
             Error::config(format!(
@@ -318,26 +325,37 @@ fn label(index: usize) -> String {
     format!("stream {index}")
 }
 
+/// The table as it was asked for. The time is in it only when the recipe fixed one.
 fn snapshot_of(source: &BigQuerySource, session: &Session, wanted: &SessionRequest) -> Snapshot {
-    let snapshot_time = session
-        .snapshot_time
-        .clone()
-        .or_else(|| source.snapshot_time.map(String::from));
     let restriction = Some(&wanted.row_restriction).filter(|text| !text.is_empty());
-    [
+    known([
         ("table", json!(source.place.table.to_string())),
-        ("session", json!(session.name)),
-        ("snapshot_time", json!(snapshot_time)),
-        ("expire_time", json!(session.expire_time)),
+        (
+            "snapshot_time",
+            json!(source.snapshot_time.map(String::from)),
+        ),
         ("streams", json!(session.streams.len())),
         ("estimated_rows", json!(session.estimated_rows)),
         ("estimated_bytes", json!(session.estimated_bytes)),
         ("row_restriction", json!(restriction)),
-    ]
-    .into_iter()
-    .filter(|(_, value)| *value != Value::Null)
-    .map(|(key, value)| (key.to_owned(), value))
-    .collect()
+    ])
+}
+
+/// The session, which is another one in every run.
+fn about(session: &Session) -> Snapshot {
+    known([
+        ("session", json!(session.name)),
+        ("read_time", json!(session.snapshot_time)),
+        ("expire_time", json!(session.expire_time)),
+    ])
+}
+
+fn known<const N: usize>(facts: [(&str, Value); N]) -> Snapshot {
+    facts
+        .into_iter()
+        .filter(|(_, value)| *value != Value::Null)
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
 }
 
 /// The column that costs least to read.

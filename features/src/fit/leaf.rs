@@ -345,7 +345,7 @@ impl LeafState {
                 }
                 let numbers = numeric::transform(values, before, OutputDtype::Float64);
                 let numbers = numbers.ok_or_else(|| not_numeric(values))?;
-                state.add(&numbers, selected)
+                state.add(&numbers.array, selected)
             }
         }
     }
@@ -393,8 +393,10 @@ impl ArrayState {
         let plain = values
             .data_type()
             .is_floating()
-            .then(|| numeric::transform(values, &[], OutputDtype::Float64));
-        let present = match plain.flatten().as_ref().unwrap_or(values).logical_nulls() {
+            .then(|| numeric::transform(values, &[], OutputDtype::Float64))
+            .flatten()
+            .map(|numbers| numbers.array);
+        let present = match plain.as_ref().unwrap_or(values).logical_nulls() {
             Some(nulls) => (nulls.inner() & selected).count_set_bits(),
             None => rows,
         };

@@ -101,6 +101,12 @@ fn settle_stream(
                 count => return Err(infinite(count)),
             }
         }
+        if bound.step.is_scaler() && source.is_empty(settled.tap) {
+            return Err(FitError::NoValues {
+                column: chain.column.clone(),
+                step: bound.step.name(),
+            });
+        }
         let fitted = match &bound.step {
             Step::Log1p => FittedStep::Log1p,
             Step::Sqrt => FittedStep::Sqrt,
@@ -292,6 +298,12 @@ impl<'a> Source<'a> {
             .map(|copies| copies.count)
             .sum();
         known + self.tap(tap).map_or(0, TapProgress::infinite)
+    }
+
+    /// Whether a tap was set and neither it nor a fill gave a single value.
+    fn is_empty(&self, tap: Option<usize>) -> bool {
+        let (rows, missing) = self.rows_and_missing(tap);
+        tap.is_some() && rows == missing && self.copies().iter().all(|copies| copies.count == 0)
     }
 
     fn rows_and_missing(&self, tap: Option<usize>) -> (u64, u64) {

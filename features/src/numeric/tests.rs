@@ -25,7 +25,7 @@ proptest! {
     ) {
         let start = start.min(cells.len());
         let array = Int32Array::from(cells.clone()).slice(start, cells.len() - start);
-        let out = transform(&array, &[Kernel::Scale(2.0)], OutputDtype::Float64).unwrap();
+        let out = transform(&array, &[Kernel::Scale(2.0)], OutputDtype::Float64).unwrap().array;
         let expected: Vec<Option<f64>> = cells[start..].iter().map(|x| x.map(|x| f64::from(x) / 2.0)).collect();
         let found: Vec<Option<f64>> = out.as_primitive::<Float64Type>().iter().collect();
         prop_assert_eq!(found, expected);
@@ -56,7 +56,9 @@ fn every_numeric_type_is_read() {
     ] {
         assert!(is_readable(&data_type));
         let array = cast(&source, &data_type).unwrap();
-        let out = transform(array.as_ref(), &[], OutputDtype::Float64).unwrap();
+        let out = transform(array.as_ref(), &[], OutputDtype::Float64)
+            .unwrap()
+            .array;
         let seven = if data_type == DataType::Boolean {
             1.0
         } else {
@@ -66,6 +68,6 @@ fn every_numeric_type_is_read() {
         assert_eq!(out.as_primitive::<Float64Type>(), &expected, "{data_type}");
     }
     let large = UInt64Array::from(vec![u64::MAX]);
-    let out = transform(&large, &[], OutputDtype::Float64).unwrap();
+    let out = transform(&large, &[], OutputDtype::Float64).unwrap().array;
     assert_eq!(out.as_primitive::<Float64Type>().value(0), u64::MAX as f64);
 }

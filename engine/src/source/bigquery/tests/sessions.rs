@@ -143,13 +143,18 @@ async fn a_scan_asks_for_what_is_needed() {
         serde_json::Value::Object(scan.snapshot()),
         serde_json::json!({
             "table": "p.d.t",
-            "session": "projects/p/locations/us/sessions/s",
-            "snapshot_time": "2026-02-01T00:00:00Z",
-            "expire_time": "2026-02-01T06:00:00Z",
             "streams": 3,
             "estimated_rows": 100,
             "estimated_bytes": 1001,
             "row_restriction": "(`id` > 5)",
+        })
+    );
+    assert_eq!(
+        serde_json::Value::Object(scan.session()),
+        serde_json::json!({
+            "session": "projects/p/locations/us/sessions/s",
+            "read_time": "2026-02-01T00:00:00Z",
+            "expire_time": "2026-02-01T06:00:00Z",
         })
     );
 }
