@@ -286,7 +286,11 @@ def test_infinity_that_is_clipped_first_is_fine_for_both(millpond):
     compare(Judged(millpond, table, [case]), case, "x")
 
 
-@pytest.mark.parametrize("step, judge", FITTED_STEPS, ids=lambda v: str(v)[:40])
+# To an encoder that was told what to do with categories it has not seen, infinity is one of them; scikit-learn refuses it.
+NUMERIC_STEPS = [(step, judge) for step, judge in FITTED_STEPS if "encoder" not in str(step)]
+
+
+@pytest.mark.parametrize("step, judge", NUMERIC_STEPS, ids=lambda v: str(v)[:40])
 def test_infinity_outside_training_is_refused_by_both(millpond, step, judge):
     values = [1.0, 2.0, 3.0, 4.0] * 20
     table = infinite(values).append_column("part", pa.array(["train"] * 79 + ["test"]))

@@ -189,7 +189,7 @@ impl Route {
                         step: "a numeric step",
                         data_type: values.data_type().clone(),
                     })?;
-                    vec![out.array]
+                    vec![out.finite()?]
                 }
                 Stage::Step(step) => step.transform(values, unknown)?,
             };

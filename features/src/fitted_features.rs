@@ -245,15 +245,10 @@ fn leave(values: &ArrayRef, kernels: &[Kernel], dtype: OutputDtype) -> Result<Ar
     if kernels.is_empty() && !values.data_type().is_floating() {
         return Ok(ArrayRef::clone(values));
     }
-    let numbers =
-        numeric::transform(values, kernels, dtype).ok_or_else(|| StepError::NotNumeric {
+    numeric::transform(values, kernels, dtype)
+        .ok_or_else(|| StepError::NotNumeric {
             step: "a numeric step",
             data_type: values.data_type().clone(),
-        })?;
-    if numbers.infinite > 0 && kernels.iter().any(Kernel::is_learned) {
-        return Err(StepError::Infinite {
-            count: numbers.infinite,
-        });
-    }
-    Ok(numbers.array)
+        })?
+        .finite()
 }

@@ -15,7 +15,7 @@ use crate::expression::{ColumnExpression, ExpressionError};
 use crate::kernel::Kernel;
 use crate::max_abs_scaler::FittedMaxAbsScaler;
 use crate::min_max_scaler::FittedMinMaxScaler;
-use crate::numeric;
+use crate::numeric::{self, Numbers};
 use crate::one_hot_encoder::FittedOneHotEncoder;
 use crate::ordinal_encoder::FittedOrdinalEncoder;
 use crate::output_dtype::OutputDtype;
@@ -225,11 +225,11 @@ impl FittedStep {
 
     fn run_kernels(&self, values: &ArrayRef, kernels: &[Kernel]) -> Result<ArrayRef, StepError> {
         numeric::transform(values, kernels, OutputDtype::Float64)
-            .map(|numbers| numbers.array)
             .ok_or_else(|| StepError::NotNumeric {
                 step: self.name(),
                 data_type: values.data_type().clone(),
-            })
+            })?
+            .finite()
     }
 
     fn impute(
@@ -286,5 +286,18 @@ impl BoundSql {
             .into());
         }
         Ok(result)
+    }
+}
+
+impl Numbers {
+    /// The column, when what was learned from finite numbers met finite numbers.
+    ///
+    /// # Errors
+    /// [`StepError::Infinite`]; scikit-learn refuses infinity here too.
+    pub(crate) fn finite(self) -> Result<ArrayRef, StepError> {
+        match self.infinite {
+            0 => Ok(self.array),
+            count => Err(StepError::Infinite { count }),
+        }
     }
 }

@@ -243,7 +243,7 @@ pub(crate) fn compact(values: &mut [f64], selected: &BooleanBuffer) -> usize {
     kept
 }
 
-/// A transformed column, and how many of its values are infinite.
+/// A transformed column, and how many infinite values reached the first kernel that was learned.
 pub(crate) struct Numbers {
     pub(crate) array: ArrayRef,
     pub(crate) infinite: usize,
@@ -258,47 +258,47 @@ pub(crate) fn transform(
     dtype: OutputDtype,
 ) -> Option<Numbers> {
     let column = NumericColumn::read(array)?;
-    let mut infinite = 0;
-    let mut count = |chunk: &[f64]| {
-        infinite += chunk
-            .iter()
-            .map(|x| usize::from(x.is_infinite()))
-            .sum::<usize>()
-    };
-    let array: ArrayRef = match dtype {
+    Some(match dtype {
         OutputDtype::Float64 => {
             let mut out = Vec::with_capacity(column.len());
-            let nulls = run(&column, kernels, |chunk| {
-                count(chunk);
-                out.extend_from_slice(chunk);
-            });
-            Arc::new(Float64Array::new(out.into(), nulls))
+            let (nulls, infinite) = run(&column, kernels, |chunk| out.extend_from_slice(chunk));
+            let array = Arc::new(Float64Array::new(out.into(), nulls));
+            Numbers { array, infinite }
         }
         OutputDtype::Float32 => {
             let mut out = Vec::with_capacity(column.len());
-            let nulls = run(&column, kernels, |chunk| {
-                count(chunk);
+            let (nulls, infinite) = run(&column, kernels, |chunk| {
                 out.extend(chunk.iter().map(|&x| x as f32));
             });
-            Arc::new(Float32Array::new(out.into(), nulls))
+            let array = Arc::new(Float32Array::new(out.into(), nulls));
+            Numbers { array, infinite }
         }
-    };
-    Some(Numbers { array, infinite })
+    })
 }
 
 fn run(
     column: &NumericColumn<'_>,
     kernels: &[Kernel],
     mut write: impl FnMut(&[f64]),
-) -> Option<NullBuffer> {
+) -> (Option<NullBuffer>, usize) {
     let mut scratch = [0.0; CHUNK];
     let mut valid: Option<BooleanBufferBuilder> = None;
     let mut offset = 0;
+    let mut infinite = 0;
+    let first_learned = kernels.iter().position(Kernel::is_learned);
+    let (plain, learned) = kernels.split_at(first_learned.unwrap_or(kernels.len()));
     while offset < column.len() {
         let len = CHUNK.min(column.len() - offset);
         let chunk = &mut scratch[..len];
         column.load(offset, chunk);
-        apply_all(kernels, chunk);
+        apply_all(plain, chunk);
+        if !learned.is_empty() {
+            infinite += chunk
+                .iter()
+                .map(|x| usize::from(x.is_infinite()))
+                .sum::<usize>();
+            apply_all(learned, chunk);
+        }
         let any_missing = chunk.iter().fold(false, |any, x| any | x.is_nan());
         if any_missing && valid.is_none() {
             let mut builder = BooleanBufferBuilder::new(column.len());
@@ -315,7 +315,8 @@ fn run(
         write(chunk);
         offset += len;
     }
-    valid.map(|mut builder| NullBuffer::new(builder.finish()))
+    let nulls = valid.map(|mut builder| NullBuffer::new(builder.finish()));
+    (nulls, infinite)
 }
 
 fn append_validity(builder: &mut BooleanBufferBuilder, chunk: &[f64]) {

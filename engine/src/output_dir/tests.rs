@@ -50,8 +50,6 @@ fn commit_leaves_the_files_and_success_only() {
         "fitted",
         "fitted/c1.arrow",
         "report.json",
-        "test",
-        "train",
         "val",
         "val/part-00007.parquet",
     ]);
@@ -156,7 +154,7 @@ fn second_run_is_refused_while_the_first_lives() {
     refused(
         place.path(),
         ErrorKind::Config,
-        "is not empty: it has 4 entries",
+        "is not empty: it has 1 entry",
     );
 }
 

@@ -69,7 +69,6 @@ fn fitted() -> FittedFeatures {
             .then(RobustScaler::new())
             .then(MinMaxScaler::new().clipped())
             .then(MaxAbsScaler::new()),
-        columns("e").then(StandardScaler::new()),
         columns("e").then(SimpleImputer::median()).with_prefix("p_"),
         columns("w").then(OrdinalEncoder::by_frequency()),
         columns("s")

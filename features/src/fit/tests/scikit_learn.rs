@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Float64Type};
 use serde_json::Value;
 
 use super::kit::{Table, fit, plan, set, transform};
+use crate::FitError;
 
 fn column(cases: &Value, name: &str) -> ArrayRef {
     if let Some(numbers) = cases["numbers"][name].as_array() {
@@ -45,8 +46,19 @@ fn features_equal_scikit_learn() {
             .into_iter()
             .map(|batch| vec![batch])
             .collect();
-        let fitted = fit(&plan, &units, 2, |unit| unit)
-            .unwrap_or_else(|error| panic!("{name} {}: {error}", case["steps"]));
+        let fitted = match fit(&plan, &units, 2, |unit| unit) {
+            Ok(fitted) => fitted,
+            // Where scikit-learn learns nothing and gives nothing but NaN, there is an error here.
+            Err(FitError::NoValues { .. }) => {
+                let outputs = case["outputs"].as_object().unwrap().values();
+                let nothing = outputs
+                    .flat_map(|cells| cells.as_array().unwrap())
+                    .all(Value::is_null);
+                assert!(nothing, "{name} {}", case["steps"]);
+                continue;
+            }
+            Err(error) => panic!("{name} {}: {error}", case["steps"]),
+        };
         let out = transform(&fitted, &table.batch);
         let expected = case["outputs"].as_object().unwrap();
         let names: Vec<&String> = out

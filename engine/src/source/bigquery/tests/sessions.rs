@@ -143,6 +143,7 @@ async fn a_scan_asks_for_what_is_needed() {
         serde_json::Value::Object(scan.snapshot()),
         serde_json::json!({
             "table": "p.d.t",
+            "snapshot_time": "2026-02-01T00:00:00Z",
             "streams": 3,
             "estimated_rows": 100,
             "estimated_bytes": 1001,
