@@ -67,15 +67,14 @@ pub struct Sqrt;
 pub struct Abs;
 
 impl Step {
-    /// Whether the step shifts and scales numbers by what it learned from them.
+    /// Whether the step shifts or scales numbers by what it learned from them.
     pub(crate) fn is_scaler(&self) -> bool {
-        matches!(
-            self,
-            Self::StandardScaler(_)
-                | Self::MinMaxScaler(_)
-                | Self::MaxAbsScaler(_)
-                | Self::RobustScaler(_)
-        )
+        match self {
+            Self::StandardScaler(scaler) => scaler.with_mean || scaler.with_std,
+            Self::RobustScaler(scaler) => scaler.with_centering || scaler.with_scaling,
+            Self::MinMaxScaler(_) | Self::MaxAbsScaler(_) => true,
+            _ => false,
+        }
     }
 
     /// The name under which recipes know the step.
