@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use millpond_spill::MemoryBudget;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 pub(crate) mod bigquery;
 pub(crate) mod connect;
@@ -56,6 +56,23 @@ pub(crate) struct ScanRequest {
     pub columns: Vec<String>,
     /// Conjuncts the source said it applies exactly.
     pub predicates: Vec<Predicate>,
+}
+
+impl ScanRequest {
+    /// Positions of the requested columns in `schema`, and the schema of those columns; `source` names it in errors.
+    ///
+    /// # Errors
+    /// Schema for a column that is not there.
+    pub fn project(&self, schema: &Schema, source: &str) -> Result<(Vec<usize>, SchemaRef)> {
+        let missing = |e| Error::with_source(ErrorKind::Schema, format!("source {source}"), e);
+        let positions = self
+            .columns
+            .iter()
+            .map(|column| schema.index_of(column).map_err(missing))
+            .collect::<Result<Vec<_>>>()?;
+        let projected = schema.project(&positions).map_err(missing)?;
+        Ok((positions, Arc::new(projected)))
+    }
 }
 
 /// What is known of the state of the source that was read, for the artefact and the report.

@@ -48,6 +48,7 @@ pub(super) struct Bound {
     pub source: Arc<dyn Source>,
     pub inputs: Inputs,
     pub read: ReadContext,
+    pub need: MemoryNeed,
     pub slots: usize,
 }
 
@@ -83,6 +84,7 @@ impl Bound {
             source,
             inputs,
             read,
+            need,
             slots,
         })
     }

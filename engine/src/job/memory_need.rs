@@ -8,12 +8,15 @@ use crate::error::{Error, ErrorKind, Result};
 const BASE_BYTES: u64 = 96 << 20;
 /// Copies of a batch alive at a time while it is decoded, transformed and divided among the splits.
 const BATCH_COPIES: u64 = 4;
-/// Bytes an open unit's three Parquet writers hold per column: pages being filled and compressed.
-const WRITER_COLUMN_BYTES: u64 = 256 << 10;
-/// Encoded row groups waiting to be closed, for the three splits of a unit together.
-const WRITER_BYTES: u64 = 48 << 20;
+/// Bytes per output column that the three Parquet writers of a unit cannot do without.
+const LEAST_COLUMN_BYTES: u64 = 768 << 10;
+/// Bytes per output column that they grow to, as measured on whole row groups.
+const USUAL_COLUMN_BYTES: u64 = 4 << 20;
+/// Most bytes of the three writers, because wider rows make shorter row groups: least and usual.
+const MOST_WRITER_BYTES: [u64; 2] = [48 << 20, 176 << 20];
 
 /// What one job needs per slot.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct MemoryNeed {
     /// Rows of a batch.
     pub batch_rows: usize,
@@ -24,20 +27,24 @@ pub(super) struct MemoryNeed {
 }
 
 impl MemoryNeed {
-    fn slot_bytes(&self) -> u64 {
+    fn slot_bytes(&self, column_bytes: u64, most_writer_bytes: u64) -> u64 {
         let batch = (self.batch_rows as u64).saturating_mul(self.row_bytes as u64);
-        let writers =
-            WRITER_BYTES.min((self.columns as u64).saturating_mul(3 * WRITER_COLUMN_BYTES));
-        batch.saturating_mul(BATCH_COPIES).saturating_add(writers)
+        let writers = (self.columns as u64)
+            .saturating_mul(column_bytes)
+            .min(most_writer_bytes);
+        batch
+            .saturating_mul(BATCH_COPIES)
+            .saturating_add(writers)
+            .max(1)
     }
 
-    /// As many of the wanted slots as fit `limit`.
+    /// As many of the wanted slots as `limit` lets work with ease, at least one.
     ///
     /// # Errors
-    /// MemoryBudget, naming the bytes needed, when not even one fits.
+    /// MemoryBudget, naming the bytes needed, when not even one can do with the least it needs.
     pub fn slots(&self, wanted: usize, limit: u64) -> Result<usize> {
-        let slot = self.slot_bytes().max(1);
-        let least = BASE_BYTES.saturating_add(slot);
+        let [most, _] = MOST_WRITER_BYTES;
+        let least = BASE_BYTES.saturating_add(self.slot_bytes(LEAST_COLUMN_BYTES, most));
         if limit < least {
             return Err(Error::new(
                 ErrorKind::MemoryBudget,
@@ -48,10 +55,17 @@ impl MemoryNeed {
                 ),
             ));
         }
-        let fitting = (limit - BASE_BYTES) / slot;
-        Ok(wanted
+        Ok(self.slots_in(wanted, limit - BASE_BYTES))
+    }
+
+    /// As many of the wanted slots as find room to write in `free` bytes, at least one. Writing takes more than learning, and
+    /// what was learned is in memory by then, so slots may have to be given up between the phases.
+    pub fn slots_in(&self, wanted: usize, free: u64) -> usize {
+        let [_, most] = MOST_WRITER_BYTES;
+        let fitting = free / self.slot_bytes(USUAL_COLUMN_BYTES, most);
+        wanted
             .min(usize::try_from(fitting).unwrap_or(wanted))
-            .max(1))
+            .max(1)
     }
 }
 
@@ -69,7 +83,9 @@ mod tests {
     #[test]
     fn slots_are_given_up_before_the_job_is() {
         assert_eq!(NARROW.slots(8, 8 << 30).unwrap(), 8);
-        assert_eq!(NARROW.slots(8, 256 << 20).unwrap(), 3);
+        assert_eq!(NARROW.slots(8, 1 << 30).unwrap(), 5);
+        assert_eq!(NARROW.slots(8, 256 << 20).unwrap(), 1);
+        assert_eq!(NARROW.slots_in(2, 0), 1);
         let e = NARROW.slots(8, 64 << 20).unwrap_err();
         assert_eq!(e.kind(), ErrorKind::MemoryBudget);
         assert!(e.to_string().contains("67108864"), "{e}");

@@ -102,6 +102,13 @@ impl Resources {
         })
     }
 
+    /// Memory that is free, counting kept rows as free because they are given up while they are written.
+    pub fn free_bytes(&self) -> u64 {
+        let kept = self.budget.usage().leased_bytes as u64;
+        let taken = self.monitor.current_rss_bytes().saturating_sub(kept);
+        self.memory_limit_bytes.saturating_sub(taken)
+    }
+
     /// What readers of rows of `row_bytes` are given.
     pub fn read_context(&self, row_bytes: usize) -> ReadContext {
         ReadContext {

@@ -127,8 +127,9 @@ pub(super) async fn write(
     resources.gauge.enter(Phase::Write, known.0, known.1);
     let kept = matches!(learned.rows, Rows::Kept(_));
     let limit = RowLimit::new(if kept { None } else { bound.recipe.limit });
-    let mut workers = Vec::with_capacity(bound.slots);
-    for _ in 0..bound.slots {
+    let slots = bound.need.slots_in(bound.slots, resources.free_bytes());
+    let mut workers = Vec::with_capacity(slots);
+    for _ in 0..slots {
         workers.push(WriteWorker {
             rows: learned.rows.clone(),
             splitter: Arc::clone(&splitter),

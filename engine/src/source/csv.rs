@@ -125,15 +125,7 @@ impl Source for CsvSource {
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<Arc<dyn Scan>> {
-        let mut projection = Vec::with_capacity(request.columns.len());
-        for column in &request.columns {
-            projection.push(self.schema.index_of(column).map_err(|e| {
-                Error::with_source(ErrorKind::Schema, format!("source {}", self.name), e)
-            })?);
-        }
-        let schema = self.schema.project(&projection).map_err(|e| {
-            Error::with_source(ErrorKind::Schema, format!("source {}", self.name), e)
-        })?;
+        let (projection, schema) = request.project(&self.schema, &self.name)?;
         let units = self
             .files
             .iter()
@@ -148,7 +140,7 @@ impl Source for CsvSource {
             files: Arc::clone(&self.files),
             store: self.store.clone(),
             file_schema: Arc::clone(&self.schema),
-            schema: Arc::new(schema),
+            schema,
             projection,
             units,
             options: self.options.clone(),

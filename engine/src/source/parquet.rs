@@ -109,15 +109,7 @@ impl Source for ParquetSource {
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<Arc<dyn Scan>> {
-        let mut roots = Vec::with_capacity(request.columns.len());
-        for column in &request.columns {
-            roots.push(self.schema.index_of(column).map_err(|e| {
-                Error::with_source(ErrorKind::Schema, format!("source {}", self.name), e)
-            })?);
-        }
-        let schema = self.schema.project(&roots).map_err(|e| {
-            Error::with_source(ErrorKind::Schema, format!("source {}", self.name), e)
-        })?;
+        let (roots, schema) = request.project(&self.schema, &self.name)?;
         // The reader delivers columns in file order; `order` restores the order asked for.
         let mut sorted = roots.clone();
         sorted.sort_unstable();
@@ -141,7 +133,7 @@ impl Source for ParquetSource {
             name: self.name.clone(),
             files: Arc::clone(&self.files),
             store: self.store.clone(),
-            schema: Arc::new(schema),
+            schema,
             roots: sorted,
             order,
             units,

@@ -154,7 +154,6 @@ async fn a_scan_asks_for_what_is_needed() {
         serde_json::Value::Object(scan.session()),
         serde_json::json!({
             "session": "projects/p/locations/us/sessions/s",
-            "read_time": "2026-02-01T00:00:00Z",
             "expire_time": "2026-02-01T06:00:00Z",
         })
     );
