@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const CRATES: [&str; 5] = ["features", "spill", "engine", "emulator", "cli"];
+const CRATES: [&str; 6] = ["features", "spill", "engine", "emulator", "cli", "benches"];
 const LIBRARIES: [&str; 4] = ["features", "spill", "engine", "emulator"];
 
 /// One Rust file of a crate.
