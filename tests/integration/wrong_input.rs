@@ -12,6 +12,9 @@ use crate::command::{Ended, millpond, signal, text, wait};
 use crate::rows::{RECIPE, orders, with, without, write_file, write_table};
 use crate::tree::tree;
 
+mod endpoint;
+mod output;
+
 /// A directory with a table, a recipe, and the places a run writes to.
 struct Bench {
     place: tempfile::TempDir,
@@ -392,89 +395,6 @@ fn format_nobody_reads() {
 }
 
 #[test]
-fn output_directory_that_holds_something() {
-    let bench = Bench::new();
-    fs::create_dir(bench.out()).unwrap();
-    fs::write(bench.out().join("mine.txt"), "mine").unwrap();
-    bench.refuses(2, &["/out", "not empty"]);
-}
-
-#[test]
-fn output_of_an_earlier_run() {
-    let bench = Bench::new();
-    assert_eq!(bench.run().code, Some(0));
-    bench.refuses(2, &["out"]);
-}
-
-#[test]
-fn output_that_is_a_file() {
-    let bench = Bench::new();
-    fs::write(bench.out(), "a file").unwrap();
-    bench.refuses(2, &["out"]);
-}
-
-#[test]
-fn output_below_a_file() {
-    let bench = Bench::new();
-    fs::write(bench.path("file"), "a file").unwrap();
-    let below = bench.path("file/out");
-    let mut bench = bench;
-    bench.more = vec!["--out".to_owned(), text(&below).to_owned()];
-    fs::write(bench.path("recipe.yaml"), &bench.recipe).unwrap();
-    let mut command = millpond();
-    command.args([
-        "run",
-        text(&bench.path("recipe.yaml")),
-        "--source",
-        &bench.source,
-        "--out",
-        text(&below),
-    ]);
-    let ended = wait(command.spawn().unwrap());
-    assert!(
-        matches!(ended.code, Some(2 | 11)),
-        "{:?} {}",
-        ended.code,
-        ended.stderr
-    );
-    assert!(
-        ended.stderr.starts_with("error: ") && ended.stderr.contains("file/out"),
-        "{}",
-        ended.stderr
-    );
-    assert_eq!(ended.stderr.lines().count(), 1);
-    assert_eq!(fs::read(bench.path("file")).unwrap(), b"a file");
-}
-
-#[test]
-fn an_empty_output_directory_stays_when_the_run_fails() {
-    let bench = Bench::with_table(&orders(0, 1, 5));
-    fs::create_dir(bench.out()).unwrap();
-    bench.refuses(8, &["nothing can be learned"]);
-    assert!(bench.out().is_dir());
-}
-
-#[test]
-fn no_output_directory() {
-    let bench = Bench::new();
-    fs::write(bench.path("recipe.yaml"), &bench.recipe).unwrap();
-    let mut command = millpond();
-    command.args([
-        "run",
-        text(&bench.path("recipe.yaml")),
-        "--source",
-        &bench.source,
-    ]);
-    let ended = wait(command.spawn().unwrap());
-    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
-    assert!(
-        ended.stderr.starts_with("error: ") && ended.stderr.contains("--out"),
-        "{}",
-        ended.stderr
-    );
-}
-
-#[test]
 fn budget_too_small() {
     Bench::new()
         .more(&["--memory", "16MiB"])
@@ -492,91 +412,6 @@ fn size_that_is_no_size() {
         ended.stderr
     );
     assert!(!bench.out().exists());
-}
-
-#[test]
-fn unreachable_endpoint() {
-    let bench = Bench::new()
-        .source("bigquery://proj.shop.orders")
-        .more(&["--emulator", "http://127.0.0.1:1"]);
-    let began = Instant::now();
-    bench.refuses(5, &["127.0.0.1:1"]);
-    assert!(
-        began.elapsed() < Duration::from_secs(90),
-        "{:?}",
-        began.elapsed()
-    );
-}
-
-#[test]
-fn plain_http_to_another_machine() {
-    // An address of the documentation: nothing must be sent there.
-    let bench = Bench::new()
-        .source("bigquery://proj.shop.orders")
-        .more(&["--emulator", "http://192.0.2.1:9050"]);
-    let ended = bench.refuses(3, &["192.0.2.1"]);
-    assert!(
-        ended.stderr.contains("loopback") || ended.stderr.contains("https"),
-        "{}",
-        ended.stderr
-    );
-}
-
-#[test]
-fn table_that_the_service_does_not_have() {
-    let bench = Bench::new();
-    fs::create_dir_all(bench.path("data/proj/shop")).unwrap();
-    let served = crate::served::Served::start(&bench.path("data"));
-    let bench = bench
-        .source("bigquery://proj.shop.nothing")
-        .more(&["--emulator", &served.url]);
-    bench.refuses(4, &["nothing"]);
-}
-
-#[test]
-fn table_name_that_is_none() {
-    for name in ["proj.shop", "proj.shop.a`b", "proj.shop.../../etc", ""] {
-        Bench::new()
-            .source(format!("bigquery://{name}"))
-            .more(&["--emulator", "http://127.0.0.1:1"])
-            .refuses(2, &[name]);
-    }
-}
-
-#[test]
-fn missing_credentials() {
-    let mut bench = Bench::new().source("bigquery://proj.shop.orders");
-    let home = bench.path("home");
-    fs::create_dir(&home).unwrap();
-    bench.environment = vec![("HOME".to_owned(), text(&home).to_owned())];
-    let began = Instant::now();
-    bench.refuses(3, &["GOOGLE_APPLICATION_CREDENTIALS", "gcloud"]);
-    assert!(
-        began.elapsed() < Duration::from_secs(30),
-        "{:?}",
-        began.elapsed()
-    );
-}
-
-#[test]
-fn credentials_that_are_no_credentials() {
-    let mut bench = Bench::new().source("bigquery://proj.shop.orders");
-    let key = bench.path("key.json");
-    fs::write(
-        &key,
-        "{\"type\": \"service_account\", \"private_key\": \"canary-7f3a\"",
-    )
-    .unwrap();
-    bench.environment = vec![(
-        "GOOGLE_APPLICATION_CREDENTIALS".to_owned(),
-        text(&key).to_owned(),
-    )];
-    let ended = bench.refuses(3, &[]);
-    assert!(
-        !ended.stderr.contains("canary"),
-        "a secret is shown: {}",
-        ended.stderr
-    );
 }
 
 #[test]
