@@ -32,6 +32,67 @@ impl Seal {
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
+
+    /// One checksum for the whole file: CRC-32C over the little-endian checksums of its blocks.
+    pub(crate) fn digest(&self) -> u32 {
+        self.checksums.iter().fold(0, |crc, block| {
+            crc32c::crc32c_append(crc, &block.to_le_bytes())
+        })
+    }
+
+    /// Seals a file that is there already by reading it once, and compares it with what is known of it.
+    ///
+    /// # Errors
+    /// [`SpillError::Missing`], [`SpillError::Io`]; [`SpillError::Corrupt`] when its length or digest differs.
+    pub(crate) fn of_file(path: &Path, len: u64, digest: u32) -> Result<Self, SpillError> {
+        let mut file = open(path)?;
+        let mut block = vec![0; BLOCK_BYTES];
+        let mut checksums = Vec::new();
+        let mut found = 0;
+        loop {
+            let filled = fill(&mut file, &mut block).map_err(SpillError::io(path, "read"))?;
+            let Some(bytes) = block.get(..filled).filter(|bytes| !bytes.is_empty()) else {
+                break;
+            };
+            checksums.push(crc32c::crc32c(bytes));
+            found += filled as u64;
+        }
+        let seal = Self {
+            len: found,
+            checksums: checksums.into(),
+        };
+        if found != len {
+            return Err(corrupt(path, found, "its length has changed"));
+        }
+        if seal.digest() != digest {
+            return Err(corrupt(path, 0, "it does not match its checksum"));
+        }
+        Ok(seal)
+    }
+}
+
+/// Opens a file for reading.
+fn open(path: &Path) -> Result<File, SpillError> {
+    File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => SpillError::Missing {
+            path: path.to_owned(),
+        },
+        _ => SpillError::io(path, "open")(error),
+    })
+}
+
+/// Reads until `block` is full or the file ends; returns the bytes read.
+fn fill(file: &mut File, block: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 /// Writes a file, charges the quota and computes the checksums. Keeps the first failure, because the Parquet writer
@@ -150,12 +211,7 @@ impl CheckedFile {
     /// Opens the file and checks its length.
     pub(crate) fn open(slot: &Arc<FileSlot>, seal: &Seal) -> Result<Self, SpillError> {
         let path = slot.path();
-        let file = File::open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => SpillError::Missing {
-                path: path.to_owned(),
-            },
-            _ => SpillError::io(path, "open")(error),
-        })?;
+        let file = open(path)?;
         let metadata = file.metadata().map_err(SpillError::io(path, "inspect"))?;
         if metadata.len() != seal.len {
             return Err(corrupt(path, metadata.len(), "its length has changed"));

@@ -2,15 +2,17 @@
 //! belongs to its reader.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 
 use crate::budget::MemoryBudget;
 use crate::compact::project;
 use crate::error::SpillError;
 use crate::lease::Lease;
+use crate::segment::Segment;
 use crate::spill_dir::SpillDir;
 use crate::spill_file::SpillFile;
 use crate::spill_reader::{SpillReader, rows_only};
@@ -33,6 +35,8 @@ impl MemoryPart {
 pub(crate) enum Part {
     Memory(Arc<MemoryPart>),
     File(SpillFile),
+    /// On disk, and in memory as long as there is room.
+    Both(Arc<MemoryPart>, SpillFile),
     /// Rows without columns.
     Rows(u64),
 }
@@ -66,6 +70,29 @@ impl Pond {
         }
     }
 
+    /// The rows of `segments`, one behind the other.
+    pub fn of_segments(
+        schema: SchemaRef,
+        segments: impl IntoIterator<Item = Segment>,
+        budget: MemoryBudget,
+        dir: Arc<SpillDir>,
+    ) -> Self {
+        let mut rows = 0;
+        let mut parts = Vec::new();
+        for segment in segments {
+            rows += segment.rows();
+            parts.push(segment.into_part());
+        }
+        Self::new(
+            schema,
+            rows,
+            parts,
+            budget,
+            dir,
+            SpillCompression::default(),
+        )
+    }
+
     /// The schema of the rows.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
@@ -79,16 +106,24 @@ impl Pond {
     /// Bytes on disk.
     pub fn spilled_bytes(&self) -> u64 {
         let files = self.parts.iter().filter_map(|part| match part {
-            Part::File(file) => Some(file.bytes()),
+            Part::File(file) | Part::Both(_, file) => Some(file.bytes()),
             Part::Memory(_) | Part::Rows(_) => None,
         });
         files.sum()
     }
 
+    /// Where the rows on disk are, in row order.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::File(file) | Part::Both(_, file) => Some(file.path()),
+            Part::Memory(_) | Part::Rows(_) => None,
+        })
+    }
+
     /// Bytes leased for batches in memory.
     pub fn memory_bytes(&self) -> usize {
         let memory = self.parts.iter().filter_map(|part| match part {
-            Part::Memory(memory) => Some(memory.lease.bytes()),
+            Part::Memory(memory) | Part::Both(memory, _) => Some(memory.lease.bytes()),
             Part::File(_) | Part::Rows(_) => None,
         });
         memory.sum()
@@ -110,25 +145,7 @@ impl Pond {
         projection: Option<&[usize]>,
         batch_rows: usize,
     ) -> Result<Replay, SpillError> {
-        let columns = self.schema.fields().len();
-        let indices = match projection {
-            Some(indices) => indices.to_vec(),
-            None => (0..columns).collect(),
-        };
-        if let Some(index) = indices.iter().copied().find(|i| *i >= columns) {
-            return Err(SpillError::ProjectionOutOfRange { index, columns });
-        }
-        if batch_rows == 0 {
-            return Err(SpillError::ZeroBatchRows);
-        }
-        let schema = self.schema.project(&indices);
-        Ok(Replay {
-            schema: Arc::new(schema.map_err(SpillError::arrow("project a schema"))?),
-            indices,
-            batch_rows,
-            parts: self.parts.iter().cloned().collect(),
-            current: Current::Nothing,
-        })
+        Replay::try_new(&self.schema, projection, batch_rows, self.parts.clone())
     }
 
     /// Moves what is in memory to disk and returns the bytes freed. A replay that runs keeps its batches until it ends.
@@ -138,6 +155,11 @@ impl Pond {
     pub fn shed(&mut self) -> Result<usize, SpillError> {
         let mut freed = 0;
         for part in &mut self.parts {
+            if let Part::Both(memory, file) = part {
+                freed += memory.lease.bytes();
+                *part = Part::File(file.clone());
+                continue;
+            }
             let Part::Memory(memory) = part else { continue };
             let mut writer =
                 SpillWriter::create(&self.dir, &self.schema, &self.budget, self.compression)?;
@@ -173,6 +195,34 @@ enum Current {
 }
 
 impl Replay {
+    /// Over `parts` with rows of `schema`; see [`Pond::replay`].
+    pub(crate) fn try_new(
+        schema: &Schema,
+        projection: Option<&[usize]>,
+        batch_rows: usize,
+        parts: impl IntoIterator<Item = Part>,
+    ) -> Result<Self, SpillError> {
+        let columns = schema.fields().len();
+        let indices = match projection {
+            Some(indices) => indices.to_vec(),
+            None => (0..columns).collect(),
+        };
+        if let Some(index) = indices.iter().copied().find(|i| *i >= columns) {
+            return Err(SpillError::ProjectionOutOfRange { index, columns });
+        }
+        if batch_rows == 0 {
+            return Err(SpillError::ZeroBatchRows);
+        }
+        let schema = schema.project(&indices);
+        Ok(Self {
+            schema: Arc::new(schema.map_err(SpillError::arrow("project a schema"))?),
+            indices,
+            batch_rows,
+            parts: parts.into_iter().collect(),
+            current: Current::Nothing,
+        })
+    }
+
     /// The schema of the batches.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
@@ -209,7 +259,7 @@ impl Replay {
             self.current = Current::Nothing;
             self.current = match self.parts.pop_front() {
                 None => return Ok(None),
-                Some(Part::Memory(part)) => Current::Memory {
+                Some(Part::Memory(part) | Part::Both(part, _)) => Current::Memory {
                     part,
                     batch: 0,
                     row: 0,

@@ -18,7 +18,7 @@ use crate::spill_file::SpillFile;
 use crate::spill_writer::{SpillCompression, SpillWriter};
 
 /// Counted per column of a batch in memory for what is around its buffers (array headers, pointers, our own notes).
-const COLUMN_OVERHEAD_BYTES: usize = 256;
+pub(crate) const COLUMN_OVERHEAD_BYTES: usize = 256;
 
 /// Keeps batches in arrival order: in memory while the budget grants a lease, on disk from the first refusal on.
 ///

@@ -1,7 +1,11 @@
 //! The private directory that holds spilled rows. Owns its name, modes, lock, marker, quota and removal; knows nothing of
 //! what the files contain.
 //!
-//! A live directory holds a locked file and a marker. The lock is taken before the marker is written and ends with the
+//! There are two kinds. A passing directory is made under a root, named at random, and gone with the process that made it.
+//! A [lasting](SpillDir::lasting) one has a place of the caller's choosing and outlives the process with the files that
+//! were declared kept.
+//!
+//! A live passing directory holds a locked file and a marker. The lock is taken before the marker is written and ends with the
 //! process, so a marker beside a free lock means that the owner is dead; [`sweep`](crate::sweep) relies on that.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -9,7 +13,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::error::SpillError;
 use crate::root_check::{own_uid, trusted_root};
@@ -32,8 +36,8 @@ const PRIVATE_FILE: u32 = 0o600;
 #[derive(Debug)]
 pub struct SpillDir {
     path: PathBuf,
-    /// Holds the lock.
-    _lock: File,
+    /// Holds the lock of a passing directory.
+    lock: Option<File>,
     quota_bytes: Option<u64>,
     live_bytes: AtomicU64,
     peak_bytes: AtomicU64,
@@ -66,15 +70,45 @@ impl SpillDir {
         create_private(&path.join(MARKER))?;
         // From here on removal is in the order that a sweep can take over.
         let path = made.keep();
-        Ok(Self {
+        Ok(Self::with_lock(path, Some(lock), quota_bytes))
+    }
+
+    /// Uses `path` for rows that outlive the process. It is made, mode 0700 whatever the umask, when absent; whoever owns
+    /// the directory above guards it against other processes. Neither it nor a file that was
+    /// [kept](crate::Segment::keep) is removed on drop.
+    ///
+    /// # Errors
+    /// [`SpillError::Io`] when it cannot be made, or is there and is not a directory of its own (a link, say).
+    pub fn lasting(path: &Path, quota_bytes: Option<u64>) -> Result<Self, SpillError> {
+        match fs::symlink_metadata(path) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => {
+                let error = io::Error::from(io::ErrorKind::NotADirectory);
+                return Err(SpillError::io(path, "use")(error));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                DirBuilder::new()
+                    .mode(PRIVATE_DIR)
+                    .create(path)
+                    .map_err(SpillError::io(path, "create"))?;
+            }
+            Err(error) => return Err(SpillError::io(path, "inspect")(error)),
+        }
+        fs::set_permissions(path, Permissions::from_mode(PRIVATE_DIR))
+            .map_err(SpillError::io(path, "set the mode of"))?;
+        Ok(Self::with_lock(path.to_owned(), None, quota_bytes))
+    }
+
+    fn with_lock(path: PathBuf, lock: Option<File>, quota_bytes: Option<u64>) -> Self {
+        Self {
             path,
-            _lock: lock,
+            lock,
             quota_bytes,
             live_bytes: AtomicU64::new(0),
             peak_bytes: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
             next_file: AtomicU64::new(0),
-        })
+        }
     }
 
     /// The directory.
@@ -116,14 +150,28 @@ impl SpillDir {
     /// Creates the next spill file, mode 0600 whatever the umask. It is removed when the last clone of the slot is gone.
     pub(crate) fn create_file(self: &Arc<Self>) -> Result<(File, Arc<FileSlot>), SpillError> {
         let number = self.next_file.fetch_add(1, Ordering::Relaxed);
-        let path = self.path.join(format!("rows-{number:06}.parquet"));
+        self.create_named(&format!("rows-{number:06}.parquet"))
+    }
+
+    /// Creates the file `name`, mode 0600 whatever the umask. Unless it is kept, it is removed when the last clone of the
+    /// slot is gone.
+    pub(crate) fn create_named(
+        self: &Arc<Self>,
+        name: &str,
+    ) -> Result<(File, Arc<FileSlot>), SpillError> {
+        let path = self.path.join(name);
         let file = create_private(&path)?;
-        let slot = FileSlot {
-            dir: Arc::clone(self),
-            path,
-            bytes: AtomicU64::new(0),
-        };
-        Ok((file, Arc::new(slot)))
+        Ok((file, Arc::new(FileSlot::new(self, path))))
+    }
+
+    /// The slot of the file `name` that an earlier process kept here; its `bytes` count as live.
+    pub(crate) fn adopt_named(self: &Arc<Self>, name: &str, bytes: u64) -> Arc<FileSlot> {
+        let slot = FileSlot::new(self, self.path.join(name));
+        slot.bytes.store(bytes, Ordering::Relaxed);
+        slot.keep();
+        let live = self.live_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.peak_bytes.fetch_max(live + bytes, Ordering::Relaxed);
+        Arc::new(slot)
     }
 
     fn charge(&self, path: &Path, bytes: u64) -> Result<(), SpillError> {
@@ -151,6 +199,9 @@ impl SpillDir {
 
 impl Drop for SpillDir {
     fn drop(&mut self) {
+        if self.lock.is_none() {
+            return;
+        }
         if let Err(error) = remove_spill_tree(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove the spill directory");
         }
@@ -199,9 +250,24 @@ pub(crate) struct FileSlot {
     dir: Arc<SpillDir>,
     path: PathBuf,
     bytes: AtomicU64,
+    kept: AtomicBool,
 }
 
 impl FileSlot {
+    fn new(dir: &Arc<SpillDir>, path: PathBuf) -> Self {
+        Self {
+            dir: Arc::clone(dir),
+            path,
+            bytes: AtomicU64::new(0),
+            kept: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on the file outlives the slot.
+    pub(crate) fn keep(&self) {
+        self.kept.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -223,11 +289,13 @@ impl FileSlot {
 
 impl Drop for FileSlot {
     fn drop(&mut self) {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(path = %self.path.display(), %error, "cannot remove a spill file");
+        if !*self.kept.get_mut() {
+            match fs::remove_file(&self.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(path = %self.path.display(), %error, "cannot remove a spill file");
+                }
+                _ => {}
             }
-            _ => {}
         }
         let bytes = self.bytes.load(Ordering::Relaxed);
         self.dir.live_bytes.fetch_sub(bytes, Ordering::Relaxed);

@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
+
 use crate::budget::MemoryBudget;
 use crate::carrier::Carrier;
 use crate::checked_file::{CheckedFile, Seal};
 use crate::error::SpillError;
-use crate::spill_dir::FileSlot;
+use crate::spill_dir::{FileSlot, SpillDir};
 use crate::spill_reader::SpillReader;
 
 /// Rows on disk, readable any number of times. The file is removed when the last clone and the last reader are gone.
@@ -18,6 +20,17 @@ pub struct SpillFile {
     carrier: Carrier,
     facts: FileFacts,
     budget: MemoryBudget,
+}
+
+/// What is written down about a file that is to be read by a later process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptFile {
+    /// Number of rows.
+    pub rows: u64,
+    /// Size on disk in bytes.
+    pub bytes: u64,
+    /// Checksum of its content (CRC-32C over the CRC-32C of its blocks of 16 KiB).
+    pub digest: u32,
 }
 
 /// What the writer counted.
@@ -41,6 +54,38 @@ impl SpillFile {
             carrier,
             facts,
             budget,
+        }
+    }
+
+    /// The file `name` of `dir`, which an earlier process wrote and kept, with `rows` rows of `schema`. Reads it once.
+    pub(crate) fn adopt(
+        dir: &Arc<SpillDir>,
+        name: &str,
+        schema: &SchemaRef,
+        known: KeptFile,
+        budget: &MemoryBudget,
+    ) -> Result<Self, SpillError> {
+        let slot = dir.adopt_named(name, known.bytes);
+        let seal = Seal::of_file(slot.path(), known.bytes, known.digest)?;
+        let facts = FileFacts {
+            rows: known.rows,
+            batches: 0,
+        };
+        let carrier = Carrier::new(schema)?;
+        Ok(Self::new(slot, seal, carrier, facts, budget.clone()))
+    }
+
+    /// The file outlives this value and the process.
+    pub(crate) fn keep(&self) {
+        self.slot.keep();
+    }
+
+    /// What has to be known to adopt the file later.
+    pub(crate) fn known(&self) -> KeptFile {
+        KeptFile {
+            rows: self.rows(),
+            bytes: self.bytes(),
+            digest: self.seal.digest(),
         }
     }
 

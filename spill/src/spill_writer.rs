@@ -1,6 +1,7 @@
 //! Writes one spill file. Owns the Parquet settings and the bound on the encoder's memory; does not decide what is
 //! spilled or when.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -92,8 +93,28 @@ impl SpillWriter {
         compression: SpillCompression,
     ) -> Result<Self, SpillError> {
         let carrier = Carrier::new(schema)?;
+        Self::begin(carrier, dir.create_file()?, budget, compression)
+    }
+
+    /// Creates the file `name` of `dir` for rows of `schema`, which must have at least one column.
+    pub(crate) fn create_named(
+        dir: &Arc<SpillDir>,
+        name: &str,
+        schema: &SchemaRef,
+        budget: &MemoryBudget,
+        compression: SpillCompression,
+    ) -> Result<Self, SpillError> {
+        let carrier = Carrier::new(schema)?;
+        Self::begin(carrier, dir.create_named(name)?, budget, compression)
+    }
+
+    fn begin(
+        carrier: Carrier,
+        (file, slot): (File, Arc<FileSlot>),
+        budget: &MemoryBudget,
+        compression: SpillCompression,
+    ) -> Result<Self, SpillError> {
         let room = Room::of(&budget.shares());
-        let (file, slot) = dir.create_file()?;
         let file_schema = Arc::clone(carrier.file_schema());
         let leaves = file_schema.flattened_fields().len();
         let properties = properties(leaves, room, compression);

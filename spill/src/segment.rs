@@ -1,0 +1,185 @@
+//! A run of rows that outlives the process. Owns the pairing of a file that is always written with a copy in memory that is
+//! kept as long as the budget grants it; when a segment is durable, and what is remembered of it, is the caller's affair.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use crate::batch_size::BatchMeasure;
+use crate::budget::MemoryBudget;
+use crate::compact::compact_if_wasteful;
+use crate::error::SpillError;
+use crate::lease::Lease;
+use crate::ledger::Pressure;
+use crate::pond::{MemoryPart, Part, Replay};
+use crate::reservoir::COLUMN_OVERHEAD_BYTES;
+use crate::spill_dir::SpillDir;
+use crate::spill_file::{KeptFile, SpillFile};
+use crate::spill_writer::{SpillCompression, SpillWriter};
+
+/// A segment being written to a [lasting](SpillDir::lasting) directory. Dropped unfinished, it removes its file.
+pub struct SegmentWriter {
+    writer: SpillWriter,
+    schema: SchemaRef,
+    budget: MemoryBudget,
+    copy: Option<Copy>,
+    rows: u64,
+}
+
+/// The batches so far, as long as there was room for all of them.
+struct Copy {
+    batches: Vec<RecordBatch>,
+    measure: BatchMeasure,
+    lease: Lease,
+}
+
+impl SegmentWriter {
+    /// Begins the file `name` of `dir` for rows of `schema`, which has at least one column.
+    ///
+    /// # Errors
+    /// [`SpillError::UnsupportedType`] as for [`check_spillable`](crate::check_spillable); [`SpillError::Io`], also when
+    /// the file is there already; [`SpillError::QuotaExceeded`].
+    pub fn create(
+        dir: &Arc<SpillDir>,
+        name: &str,
+        schema: &SchemaRef,
+        budget: &MemoryBudget,
+    ) -> Result<Self, SpillError> {
+        let compression = SpillCompression::default();
+        Ok(Self {
+            writer: SpillWriter::create_named(dir, name, schema, budget, compression)?,
+            schema: Arc::clone(schema),
+            budget: budget.clone(),
+            copy: Some(Copy {
+                batches: Vec::new(),
+                measure: BatchMeasure::new(),
+                lease: budget.lease_regardless("reservoir", 0),
+            }),
+            rows: 0,
+        })
+    }
+
+    /// Appends the rows of `batch`, which has the columns of the segment. Blocks while it writes.
+    ///
+    /// # Errors
+    /// [`SpillError::Arrow`] when the columns differ; [`SpillError::Io`] and [`SpillError::QuotaExceeded`], after which the
+    /// segment is of no use.
+    pub fn push(&mut self, batch: &RecordBatch) -> Result<(), SpillError> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), batch.columns().to_vec())
+            .map_err(SpillError::arrow("keep a batch"))?;
+        self.writer.write(&batch)?;
+        self.rows += batch.num_rows() as u64;
+        if self.budget.pressure() == Pressure::Critical {
+            self.copy = None;
+        }
+        if let Some(mut copy) = self.copy.take() {
+            let batch = compact_if_wasteful(batch)?;
+            let overhead = batch.num_columns() * COLUMN_OVERHEAD_BYTES;
+            let bytes = copy.measure.add(&batch).saturating_add(overhead);
+            if copy.lease.try_grow(bytes).is_ok() {
+                copy.batches.push(batch);
+                self.copy = Some(copy);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Ends the file. It is not durable yet, and is removed with the segment unless [kept](Segment::keep).
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push).
+    pub fn finish(self) -> Result<Segment, SpillError> {
+        let file = self.writer.finish()?;
+        let memory = self
+            .copy
+            .map(|copy| Arc::new(MemoryPart::new(copy.batches, copy.lease)));
+        Ok(Segment {
+            schema: self.schema,
+            memory,
+            file,
+        })
+    }
+}
+
+/// A finished segment.
+pub struct Segment {
+    schema: SchemaRef,
+    memory: Option<Arc<MemoryPart>>,
+    file: SpillFile,
+}
+
+impl Segment {
+    /// Takes over the file `name` of `dir` that an earlier process wrote with rows of `schema`, and kept. Reads it once.
+    ///
+    /// # Errors
+    /// [`SpillError::Missing`], [`SpillError::Corrupt`] when it is not as `known`, [`SpillError::Io`].
+    pub fn adopt(
+        dir: &Arc<SpillDir>,
+        name: &str,
+        schema: &SchemaRef,
+        known: KeptFile,
+        budget: &MemoryBudget,
+    ) -> Result<Self, SpillError> {
+        Ok(Self {
+            schema: Arc::clone(schema),
+            memory: None,
+            file: SpillFile::adopt(dir, name, schema, known, budget)?,
+        })
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> u64 {
+        self.file.rows()
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// What a later process has to know to [adopt](Self::adopt) the file.
+    pub fn known(&self) -> KeptFile {
+        self.file.known()
+    }
+
+    /// The file stays when this value and all its readers are gone, until somebody removes it.
+    pub fn keep(&self) {
+        self.file.keep();
+    }
+
+    /// Iterates the rows as [`Pond::replay`](crate::Pond::replay) does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn replay(
+        &self,
+        projection: Option<&[usize]>,
+        batch_rows: usize,
+    ) -> Result<Replay, SpillError> {
+        Replay::try_new(&self.schema, projection, batch_rows, [self.part()])
+    }
+
+    fn part(&self) -> Part {
+        match &self.memory {
+            Some(memory) => Part::Both(Arc::clone(memory), self.file.clone()),
+            None => Part::File(self.file.clone()),
+        }
+    }
+
+    pub(crate) fn into_part(self) -> Part {
+        self.part()
+    }
+}
+
+#[cfg(test)]
+mod tests;
