@@ -272,6 +272,21 @@ pub(crate) struct EmulatorArgs {
     /// Read streams per session, whatever the size of the table; clients may ask for fewer [default: by size, as BigQuery]
     #[arg(long, value_name = "N")]
     pub streams: Option<NonZeroU32>,
+    /// Give the first stream of every session this share of the rows, for example 99, and the others equal parts of the rest
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub skew: Option<u8>,
+    /// Arrow data per message, at most 120MiB, whatever memory it takes [default: 1MiB, less with many streams]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub message_size: Option<ByteSize>,
+    /// Seconds after which a read session expires, as BigQuery's do after 6 hours
+    #[arg(long, value_name = "SECONDS", default_value_t = 21_600)]
+    pub session_life: u64,
+    /// Play the faults of this script (YAML or JSON, see below)
+    #[arg(long, value_name = "FILE", conflicts_with = "faults_seed")]
+    pub faults: Option<PathBuf>,
+    /// Play a script drawn from this seed, and print it; the same seed gives the same script
+    #[arg(long, value_name = "N")]
+    pub faults_seed: Option<u64>,
 }
 
 fn size(text: &str) -> Result<ByteSize, String> {

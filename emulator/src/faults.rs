@@ -1,7 +1,7 @@
 //! Faults on demand: which call fails, after how much, how often, and in what way.
 //!
 //! A script is data and decides the same way every time; chance enters only through its seed. Must not know how a fault is
-//! carried out.
+//! carried out. The written form of a script is in `script_file.rs`, the drawing of a whole script in `seeded.rs`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,8 +9,16 @@ use std::time::Duration;
 
 use tonic::Code;
 
+mod corruption;
+mod script_file;
+mod seeded;
+
+pub use corruption::Corruption;
+pub use script_file::FaultScriptError;
+pub(crate) use script_file::code_name;
+
 /// Which calls a fault applies to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FaultTarget {
     /// CreateReadSession; nothing is served before the fault.
@@ -19,9 +27,18 @@ pub enum FaultTarget {
     AnyStream,
     /// ReadRows on the stream at this position within its session.
     Stream(usize),
+    /// SplitReadStream on any stream; nothing is served before the fault.
+    SplitReadStream,
+    /// REST calls whose path holds this text; empty means every call. Attempts are counted for each path by itself.
+    Rest(String),
 }
 
 /// What happens.
+///
+/// A REST call knows [`FaultAction::Http`], [`FaultAction::Abort`] (answered with the HTTP status of its code),
+/// [`FaultAction::Stall`], [`FaultAction::Slow`] and [`FaultAction::Cut`]; a call without a stream of responses knows
+/// [`FaultAction::Abort`], [`FaultAction::Stall`], [`FaultAction::Slow`] and [`FaultAction::Cut`]. ReadRows knows all but
+/// [`FaultAction::Http`]. What a call does not know leaves it alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FaultAction {
@@ -36,11 +53,35 @@ pub enum FaultAction {
     },
     /// Nothing is sent for this long, then the call goes on.
     Stall(Duration),
+    /// Every response from here on waits this long.
+    Slow(Duration),
     /// The connection is closed after about this many more bytes, in the middle of whatever is being sent. Every call on the
     /// connection ends with it.
     Cut {
         /// Bytes still sent.
         after_bytes: u64,
+    },
+    /// The next response is sent twice.
+    Duplicate,
+    /// The next response's record batch is damaged.
+    Corrupt(Corruption),
+    /// The next response says this many more rows (fewer when negative) than it holds.
+    WrongRowCount {
+        /// What is added to the true count.
+        off_by: i64,
+    },
+    /// The session expires here and now, for all its streams.
+    ExpireSession,
+    /// The offset of the request is ignored: the stream is served from its first row. Only at the beginning of a call.
+    IgnoreOffset,
+    /// A REST call is answered with an error body.
+    Http {
+        /// HTTP status, 400 to 599.
+        status: u16,
+        /// The `reason` of the error, such as `backendError` or `rateLimitExceeded`.
+        reason: String,
+        /// The message.
+        message: String,
     },
 }
 
@@ -61,6 +102,8 @@ impl FaultAction {
 struct Rule {
     target: FaultTarget,
     after_responses: u64,
+    /// Calls that are let through first.
+    skip: u32,
     attempts: u32,
     action: FaultAction,
 }
@@ -76,9 +119,17 @@ struct Rule {
 ///     2,
 ///     FaultAction::abort(Code::Unavailable, "the server is going away"),
 /// );
-/// # let _ = script;
+/// // The same, as a file says it.
+/// let written = FaultScript::from_yaml("
+/// faults:
+///   - method: ReadRows
+///     after_responses: 3
+///     calls: 2
+///     fault: {abort: {code: UNAVAILABLE, message: the server is going away}}
+/// ").expect("a valid script");
+/// assert_eq!(script, written);
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FaultScript {
     rules: Vec<Rule>,
     random: Option<RandomFaults>,
@@ -108,15 +159,29 @@ impl FaultScript {
     /// that `target` names. When several rules apply to a call, the first one added is played.
     #[must_use]
     pub fn fault(
+        self,
+        target: FaultTarget,
+        after_responses: u64,
+        attempts: u32,
+        action: FaultAction,
+    ) -> Self {
+        self.fault_later(target, after_responses, 0, attempts, action)
+    }
+
+    /// As [`FaultScript::fault`], but the first `skip` calls that `target` names are left alone.
+    #[must_use]
+    pub fn fault_later(
         mut self,
         target: FaultTarget,
         after_responses: u64,
+        skip: u32,
         attempts: u32,
         action: FaultAction,
     ) -> Self {
         self.rules.push(Rule {
             target,
             after_responses,
+            skip,
             attempts,
             action,
         });
@@ -128,6 +193,12 @@ impl FaultScript {
     pub fn random(mut self, faults: RandomFaults) -> Self {
         self.random = Some(faults);
         self
+    }
+
+    /// Whether nothing would ever be played.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.random.is_none()
     }
 }
 
@@ -155,26 +226,45 @@ impl Faults {
 
     /// The fault for a CreateReadSession call that begins now.
     pub fn on_create_session(&self) -> Option<FaultAction> {
-        let attempt = self.attempt("");
-        self.rule(attempt, |t| t == FaultTarget::CreateReadSession)
-            .map(|f| f.action)
+        self.unary("CreateReadSession", |t| {
+            *t == FaultTarget::CreateReadSession
+        })
+    }
+
+    /// The fault for a SplitReadStream call that begins now.
+    pub fn on_split(&self) -> Option<FaultAction> {
+        self.unary("SplitReadStream", |t| *t == FaultTarget::SplitReadStream)
+    }
+
+    /// The fault for a REST call that begins now.
+    pub fn on_rest(&self, path: &str) -> Option<FaultAction> {
+        let applies =
+            |t: &FaultTarget| matches!(t, FaultTarget::Rest(part) if path.contains(part.as_str()));
+        self.unary(path, applies)
     }
 
     /// The fault for a ReadRows call that begins now on the stream `name`, at position `index` of its session.
     pub fn on_read(&self, name: &str, index: usize) -> Option<PlannedFault> {
         let attempt = self.attempt(name);
         self.rule(attempt, |t| {
-            t == FaultTarget::AnyStream || t == FaultTarget::Stream(index)
+            *t == FaultTarget::AnyStream || *t == FaultTarget::Stream(index)
         })
-        .or_else(|| self.script.random.and_then(|r| draw(r, index, attempt)))
+        .or_else(|| {
+            self.script
+                .random
+                .and_then(|r| seeded::draw(r, index, attempt))
+        })
     }
 
-    fn rule(&self, attempt: u32, applies: impl Fn(FaultTarget) -> bool) -> Option<PlannedFault> {
-        let rule = self
-            .script
-            .rules
-            .iter()
-            .find(|r| applies(r.target) && attempt < r.attempts)?;
+    fn unary(&self, key: &str, applies: impl Fn(&FaultTarget) -> bool) -> Option<FaultAction> {
+        let attempt = self.attempt(key);
+        self.rule(attempt, applies).map(|f| f.action)
+    }
+
+    fn rule(&self, attempt: u32, applies: impl Fn(&FaultTarget) -> bool) -> Option<PlannedFault> {
+        let rule = self.script.rules.iter().find(|r| {
+            applies(&r.target) && (r.skip..r.skip.saturating_add(r.attempts)).contains(&attempt)
+        })?;
         Some(PlannedFault {
             after_responses: rule.after_responses,
             action: rule.action.clone(),
@@ -183,7 +273,7 @@ impl Faults {
 
     /// How many calls with this key came before.
     fn attempt(&self, key: &str) -> u32 {
-        if self.script.rules.is_empty() && self.script.random.is_none() {
+        if self.script.is_empty() {
             return 0;
         }
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -192,29 +282,6 @@ impl Faults {
         *count = count.saturating_add(1);
         before
     }
-}
-
-fn draw(faults: RandomFaults, index: usize, attempt: u32) -> Option<PlannedFault> {
-    if attempt >= faults.attempts {
-        return None;
-    }
-    let a = mix(faults.seed ^ mix(index as u64 ^ (u64::from(attempt) << 32)));
-    if a % 100 >= u64::from(faults.percent) {
-        return None;
-    }
-    let b = mix(a);
-    let action = match b % 4 {
-        0 => FaultAction::abort(Code::Unavailable, "the service is currently unavailable"),
-        1 => FaultAction::abort(Code::Internal, "Received RST_STREAM with error code 2"),
-        2 => FaultAction::Stall(Duration::from_millis(20)),
-        _ => FaultAction::Cut {
-            after_bytes: mix(b) % 100_000,
-        },
-    };
-    Some(PlannedFault {
-        after_responses: (b >> 8) % faults.within_responses.max(1),
-        action,
-    })
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): spreads a counter over all 64 bits.
@@ -226,53 +293,4 @@ pub(crate) fn mix(x: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rule_applies_to_the_first_attempts_of_each_stream() {
-        let action = FaultAction::abort(Code::Unavailable, "x");
-        let faults = Faults::new(
-            FaultScript::new()
-                .fault(
-                    FaultTarget::Stream(1),
-                    0,
-                    1,
-                    FaultAction::Stall(Duration::ZERO),
-                )
-                .fault(FaultTarget::AnyStream, 3, 2, action.clone()),
-        );
-        let planned = Some(PlannedFault {
-            after_responses: 3,
-            action,
-        });
-        assert_eq!(faults.on_read("a", 0), planned);
-        assert_eq!(faults.on_read("a", 0), planned);
-        assert_eq!(faults.on_read("a", 0), None);
-        assert_ne!(faults.on_read("b", 1), planned);
-        assert_eq!(faults.on_read("b", 1), planned);
-        assert_eq!(faults.on_create_session(), None);
-    }
-
-    #[test]
-    fn random_faults_depend_on_the_seed_alone() {
-        let play = |seed| {
-            let faults = Faults::new(FaultScript::new().random(RandomFaults {
-                seed,
-                percent: 50,
-                attempts: 4,
-                within_responses: 5,
-            }));
-            (0..40)
-                .flat_map(|i| (0..6).map(move |_| i))
-                .map(|i| faults.on_read(&format!("s{i}"), i))
-                .collect::<Vec<_>>()
-        };
-        let first = play(1);
-        assert_eq!(first, play(1));
-        assert_ne!(first, play(2));
-        let hits = first.iter().flatten().count();
-        assert!((40..120).contains(&hits), "{hits} of 160 possible");
-        assert!(first.iter().flatten().all(|f| f.after_responses < 5));
-    }
-}
+mod tests;

@@ -76,6 +76,22 @@ pub(crate) fn cut(rows: u64, boundaries: &[u64], count: u64) -> Vec<Range<u64>> 
     runs
 }
 
+/// Cuts rows as [`cut`], but the first run gets `percent` of them and the others share the rest evenly.
+///
+/// No run is empty, so the share of the first one is what that leaves.
+pub(crate) fn cut_skewed(rows: u64, count: u64, percent: u8) -> Vec<Range<u64>> {
+    let count = count.min(rows);
+    if count < 2 {
+        return cut(rows, &[], count);
+    }
+    let others = count - 1;
+    let first = share(rows, u64::from(percent.min(100)), 100).clamp(1, rows - others);
+    let rest = cut(rows - first, &[], others);
+    std::iter::once(0..first)
+        .chain(rest.into_iter().map(|r| first + r.start..first + r.end))
+        .collect()
+}
+
 /// Where a run is cut in two at `fraction` of its rows, or `None` when it is too short to be cut.
 pub(crate) fn split_point(run: &Range<u64>, boundaries: &[u64], fraction: f64) -> Option<u64> {
     let rows = run.end.saturating_sub(run.start);
@@ -172,6 +188,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_skewed_cut_gives_the_first_run_its_share_and_leaves_none_empty() {
+        assert_eq!(cut_skewed(1000, 3, 99), [0..990, 990..995, 995..1000]);
+        assert_eq!(cut_skewed(5, 4, 99), [0..2, 2..3, 3..4, 4..5]);
+        assert_eq!(cut_skewed(3, 8, 100), [0..1, 1..2, 2..3]);
+        assert_eq!(cut_skewed(1000, 1, 99), cut(1000, &[], 1));
+        assert_eq!(cut_skewed(0, 4, 99), []);
     }
 
     #[test]

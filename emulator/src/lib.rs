@@ -13,6 +13,7 @@ mod arrow_message;
 mod catalog;
 mod clock;
 mod connection;
+mod decode_budget;
 mod faults;
 mod grpc_service;
 mod layout;
@@ -28,7 +29,9 @@ mod stream_reader;
 mod wire;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use faults::{FaultAction, FaultScript, FaultTarget, RandomFaults};
+pub use faults::{
+    Corruption, FaultAction, FaultScript, FaultScriptError, FaultTarget, RandomFaults,
+};
 pub use request_log::LoggedCall;
 pub use server::{Emulator, EmulatorBuilder, RunningEmulator, StartError};
 pub use tonic::Code;

@@ -30,6 +30,8 @@ pub(crate) struct ReadPlan {
     pub leaves: Vec<usize>,
     /// Logical bytes of those leaves over the whole table.
     pub selected_bytes: u64,
+    /// Bytes an open decoder of those leaves keeps, at most, in the row group where it is most.
+    pub decoder_bytes: u64,
     output: Vec<Placed>,
     filter: Option<(RowFilter, Vec<Placed>, SchemaRef)>,
 }
@@ -79,6 +81,7 @@ impl ReadPlan {
             schema_message: arrow_message::schema_message(&schema)?,
             compression,
             selected_bytes,
+            decoder_bytes: table.decoder_bytes(&leaves),
             output: place(selected),
             filter: filter.map(|f| {
                 (

@@ -6,11 +6,14 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::Serialize;
+
 /// The oldest entries are dropped beyond this many.
 const MAX_ENTRIES: usize = 100_000;
 
 /// One logged call, as it stood when the log was looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "call")]
 #[non_exhaustive]
 pub enum LoggedCall {
     /// A session was made.
@@ -28,15 +31,35 @@ pub enum LoggedCall {
         stream: String,
         /// Rows the client asked to skip.
         offset: u64,
-        /// Responses handed to the transport so far.
+        /// Responses handed to the transport so far; one that a fault sends twice counts once.
         responses: u64,
-        /// Rows in those responses.
+        /// Rows in those responses: what was sent are the rows `offset..offset + rows` of the stream, in order.
         rows: u64,
     },
     /// A stream was split.
     SplitReadStream {
         /// The stream's name.
         stream: String,
+    },
+    /// A REST call was answered.
+    Rest {
+        /// The HTTP method.
+        method: String,
+        /// The path as asked for, without the query.
+        path: String,
+        /// The HTTP status of the answer.
+        status: u16,
+    },
+    /// A fault of the script was carried out.
+    Fault {
+        /// The method: a gRPC method's name, or `Rest`.
+        method: String,
+        /// The stream's name or the path; empty for CreateReadSession.
+        subject: String,
+        /// Responses the call had sent before.
+        after_responses: u64,
+        /// The fault in the script's own words.
+        fault: String,
     },
 }
 

@@ -9,14 +9,20 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::catalog::{Catalog, CatalogError, Table};
+use crate::faults::Faults;
 use crate::name::TableName;
+use crate::request_log::RequestLog;
 
+mod error;
+mod faulty;
 mod resource;
+
+use error::RestError;
 
 /// Entries on a page when the client does not say.
 const DEFAULT_PAGE: usize = 50;
@@ -25,6 +31,8 @@ const DEFAULT_PAGE: usize = 50;
 #[derive(Debug)]
 pub(crate) struct RestState {
     pub catalog: Arc<Catalog>,
+    pub faults: Arc<Faults>,
+    pub log: Arc<RequestLog>,
     /// `http://127.0.0.1:PORT`, for self links.
     pub endpoint: String,
 }
@@ -46,7 +54,18 @@ pub(crate) fn router(state: Arc<RestState>) -> Router {
     Router::new()
         .nest("/bigquery/v2", api.clone())
         .merge(api)
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&state),
+            faulty::play,
+        ))
+        // Not a call of BigQuery's, so it is neither logged nor failed.
+        .route("/emulator/requests", get(requests))
         .with_state(state)
+}
+
+/// What clients asked for so far, oldest first, one JSON object each.
+async fn requests(State(state): Shared) -> Json<Value> {
+    Json(serde_json::to_value(state.log.snapshot()).unwrap_or_default())
 }
 
 /// The answer to a path nobody serves; gRPC clients get a status instead of JSON.
@@ -78,58 +97,6 @@ async fn not_implemented(uri: Uri) -> RestError {
             uri.path()
         ),
     )
-}
-
-/// An error in the service's form.
-#[derive(Debug)]
-struct RestError {
-    http: StatusCode,
-    reason: &'static str,
-    status: &'static str,
-    message: String,
-}
-
-impl RestError {
-    fn new(http: StatusCode, reason: &'static str, status: &'static str, message: String) -> Self {
-        Self {
-            http,
-            reason,
-            status,
-            message,
-        }
-    }
-}
-
-impl IntoResponse for RestError {
-    fn into_response(self) -> Response {
-        let body = json!({"error": {
-            "code": self.http.as_u16(),
-            "message": self.message,
-            "errors": [{"message": self.message, "domain": "global", "reason": self.reason}],
-            "status": self.status,
-        }});
-        (self.http, Json(body)).into_response()
-    }
-}
-
-impl From<CatalogError> for RestError {
-    fn from(error: CatalogError) -> Self {
-        let (http, reason, status) = match &error {
-            CatalogError::Name(_) => (StatusCode::BAD_REQUEST, "invalid", "INVALID_ARGUMENT"),
-            CatalogError::DatasetNotFound { .. } | CatalogError::TableNotFound { .. } => {
-                (StatusCode::NOT_FOUND, "notFound", "NOT_FOUND")
-            }
-            CatalogError::UnsupportedColumn { .. } | CatalogError::FilesDisagree { .. } => {
-                (StatusCode::BAD_REQUEST, "invalid", "FAILED_PRECONDITION")
-            }
-            CatalogError::Io { .. } | CatalogError::Parquet { .. } => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internalError",
-                "INTERNAL",
-            ),
-        };
-        Self::new(http, reason, status, error.to_string())
-    }
 }
 
 type Shared = State<Arc<RestState>>;

@@ -18,15 +18,25 @@ use tonic::transport::Server;
 use crate::catalog::Catalog;
 use crate::clock::{Clock, SystemClock};
 use crate::connection::Connections;
+use crate::decode_budget::DecodeBudget;
 use crate::faults::{FaultScript, Faults};
 use crate::grpc_service::ReadService;
 use crate::grpc_service::generated::big_query_read_server::BigQueryReadServer;
 use crate::request_log::{LoggedCall, RequestLog};
 use crate::rest_service::{self, RestState};
-use crate::session::{SessionSettings, Sessions};
+use crate::session::{MessageSize, SessionSettings, Sessions};
 
 /// Largest gRPC message in either direction, the service's own limit.
 const MAX_GRPC_MESSAGE_BYTES: usize = 128 << 20;
+
+/// Largest aim for the Arrow data of a message: what surrounds it has to fit, too.
+const MAX_MESSAGE_BYTES: usize = 120 << 20;
+
+/// What the messages of one session's streams may take together, unless a size is asked for.
+const STREAMED_BYTES: usize = 64 << 20;
+
+/// What readers may work on at a time, and what their decoders may keep while they wait.
+const DECODING_BYTES: u64 = 64 << 20;
 
 /// HTTP/2 frames as large as this are accepted from clients.
 const MAX_FRAME_BYTES: u32 = 1 << 20;
@@ -85,7 +95,8 @@ impl Emulator {
             data_dir: None,
             port: 0,
             streams: None,
-            message_bytes: 1 << 20,
+            message_size: MessageSize::Within(STREAMED_BYTES),
+            skew_percent: None,
             session_lifetime: Duration::from_secs(6 * 3600),
             faults: FaultScript::new(),
             clock: Arc::new(SystemClock),
@@ -99,7 +110,8 @@ pub struct EmulatorBuilder {
     data_dir: Option<PathBuf>,
     port: u16,
     streams: Option<NonZeroU32>,
-    message_bytes: usize,
+    message_size: MessageSize,
+    skew_percent: Option<u8>,
     session_lifetime: Duration,
     faults: FaultScript,
     clock: Arc<dyn Clock>,
@@ -128,12 +140,21 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Bytes of Arrow data one ReadRows response aims at, default 1 MiB. Larger messages cost fewer calls and more memory:
-    /// each open
-    /// stream holds up to about four of them, beside the Parquet reader's own pages and dictionaries.
+    /// Gives the first stream of every session this percentage of the rows, and the other streams equal shares of the rest;
+    /// above 100 is taken as 100. No stream is left empty. For tests; by default all streams are about equal.
+    #[must_use]
+    pub fn skew_percent(mut self, percent: u8) -> Self {
+        self.skew_percent = Some(percent.min(100));
+        self
+    }
+
+    /// Bytes of Arrow data one ReadRows response aims at, whatever the number of streams; at most 120 MiB. Larger messages
+    /// cost fewer calls and more memory: each open stream holds up to about three of them, beside the Parquet reader's own
+    /// pages and dictionaries. By default 1 MiB, and less where a session has so many streams that they would hold more than
+    /// 64 MiB between them.
     #[must_use]
     pub fn message_bytes(mut self, bytes: usize) -> Self {
-        self.message_bytes = bytes.clamp(1, MAX_GRPC_MESSAGE_BYTES / 4);
+        self.message_size = MessageSize::Fixed(bytes.clamp(1, MAX_MESSAGE_BYTES));
         self
     }
 
@@ -177,21 +198,26 @@ impl EmulatorBuilder {
 
         let catalog = Arc::new(Catalog::new(data_dir));
         let log = Arc::new(RequestLog::default());
+        let faults = Arc::new(Faults::new(self.faults));
         let seed = seed(self.clock.now(), local_addr.port());
         let read = ReadService {
             catalog: Arc::clone(&catalog),
             sessions: Arc::new(Sessions::new(SessionSettings {
                 lifetime: self.session_lifetime,
                 streams: self.streams,
+                skew_percent: self.skew_percent,
+                message_size: self.message_size,
                 seed,
             })),
-            faults: Faults::new(self.faults),
+            faults: Arc::clone(&faults),
             log: Arc::clone(&log),
             clock: self.clock,
-            message_bytes: self.message_bytes,
+            decoding: Arc::new(DecodeBudget::new(DECODING_BYTES)),
         };
         let rest = RestState {
             catalog,
+            faults,
+            log: Arc::clone(&log),
             endpoint: endpoint(local_addr),
         };
         let connections = Arc::new(Connections::default());

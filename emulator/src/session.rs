@@ -83,8 +83,42 @@ fn rfc3339(at: SystemTime) -> String {
 pub(crate) struct SessionSettings {
     pub lifetime: Duration,
     pub streams: Option<NonZeroU32>,
+    /// Percent of the rows that the first stream of a session gets, instead of an equal share.
+    pub skew_percent: Option<u8>,
+    pub message_size: MessageSize,
     /// Makes session names of different servers differ.
     pub seed: u64,
+}
+
+/// How large messages are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum MessageSize {
+    /// Exactly this many bytes are aimed at, whatever memory it takes.
+    Fixed(usize),
+    /// The usual size, smaller where many streams would otherwise hold more than this many bytes between them.
+    Within(usize),
+}
+
+/// Bytes of Arrow data a message aims at when nothing else is said.
+const USUAL_MESSAGE_BYTES: usize = 1 << 20;
+
+/// Below this the cost of a message outweighs what it carries.
+const LEAST_MESSAGE_BYTES: usize = 64 << 10;
+
+/// Messages an open stream holds: one being made, one waiting, one being sent.
+const MESSAGES_PER_STREAM: usize = 3;
+
+impl MessageSize {
+    fn for_streams(self, streams: u64) -> usize {
+        match self {
+            Self::Fixed(bytes) => bytes,
+            Self::Within(total) => {
+                let streams = usize::try_from(streams.max(1)).unwrap_or(usize::MAX);
+                (total / streams / MESSAGES_PER_STREAM)
+                    .clamp(LEAST_MESSAGE_BYTES, USUAL_MESSAGE_BYTES)
+            }
+        }
+    }
 }
 
 /// A session that has been made.
@@ -92,8 +126,10 @@ pub(crate) struct SessionSettings {
 pub(crate) struct Session {
     /// `projects/P/locations/us/sessions/ID`.
     pub name: String,
-    pub expires_at: SystemTime,
     pub plan: Arc<ReadPlan>,
+    /// Bytes of Arrow data a message of this session aims at.
+    pub message_bytes: usize,
+    expires_at: Mutex<SystemTime>,
     streams: Mutex<Vec<Range<u64>>>,
     boundaries: Vec<u64>,
 }
@@ -117,13 +153,31 @@ impl Session {
 
     /// Whether the session has ended, and the error that says so.
     pub fn check_alive(&self, stream: &str, now: SystemTime) -> Result<(), SessionError> {
-        if now < self.expires_at {
+        let at = self.expires_at();
+        if now < at {
             return Ok(());
         }
         Err(SessionError::Expired {
             stream: stream.to_owned(),
-            at: self.expires_at,
+            at,
         })
+    }
+
+    /// When the session ends.
+    pub fn expires_at(&self) -> SystemTime {
+        *self
+            .expires_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the session now, or leaves it ended.
+    pub fn expire(&self, now: SystemTime) {
+        let mut at = self
+            .expires_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *at = now.min(*at);
     }
 
     fn stream_name(&self, index: usize) -> String {
@@ -192,17 +246,22 @@ impl Sessions {
 
         let streams = layout::stream_count(plan.selected_bytes, plan.table.rows, count);
         let boundaries = plan.table.group_boundaries();
-        let runs = layout::cut(plan.table.rows, &boundaries, streams);
+        let runs = match self.settings.skew_percent {
+            Some(percent) => layout::cut_skewed(plan.table.rows, streams, percent),
+            None => layout::cut(plan.table.rows, &boundaries, streams),
+        };
+        let message_bytes = self.settings.message_size.for_streams(streams);
         let mut state = self.lock();
         state
             .by_name
-            .retain(|_, s| now < s.expires_at + REMEMBER_EXPIRED);
+            .retain(|_, s| now < s.expires_at() + REMEMBER_EXPIRED);
         state.made += 1;
         let id = session_id(self.settings.seed, state.made);
         let session = Arc::new(Session {
             name: format!("projects/{project}/locations/us/sessions/{id}"),
-            expires_at: now + self.settings.lifetime,
+            expires_at: Mutex::new(now + self.settings.lifetime),
             plan: Arc::new(plan),
+            message_bytes,
             streams: Mutex::new(runs),
             boundaries,
         });

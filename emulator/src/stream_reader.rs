@@ -25,7 +25,10 @@ use crate::read_plan::{ConvertError, ReadPlan};
 
 /// Until real rows have been measured no batch is larger than this many rows.
 const FIRST_BATCH_ROWS: usize = 8192;
-const MAX_BATCH_ROWS: usize = 128 * 1024;
+/// Rows narrower than this would make batches of more rows than anybody wants.
+const MAX_BATCH_ROWS: usize = 16 << 20;
+/// A message longer than this could not be sent.
+const MAX_BATCH_BYTES: usize = 124 << 20;
 
 /// Why a stream cannot be read on.
 #[derive(Debug, thiserror::Error)]
@@ -95,14 +98,15 @@ pub(crate) struct StreamReader {
     /// Bytes of IPC a message should have.
     target_bytes: usize,
     batch_rows: usize,
-    open: Option<OpenFile>,
+    open: Option<Decoder>,
     ready: VecDeque<Ready>,
     /// Filtered remainders, gathered until they are worth a message.
     gathered: Vec<RecordBatch>,
     gathered_bytes: usize,
 }
 
-struct OpenFile {
+/// A file being decoded: everything of a reader that weighs much and can be made again.
+pub(crate) struct Decoder {
     reader: ParquetRecordBatchReader,
     path: PathBuf,
     /// The table's row number after the last row this reader gives.
@@ -151,6 +155,27 @@ impl StreamReader {
             gathered: Vec::new(),
             gathered_bytes: 0,
         })
+    }
+
+    /// Bytes the reader needs while it makes a message, about.
+    pub fn working_bytes(&self) -> u64 {
+        // The decoded batch, what is gathered or converted of it, and the message.
+        self.plan.decoder_bytes + 3 * self.target_bytes as u64
+    }
+
+    /// Bytes its decoder keeps between messages, about.
+    pub fn decoder_bytes(&self) -> u64 {
+        self.plan.decoder_bytes
+    }
+
+    /// Gives the decoder away while the reader waits. Without one the next message makes it again.
+    pub fn take_decoder(&mut self) -> Option<Decoder> {
+        self.open.take()
+    }
+
+    /// Gives a decoder back to the reader it was taken from.
+    pub fn restore_decoder(&mut self, decoder: Option<Decoder>) {
+        self.open = decoder;
     }
 
     /// The next message, or `None` at the clean end of the stream.
@@ -231,7 +256,7 @@ impl StreamReader {
     /// Queues a batch in slices of about the target size.
     fn queue(&mut self, batch: &RecordBatch, bytes: usize) {
         let rows = batch.num_rows();
-        let slices = if bytes > 2 * self.target_bytes {
+        let slices = if bytes > 2 * self.target_bytes || bytes > MAX_BATCH_BYTES {
             bytes.div_ceil(self.target_bytes.max(1)).min(rows)
         } else {
             1
@@ -298,7 +323,7 @@ impl StreamReader {
     }
 
     /// Opens the file that holds table row `row` for everything the stream has in it from there on.
-    fn open_at(&self, row: u64) -> Result<OpenFile, ReadError> {
+    fn open_at(&self, row: u64) -> Result<Decoder, ReadError> {
         let files = &self.plan.table.files;
         let index = files.partition_point(|f| f.end_row() <= row);
         let file = files.get(index).ok_or(ReadError::OutsideTable {
@@ -312,7 +337,7 @@ impl StreamReader {
             &self.plan.leaves,
             self.batch_rows,
         )?;
-        Ok(OpenFile {
+        Ok(Decoder {
             reader,
             path: file.path.clone(),
             end_row,

@@ -77,8 +77,24 @@ pub(super) const EMULATOR: &str = "\
 Examples:
   millpond emulator --data ./data
   millpond emulator --data ./data --port 9060 --streams 4
+  millpond emulator --data ./data --faults faults.yaml --session-life 60
   millpond run r.yaml --source bigquery://demo.shop.clicks --emulator http://127.0.0.1:9050 --out o
 
 Serves DIR/PROJECT/DATASET/TABLE/*.parquet as PROJECT.DATASET.TABLE: the Storage Read API and the
 REST calls it needs, on one port of 127.0.0.1, without credentials. Not for use on a network.
-Ctrl-C ends it.";
+Ctrl-C ends it. GET /emulator/requests lists the calls it has answered, rows sent included.
+
+A fault script names calls and what happens to them; the first rule that applies is played:
+  faults:
+    - method: ReadRows        # CreateReadSession, ReadRows, SplitReadStream or Rest
+      stream: 1               # position in the session [default: every stream]
+      after_responses: 3      # [default: 0]
+      skip_calls: 0           # calls let through first [default: 0]
+      calls: 2                # calls that fail, counted for each stream [default: 1]
+      fault: {abort: {code: UNAVAILABLE, message: going away, retry_after_ms: 500}}
+    - method: Rest
+      path: /tables/          # part of the path [default: every call]
+      fault: {http: {status: 503, reason: backendError, message: try again}}
+Faults: abort, stall_ms: N, slow_ms: N, cut_after_bytes: N, duplicate, flip_byte: N, truncate_to: N,
+declare_length: N, row_count_off_by: N, expire_session, ignore_offset, http. Also, beside `faults`,
+`random: {seed: 7, percent: 50, calls: 3, within_responses: 8}`: faults that clients survive.";

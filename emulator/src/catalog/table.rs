@@ -8,11 +8,14 @@ use std::time::SystemTime;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData};
 
 use super::{CatalogError, Fingerprint, io_error};
 use crate::name::TableName;
 use crate::wire;
+
+/// Dictionaries and pages are about a mebibyte each where writers keep their defaults; a page is held as stored and as decoded.
+const MOST_COLUMN_BYTES: u64 = 3 << 20;
 
 /// A Parquet file of a table, with its footer and page offsets but none of its data.
 #[derive(Debug)]
@@ -121,6 +124,23 @@ impl Table {
     /// Logical bytes of the whole table.
     pub fn logical_bytes(&self) -> u64 {
         self.leaf_bytes.iter().sum()
+    }
+
+    /// What an open decoder of `leaves` keeps at most: per column a dictionary and a page, of the row group where that is most.
+    pub fn decoder_bytes(&self, leaves: &[usize]) -> u64 {
+        let column = |group: &RowGroupMetaData, leaf: usize| {
+            let size = group
+                .columns()
+                .get(leaf)
+                .map_or(0, |c| u64::try_from(c.uncompressed_size()).unwrap_or(0));
+            size.min(MOST_COLUMN_BYTES)
+        };
+        self.files
+            .iter()
+            .flat_map(|f| f.metadata.metadata().row_groups())
+            .map(|group| leaves.iter().map(|leaf| column(group, *leaf)).sum())
+            .max()
+            .unwrap_or(0)
     }
 
     /// The table's row numbers at which row groups end, ascending.

@@ -7,6 +7,7 @@
     clippy::indexing_slicing
 )]
 
+mod faults;
 mod harness;
 mod reads;
 mod recovery;

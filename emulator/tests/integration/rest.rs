@@ -8,7 +8,7 @@ use millpond_emulator::{Emulator, RunningEmulator};
 
 use crate::harness::*;
 
-async fn call(emulator: &RunningEmulator, method: &str, path: &str) -> (u16, Value) {
+pub async fn call(emulator: &RunningEmulator, method: &str, path: &str) -> (u16, Value) {
     let mut socket = TcpStream::connect(emulator.local_addr()).await.unwrap();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -1,0 +1,67 @@
+//! The service's error body.
+
+use std::borrow::Cow;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::catalog::CatalogError;
+
+/// An error in the service's form.
+#[derive(Debug)]
+pub(super) struct RestError {
+    http: StatusCode,
+    reason: Cow<'static, str>,
+    status: &'static str,
+    message: String,
+}
+
+impl RestError {
+    pub fn new(
+        http: StatusCode,
+        reason: impl Into<Cow<'static, str>>,
+        status: &'static str,
+        message: String,
+    ) -> Self {
+        Self {
+            http,
+            reason: reason.into(),
+            status,
+            message,
+        }
+    }
+}
+
+impl IntoResponse for RestError {
+    fn into_response(self) -> Response {
+        let body = json!({"error": {
+            "code": self.http.as_u16(),
+            "message": self.message,
+            "errors": [{"message": self.message, "domain": "global", "reason": self.reason}],
+            "status": self.status,
+        }});
+        (self.http, Json(body)).into_response()
+    }
+}
+
+impl From<CatalogError> for RestError {
+    fn from(error: CatalogError) -> Self {
+        let (http, reason, status) = match &error {
+            CatalogError::Name(_) => (StatusCode::BAD_REQUEST, "invalid", "INVALID_ARGUMENT"),
+            CatalogError::DatasetNotFound { .. } | CatalogError::TableNotFound { .. } => {
+                (StatusCode::NOT_FOUND, "notFound", "NOT_FOUND")
+            }
+            CatalogError::UnsupportedColumn { .. } | CatalogError::FilesDisagree { .. } => {
+                (StatusCode::BAD_REQUEST, "invalid", "FAILED_PRECONDITION")
+            }
+            CatalogError::Io { .. } | CatalogError::Parquet { .. } => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internalError",
+                "INTERNAL",
+            ),
+        };
+        Self::new(http, reason, status, error.to_string())
+    }
+}
