@@ -85,9 +85,15 @@ pub(crate) struct RunArgs {
     pub recipe: PathBuf,
     #[command(flatten)]
     pub changes: RecipeChanges,
-    /// Directory for train/, val/, test/, fitted.json and report.json; absent or empty [default: output.path of the recipe]
+    /// Directory for train/, val/, test/, fitted.json and report.json; absent, empty, or with the work of an unfinished run of the same recipe, which goes on [default: output.path of the recipe]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Start over instead of going on with the work of an unfinished run in the output directory, which is removed
+    #[arg(long)]
+    pub restart: bool,
+    /// Bytes read of a BigQuery stream after which its rows so far are made durable and will not be read again; less repeats less after a crash [default: 64MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub checkpoint: Option<ByteSize>,
     /// Rows per batch; larger batches are a little faster and take more memory [default: by the width of a row, at most 8192]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub batch_rows: Option<usize>,

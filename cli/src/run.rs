@@ -1,6 +1,6 @@
 //! `millpond run`.
 
-use millpond::{Cancellation, Job, JobReport, JobSettings, Recipe, SourceSpec};
+use millpond::{Cancellation, EarlierWork, Job, JobReport, JobSettings, Recipe, SourceSpec};
 
 use crate::args::{Format, RecipeChanges, RunArgs, emulator_of_environment};
 use crate::failure::Failure;
@@ -11,7 +11,13 @@ pub(crate) fn run(args: RunArgs) -> Result<(), Failure> {
     let (recipe, settings) = prepare(Recipe::from_yaml_file(&args.recipe)?, args.changes);
     let settings = JobSettings {
         output: args.out,
+        earlier_work: if args.restart {
+            EarlierWork::Discard
+        } else {
+            EarlierWork::Continue
+        },
         batch_rows: args.batch_rows,
+        checkpoint: args.checkpoint,
         temp_dir: args.temp_dir,
         progress: progress::progress(&args.told),
         ..settings

@@ -87,7 +87,8 @@ pub struct Error {
 struct Inner {
     kind: ErrorKind,
     context: String,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+    note: Option<String>,
 }
 
 /// The engine's result.
@@ -102,6 +103,7 @@ impl Error {
                 kind,
                 context: context.into(),
                 source: None,
+                note: None,
             }),
         }
     }
@@ -117,13 +119,26 @@ impl Error {
             inner: Arc::new(Inner {
                 kind,
                 context: context.into(),
-                source: Some(source.into()),
+                source: Some(Arc::from(source.into())),
+                note: None,
             }),
         }
     }
 
     pub(crate) fn config(context: impl Into<String>) -> Self {
         Self::new(ErrorKind::Config, context)
+    }
+
+    /// The error with a remark behind everything else.
+    pub(crate) fn noting(self, note: impl Into<String>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                kind: self.inner.kind,
+                context: self.inner.context.clone(),
+                source: self.inner.source.clone(),
+                note: Some(note.into()),
+            }),
+        }
     }
 
     /// What the user has to do.
@@ -169,6 +184,9 @@ impl fmt::Display for Error {
             }
             source = s.source();
         }
+        if let Some(note) = &self.inner.note {
+            write!(f, "; {note}")?;
+        }
         Ok(())
     }
 }
@@ -211,6 +229,14 @@ mod tests {
         let e = Error::with_source(ErrorKind::Disk, "cannot write part-00001.parquet", io);
         assert_eq!(e.to_string(), "cannot write part-00001.parquet: no room");
         assert_eq!(e.kind().exit_code(), 7);
+    }
+
+    #[test]
+    fn a_note_comes_last() {
+        let io = std::io::Error::other("no room");
+        let e =
+            Error::with_source(ErrorKind::Disk, "cannot write a", io).noting("3 units are kept");
+        assert_eq!(e.to_string(), "cannot write a: no room; 3 units are kept");
     }
 
     #[test]

@@ -9,15 +9,18 @@ use std::sync::Arc;
 use bytesize::ByteSize;
 
 use crate::error::{Error, Result};
+pub use crate::output_dir::EarlierWork;
 use crate::recipe::{Recipe, SourceSpec};
 
 mod apply;
 mod bound;
 mod builder;
 mod cancellation;
+mod checkpoints;
 mod drive;
 mod fit;
 mod inputs;
+mod keep;
 mod learn;
 mod materialise;
 mod memory_need;
@@ -53,6 +56,11 @@ pub struct JobSettings {
     pub temp_dir: Option<PathBuf>,
     /// Most bytes of temporary files. Default: no bound.
     pub spill_quota: Option<ByteSize>,
+    /// What to do with the finished work of an earlier run that the output directory keeps. Default: go on from it.
+    pub earlier_work: EarlierWork,
+    /// Bytes read of a work unit of a paid source after which its rows so far are made durable, so that a later run need not
+    /// read them again. Less repeats less after a crash and makes more files. Default: 64 MiB.
+    pub checkpoint: Option<ByteSize>,
     /// Endpoint of a BigQuery emulator for tables that name none.
     pub emulator: Option<String>,
     /// Who is told how the job gets on.
@@ -93,6 +101,9 @@ impl Job {
         if settings.batch_rows == Some(0) {
             return Err(Error::config("batch rows must be at least 1, not 0"));
         }
+        if settings.checkpoint.is_some_and(|bytes| bytes.as_u64() == 0) {
+            return Err(Error::config("checkpoint must be at least 1 byte, not 0"));
+        }
         recipe.check()?;
         Ok(Self { recipe, settings })
     }
@@ -108,10 +119,15 @@ impl Job {
             })
     }
 
-    /// Reads, learns, transforms and writes. Dropping the future ends the job and removes what it wrote.
+    /// Reads, learns, transforms and writes.
+    ///
+    /// A job that ends early, by an error, by dropping the future or by the death of the process, shows no part of a result.
+    /// What it had finished for good (rows of a paid source, shards) is kept in the output directory, and the next
+    /// run of the same recipe goes on from it, with the same bytes as if nothing had happened. When it had finished nothing
+    /// worth keeping, it leaves nothing behind.
     ///
     /// # Errors
-    /// Of every kind; nothing is left behind in the output or temporary directory.
+    /// Of every kind. Config when the output directory keeps the work of another recipe or of a source that has changed.
     pub async fn run(self) -> Result<JobReport> {
         run::run(self).await
     }

@@ -60,6 +60,7 @@ mod dataset;
 mod error;
 mod fitted;
 mod job;
+mod journal;
 mod layout;
 mod manifest;
 mod output_dir;
@@ -77,8 +78,8 @@ pub use dataset::{
 pub use error::{Error, ErrorKind, Result};
 pub use fitted::FittedRecipe;
 pub use job::{
-    ApplyJob, ApplyReport, ApplySettings, Cancellation, Job, JobBuilder, JobPlan, JobReport,
-    JobSettings, Phase, PhaseSeconds, Progress, ProgressSnapshot, RowCounts, Source,
+    ApplyJob, ApplyReport, ApplySettings, Cancellation, EarlierWork, Job, JobBuilder, JobPlan,
+    JobReport, JobSettings, Phase, PhaseSeconds, Progress, ProgressSnapshot, RowCounts, Source,
 };
 pub use manifest::{Manifest, ManifestField, ShardEntry, SplitRows, UnitEntry};
 pub use millpond_features::{

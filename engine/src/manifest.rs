@@ -289,7 +289,8 @@ fn unusable(context: String) -> Error {
     Error::new(ErrorKind::Manifest, context)
 }
 
-fn checksum(path: &Path) -> io::Result<u32> {
+/// CRC-32C of a whole file.
+pub(crate) fn checksum(path: &Path) -> io::Result<u32> {
     let mut file = File::open(path)?;
     let mut block = vec![0; READ_BYTES];
     let mut crc = 0;

@@ -1,47 +1,72 @@
-//! The directory a run writes to: locked, filled under temporary names, and either committed as a whole or emptied again.
+//! The directory a run writes to: locked, filled out of sight, and either completed as a whole, kept for a later run to go
+//! on with, or emptied again.
 //!
 //! Owns the lock, every path below the root, and the order in which things become durable. Must not know what the files hold.
 //!
-//! A reader that looks for `_SUCCESS` never sees half a run: it is the last thing written. A run that fails, or is dropped,
-//! removes what it made. A run that is killed leaves its lock file behind; the file lists what the run made, so the next
-//! run on the same directory can remove exactly that and nothing of the user's.
+//! A run works in `.millpond` below the root. A reader sees nothing of it; when everything is durable the files move up and
+//! `_SUCCESS` is written last. What a run has finished is in its [journal](crate::journal): a run that dies, by whatever cause,
+//! leaves its journal and the files it speaks of, and a later run on the same directory goes on from there.
 
 mod failure;
-mod leftovers;
 mod name;
 mod pending;
 mod syncer;
 #[cfg(test)]
 mod tests;
+mod workshop;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millpond_features::Split;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::journal::{Journal, KeptTable, Record};
 
 use self::failure::create_failed;
 pub(crate) use self::failure::{kind_of, write_failed};
-use self::leftovers::Leftovers;
 use self::name::FileName;
 pub(crate) use self::name::shard_path;
 pub(crate) use self::pending::PendingFile;
-use self::syncer::Syncer;
+use self::syncer::{Syncer, Work};
+pub(crate) use self::workshop::segment_name;
+use self::workshop::{Workshop, is_own_name};
 
 /// Written last; its presence says that the directory is complete.
 pub(crate) const SUCCESS: &str = "_SUCCESS";
-/// Held locked by the run that writes; lists what the run has made.
-const LOCK: &str = ".millpond.lock";
 /// Start of the name of every file that is not finished.
 const TEMPORARY: &str = ".tmp-";
 
+/// What becomes of the work of an earlier run that did not get to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EarlierWork {
+    /// The run goes on from it.
+    #[default]
+    Continue,
+    /// It is removed, and the run starts over.
+    Discard,
+    /// The run is refused.
+    Refuse,
+}
+
+/// A directory as a run finds it.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    /// It can be written to; the records tell what is finished already.
+    Ready(OutputDir, Vec<Record>),
+    /// An earlier run had finished everything but its own clean-up, which is done now.
+    Finished,
+}
+
 /// An output directory that this run, and no other, is writing to.
 ///
-/// Dropped without [`commit`](Self::commit), and once no shard is being written any more, it removes everything the run
-/// made, and the directory itself (with its parents) where the run made them too.
+/// Dropped without [`commit`](Self::commit), it keeps the work that its journal speaks of, if there is any; otherwise, or
+/// after [`discard`](Self::discard), it removes everything the run made, and the directory itself (with its parents) where
+/// the run made them too.
 #[derive(Debug)]
 pub struct OutputDir {
     inner: Arc<Inner>,
@@ -50,19 +75,21 @@ pub struct OutputDir {
 #[derive(Debug)]
 struct Inner {
     root: PathBuf,
+    workshop: Workshop,
+    staged: PathBuf,
+    /// Whether there is finished work in the journal.
+    worth_keeping: Arc<AtomicBool>,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
     /// Locked for as long as it is open.
-    lock: File,
+    _lock: File,
     /// Root and parents that did not exist, outermost first.
     made_above: Vec<PathBuf>,
-    /// Directories made below the root.
-    directories: Vec<PathBuf>,
-    /// Files made below the root, by their final and temporary paths.
-    files: Vec<(PathBuf, PathBuf)>,
+    /// Final paths of the files being written.
+    open: BTreeSet<PathBuf>,
     syncer: Option<Syncer>,
     outcome: Outcome,
 }
@@ -70,66 +97,120 @@ struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Open,
+    Discarded,
     Committed,
 }
 
 impl OutputDir {
-    /// Takes `path` for this run. It is made, with its parents, when absent.
-    ///
-    /// What a killed run left behind (its lock file is there, nobody holds it, and there is no `_SUCCESS`) is removed first.
+    /// Takes `path` for a run that neither goes on from earlier work nor leaves any.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) if the path is not a directory, holds anything, or another run is writing to it;
-    /// [`Sink`](ErrorKind::Sink) if it cannot be made or written to; [`Disk`](ErrorKind::Disk) if there is no room.
+    /// As for [`open`](Self::open); also [`Config`](ErrorKind::Config) when the directory keeps the work of an unfinished run.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let made_above = make_root(path)?;
-        match Self::take(path) {
-            Ok((root, lock)) => Ok(Self {
-                inner: Arc::new(Inner {
-                    root,
-                    state: Mutex::new(State {
-                        lock,
-                        made_above,
-                        directories: Vec::new(),
-                        files: Vec::new(),
-                        syncer: None,
-                        outcome: Outcome::Open,
-                    }),
-                }),
-            }),
-            Err(error) => {
-                remove_directories(&made_above);
-                Err(error)
-            }
+        match Self::open(path, EarlierWork::Refuse)? {
+            Opened::Ready(directory, _) => Ok(directory),
+            Opened::Finished => Err(not_empty(path, Workshop::of(path).strangers()?)),
         }
     }
 
-    /// Checks and locks a directory that exists.
-    fn take(path: &Path) -> Result<(PathBuf, File)> {
+    /// Takes `path` for this run. It is made, with its parents, when absent.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) if the path is not a directory, holds anything that is not from an unfinished run, or
+    /// another run is writing to it; [`Manifest`](ErrorKind::Manifest) if the journal is damaged;
+    /// [`Sink`](ErrorKind::Sink) if it cannot be made or written to; [`Disk`](ErrorKind::Disk) if there is no room.
+    pub(crate) fn open(path: &Path, earlier: EarlierWork) -> Result<Opened> {
+        let made_above = make_root(path)?;
+        let taken = Self::take(path, earlier, &made_above);
+        if taken.is_err() {
+            remove_directories(&made_above);
+        }
+        taken
+    }
+
+    fn take(path: &Path, earlier: EarlierWork, made_above: &[PathBuf]) -> Result<Opened> {
         // Later steps must mean the same directory whatever happens to the working directory or to a link above it.
         let root = fs::canonicalize(path).map_err(|e| create_failed(path, e))?;
-        let leftovers = Leftovers::look(&root)?;
-        let lock_path = root.join(LOCK);
-        let lock = leftovers.open_lock(&lock_path)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(another_run(&root)),
-            Err(TryLockError::Error(e)) => return Err(write_failed(&lock_path, "cannot lock", e)),
+        let workshop = Workshop::of(&root);
+        let was_there = workshop.exists()?;
+        if !was_there {
+            refuse_strangers(&workshop, &root)?;
         }
-        if !is_still_at(&lock, &lock_path) {
-            return Err(another_run(&root));
+        let lock = workshop.lock()?;
+        let taken = Self::take_over(&workshop, &root, earlier);
+        if taken.is_err() && !was_there {
+            // Made by this call a moment ago; a failure to remove it changes nothing about the error.
+            let _ = workshop.remove();
         }
-        match leftovers.sweep(&root, &lock) {
-            Ok(()) => Ok((root, lock)),
-            Err(error) => {
-                if leftovers == Leftovers::Nothing {
-                    // Made by this call a moment ago; a failure to remove it changes nothing about the error.
-                    let _ = fs::remove_file(&lock_path);
-                }
-                Err(error)
+        let Some((journal, records)) = taken? else {
+            return Ok(Opened::Finished);
+        };
+        let worth_keeping = Arc::new(AtomicBool::new(records.iter().any(Record::is_work)));
+        let syncer = Syncer::start(journal, Arc::clone(&worth_keeping))
+            .map_err(|e| write_failed(&root, "cannot start making durable", e))?;
+        let directory = Self {
+            inner: Arc::new(Inner {
+                staged: workshop.staged(),
+                root,
+                workshop,
+                worth_keeping,
+                state: Mutex::new(State {
+                    _lock: lock,
+                    made_above: made_above.to_vec(),
+                    open: BTreeSet::new(),
+                    syncer: Some(syncer),
+                    outcome: Outcome::Open,
+                }),
+            }),
+        };
+        Ok(Opened::Ready(directory, records))
+    }
+
+    /// Under the lock: reads what an earlier run left, completes it if only its names are missing, and clears away what
+    /// no record speaks of. Nothing when the directory was completed.
+    fn take_over(
+        workshop: &Workshop,
+        root: &Path,
+        earlier: EarlierWork,
+    ) -> Result<Option<(Journal, Vec<Record>)>> {
+        let opened = Journal::open(&workshop.journal());
+        let (mut journal, mut records) = match (opened, earlier) {
+            (Ok(opened), _) => opened,
+            (Err(_), EarlierWork::Discard) => {
+                workshop.sweep(&[])?;
+                let path = workshop.journal();
+                fs::remove_file(&path).map_err(|e| write_failed(&path, "cannot remove", e))?;
+                Journal::open(&path)?
             }
+            (Err(error), _) => return Err(error),
+        };
+        if records.last() == Some(&Record::Committing) {
+            workshop.move_up()?;
+            // The directory is complete; a workshop that stays behind is untidy and harms nobody.
+            let _ = workshop.remove();
+            return match earlier {
+                EarlierWork::Continue => Ok(None),
+                _ => Err(not_empty(root, workshop.strangers()?)),
+            };
         }
+        refuse_strangers(workshop, root)?;
+        let work = records.iter().filter(|record| record.is_work()).count();
+        if work > 0 && earlier == EarlierWork::Refuse {
+            return Err(Error::config(format!(
+                "output directory {} keeps the work of an unfinished run: finish it, or name another directory",
+                root.display()
+            )));
+        }
+        if work == 0 || earlier == EarlierWork::Discard {
+            records.clear();
+            journal.clear()?;
+        }
+        workshop.sweep(&records)?;
+        // The sweep takes empty directories away.
+        let staged = workshop.staged();
+        fs::create_dir_all(&staged).map_err(|e| write_failed(&staged, "cannot make", e))?;
+        Ok(Some((journal, records)))
     }
 
     /// Writes a whole file at once: either all of `bytes` appear under `name`, durably, or nothing does.
@@ -144,6 +225,90 @@ impl OutputDir {
         self.inner.write(&name, bytes)
     }
 
+    /// Waits until everything that was handed over is durable or has failed; nothing can be handed over afterwards.
+    pub(crate) fn settle(&self) {
+        // The run has failed already; a further failure adds nothing for the user to act on.
+        let _ = self.inner.finish_syncing();
+    }
+
+    /// Where finished files wait for the run to be committed.
+    pub(crate) fn staged(&self) -> &Path {
+        &self.inner.staged
+    }
+
+    /// Where rows of a paid source are kept; not made yet.
+    pub(crate) fn rows_dir(&self) -> PathBuf {
+        self.inner.workshop.rows()
+    }
+
+    /// Where rows of a query are kept; not made yet.
+    pub(crate) fn query_dir(&self) -> PathBuf {
+        self.inner.workshop.query()
+    }
+
+    /// Whether finished work is in the journal.
+    pub(crate) fn keeps_work(&self) -> bool {
+        self.inner.worth_keeping.load(Ordering::Acquire)
+    }
+
+    /// Nothing is kept when the directory is dropped.
+    pub(crate) fn discard(&self) {
+        self.inner.state().outcome = Outcome::Discarded;
+    }
+
+    /// Writes `record` down in the background, after everything published before and `files` are durable. Files that are
+    /// `obsolete` from then on are removed.
+    ///
+    /// # Errors
+    /// Whatever has gone wrong in the background so far.
+    pub(crate) fn record(
+        &self,
+        record: Record,
+        files: Vec<PathBuf>,
+        obsolete: Vec<PathBuf>,
+    ) -> Result<()> {
+        self.inner.push(Work::Record {
+            files,
+            record: Box::new(record),
+            obsolete,
+        })
+    }
+
+    /// Whether a finished file is as its record says.
+    ///
+    /// # Errors
+    /// [`Manifest`](ErrorKind::Manifest) naming the file that is missing or differs.
+    pub(crate) fn check_kept(&self, directory: &Path, file: &KeptTable) -> Result<PathBuf> {
+        let path = directory.join(&file.name);
+        let unusable = |why: String| {
+            Error::new(
+                ErrorKind::Manifest,
+                format!("{} {why}; add --restart to start over", path.display()),
+            )
+        };
+        if !is_own_name(&file.name) {
+            return Err(unusable("cannot be a name in the journal".to_owned()));
+        }
+        let bytes = fs::metadata(&path)
+            .map_err(|e| unusable(format!("cannot be read: {e}")))?
+            .len();
+        if bytes != file.bytes {
+            return Err(unusable(format!(
+                "has {bytes} bytes, the journal says {}",
+                file.bytes
+            )));
+        }
+        let found = crate::manifest::checksum(&path)
+            .map_err(|e| unusable(format!("cannot be read: {e}")))?;
+        if found != file.crc32c {
+            return Err(unusable(format!(
+                "has checksum {found:08x}, the journal says {:08x}",
+                file.crc32c
+            )));
+        }
+        Ok(path)
+    }
+
     /// Opens the shard of `unit` and `split` under a temporary name.
     pub(crate) fn shard(&self, split: Split, unit: usize) -> Result<PendingFile> {
         PendingFile::create(&self.inner, &FileName::shard(split, unit))
@@ -154,44 +319,35 @@ impl OutputDir {
         PendingFile::create(&self.inner, &FileName::part(unit))
     }
 
-    /// Waits until every file is durable, writes `_SUCCESS`, and lets go of the directory.
+    /// Waits until every file is durable, moves them into the root, writes `_SUCCESS`, and lets go of the directory.
     ///
     /// # Errors
-    /// [`Sink`](ErrorKind::Sink) or [`Disk`](ErrorKind::Disk) if any file could not be made durable; everything is then removed.
-    /// Also if a shard is still being written.
+    /// [`Sink`](ErrorKind::Sink) or [`Disk`](ErrorKind::Disk) if any file could not be made durable. Also if a shard is still
+    /// being written.
     pub fn commit(self) -> Result<()> {
-        self.inner.finish_syncing()?;
-        let (unfinished, directories) = {
-            let state = self.inner.state();
-            let unfinished = state
-                .files
-                .iter()
-                .filter(|(path, _)| !path.exists())
-                .count();
-            (unfinished, state.directories.clone())
-        };
+        let inner = &self.inner;
+        let unfinished = inner.state().open.len();
         if unfinished > 0 {
             return Err(Error::new(
                 ErrorKind::Sink,
                 format!(
                     "cannot commit {}: {unfinished} files are unfinished",
-                    self.inner.root.display()
+                    inner.root.display()
                 ),
             ));
         }
-        for directory in &directories {
-            sync_directory(directory)?;
-        }
-        self.inner.write(&FileName::reserved(SUCCESS), b"")?;
-        let mut state = self.inner.state();
+        self.record(Record::Committing, Vec::new(), Vec::new())?;
+        inner.finish_syncing()?;
+        inner.workshop.move_up()?;
+        let mut state = inner.state();
         for made in &state.made_above {
             if let Some(parent) = made.parent() {
                 sync_directory(parent)?;
             }
         }
         state.outcome = Outcome::Committed;
-        // `_SUCCESS` is durable: a lock file that stays behind is untidy and harms nobody.
-        let _ = fs::remove_file(self.inner.root.join(LOCK));
+        // The directory is complete; a workshop that stays behind is untidy and harms nobody.
+        let _ = inner.workshop.remove();
         Ok(())
     }
 }
@@ -216,31 +372,29 @@ impl Inner {
         sync_directory(&directory)
     }
 
-    /// The directory `name` below the root, made if need be. Never a link.
+    /// The directory `name` for finished files, made if need be. Never a link.
     fn make_directory(&self, name: &str) -> Result<PathBuf> {
-        let path = self.root.join(name);
-        match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_dir() => return Ok(path),
-            Ok(_) => {
-                return Err(Error::new(
-                    ErrorKind::Sink,
-                    format!("{} is not a directory", path.display()),
-                ));
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(write_failed(&path, "cannot make", e)),
-        }
-        let mut state = self.state();
-        state.note(&format!("{name}/"), &self.root)?;
+        let path = self.staged.join(name);
         match fs::create_dir(&path) {
-            Ok(()) => state.directories.push(path.clone()),
-            // Another unit of this run was faster.
-            Err(e)
-                if e.kind() == io::ErrorKind::AlreadyExists
-                    && state.directories.contains(&path) => {}
-            Err(e) => return Err(write_failed(&path, "cannot make", e)),
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(write_failed(&path, "cannot make", e));
+            }
+            _ => {}
         }
-        Ok(path)
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_dir() => Ok(path),
+            Ok(_) => Err(Error::new(
+                ErrorKind::Sink,
+                format!("{} is not a directory", path.display()),
+            )),
+            Err(e) => Err(write_failed(&path, "cannot make", e)),
+        }
+    }
+
+    fn push(&self, work: Work) -> Result<()> {
+        let queue = self.state().syncer.as_ref().map(Syncer::queue);
+        // The queue may be full; the others must be able to go on meanwhile.
+        queue.map_or_else(|| Err(syncer::stopped()), |queue| queue.push(work))
     }
 
     fn finish_syncing(&self) -> Result<()> {
@@ -249,30 +403,17 @@ impl Inner {
     }
 }
 
-impl State {
-    /// Records in the lock file that `name` is about to be made, for the run that may have to clean up after a kill.
-    fn note(&mut self, name: &str, root: &Path) -> Result<()> {
-        self.lock
-            .write_all(format!("{name}\n").as_bytes())
-            .map_err(|e| write_failed(&root.join(LOCK), "cannot write to", e))
-    }
-}
-
 impl Drop for Inner {
     fn drop(&mut self) {
         // Nothing may be renamed into place behind the removal.
         let _ = self.finish_syncing();
+        let keeps_work = self.worth_keeping.load(Ordering::Acquire);
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if state.outcome == Outcome::Committed {
+        if state.outcome == Outcome::Committed || (state.outcome == Outcome::Open && keeps_work) {
             return;
         }
-        // `_SUCCESS` was made last and goes first. There is nobody left to tell when something cannot be removed.
-        for (path, temporary) in state.files.iter().rev() {
-            let _ = fs::remove_file(path);
-            let _ = fs::remove_file(temporary);
-        }
-        remove_directories(&state.directories);
-        let _ = fs::remove_file(self.root.join(LOCK));
+        // There is nobody left to tell when something cannot be removed.
+        let _ = self.workshop.remove();
         remove_directories(&state.made_above);
     }
 }
@@ -318,24 +459,20 @@ fn remove_directories(outermost_first: &[PathBuf]) {
     }
 }
 
-fn another_run(root: &Path) -> Error {
-    Error::config(format!("another run is writing to {}", root.display()))
-}
-
-/// Whether `path` still names the open file: a run that ended between our opening and our locking has removed it, and the
-/// lock on a removed file excludes nobody.
-#[cfg(unix)]
-fn is_still_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), fs::symlink_metadata(path)) {
-        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
-        _ => false,
+/// Fails when the root holds anything but the workshop.
+fn refuse_strangers(workshop: &Workshop, root: &Path) -> Result<()> {
+    match workshop.strangers()? {
+        0 => Ok(()),
+        entries => Err(not_empty(root, entries)),
     }
 }
 
-#[cfg(not(unix))]
-fn is_still_at(_file: &File, path: &Path) -> bool {
-    path.exists()
+fn not_empty(root: &Path, entries: usize) -> Error {
+    let noun = if entries == 1 { "entry" } else { "entries" };
+    Error::config(format!(
+        "output directory {} is not empty: it has {entries} {noun}",
+        root.display()
+    ))
 }
 
 /// Makes the names in `directory` durable.

@@ -121,7 +121,7 @@ pub async fn init(source: &SourceSpec, options: &ProfileOptions) -> Result<Strin
             ));
         }
     };
-    let source = connect_table(&table, options.emulator.as_deref()).await?;
+    let source = connect_table(&table, options.emulator.as_deref(), None).await?;
     recipe_for(source.as_ref(), &table, options).await
 }
 

@@ -93,6 +93,12 @@ pub(crate) trait Source: Debug + Send + Sync {
         false
     }
 
+    /// What must not have changed when a later run goes on with work on this source, as far as it can be told without
+    /// reading. Null when the source itself keeps every run apart.
+    fn state(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
     /// Fixes the work units of a scan. The same source state and request give the same units.
     ///
     /// # Errors
@@ -120,12 +126,48 @@ pub(crate) trait Scan: Debug + Send + Sync {
         Snapshot::new()
     }
 
+    /// What [`connect_table`](connect::connect_table) needs to go on with this very scan in a later process. Nothing when a new
+    /// scan is as good.
+    fn token(&self) -> Option<serde_json::Value> {
+        None
+    }
+
     /// The rows of unit `index` in order. Lazy: nothing is read before the first poll; dropping the stream ends the read.
     /// At most one batch is alive between two polls besides what the context's budget permits in flight.
     ///
     /// # Errors
     /// When there is no such unit. Errors of reading arrive in the stream.
     fn open(&self, index: usize, context: &ReadContext) -> Result<BatchStream>;
+
+    /// A part of the rows of unit `index`: from row `leg.from_row` of the unit on, until `leg.most_bytes` have come or the unit
+    /// ends. A leg without rows is the end of the unit. Legs of a unit are read one after the other, each beginning where the
+    /// one before ended; a later process may begin where an earlier one ended.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); Config for scans that know no legs, which are those whose rescan is free.
+    fn open_leg(&self, index: usize, leg: Leg, context: &ReadContext) -> Result<BatchStream> {
+        let _ = (leg, context);
+        Err(Error::config(format!(
+            "unit {index} cannot be read in parts"
+        )))
+    }
+}
+
+/// Which part of a unit to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Leg {
+    /// The first row, counted in rows the source delivers.
+    pub from_row: u64,
+    /// After so many bytes on the wire the leg ends, at the end of a message.
+    pub most_bytes: u64,
+}
+
+impl Leg {
+    /// The whole unit.
+    pub const WHOLE: Self = Self {
+        from_row: 0,
+        most_bytes: u64::MAX,
+    };
 }
 
 /// What a reader needs from its job.

@@ -12,6 +12,7 @@ mod emulator_run;
 mod examples;
 mod house_rules;
 mod leak;
+mod resume;
 mod rust_api;
 mod signals;
 mod wrong_input;

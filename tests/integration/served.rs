@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use millpond_emulator::{Emulator, FaultScript, ManualClock, RunningEmulator};
+use millpond_emulator::{Emulator, FaultScript, LoggedCall, ManualClock, RunningEmulator};
 use tokio::runtime::Runtime;
 
 /// 2026-03-01T12:00:00Z, the time on the emulator's clock.
@@ -27,11 +27,16 @@ impl Served {
 
     /// As [`start`](Self::start), with faults.
     pub fn start_with(data: &Path, faults: FaultScript) -> Self {
+        Self::start_cut(data, 3, 64 << 10, faults)
+    }
+
+    /// As [`start_with`](Self::start_with), cut into so many streams and messages of so many bytes.
+    pub fn start_cut(data: &Path, streams: u32, message_bytes: usize, faults: FaultScript) -> Self {
         let runtime = Runtime::new().unwrap();
         let emulator = Emulator::builder()
             .data_dir(data)
-            .streams(NonZeroU32::new(3).unwrap())
-            .message_bytes(64 << 10)
+            .streams(NonZeroU32::new(streams).unwrap())
+            .message_bytes(message_bytes)
             .clock(Arc::new(ManualClock::new(UNIX_EPOCH + NOW)))
             .faults(faults);
         let emulator = runtime.block_on(emulator.start()).unwrap();
@@ -40,6 +45,13 @@ impl Served {
             runtime,
             emulator: Some(emulator),
         }
+    }
+}
+
+impl Served {
+    /// What was asked so far.
+    pub fn requests(&self) -> Vec<LoggedCall> {
+        self.emulator.as_ref().unwrap().requests()
     }
 }
 

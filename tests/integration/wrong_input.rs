@@ -443,14 +443,14 @@ fn two_runs_on_one_directory() {
     let child = command.spawn().unwrap();
     let id = child.id();
     let began = Instant::now();
-    while !bench.out().join(".millpond.lock").exists() {
+    while !bench.out().join(".millpond/lock").exists() {
         assert!(began.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(5));
     }
     let ended = bench.run();
     // The first run must have been there all the time.
     assert!(
-        bench.out().join(".millpond.lock").exists(),
+        bench.out().join(".millpond/lock").exists(),
         "the first run ended too early"
     );
     assert!(!bench.out().join("_SUCCESS").exists());
@@ -469,7 +469,7 @@ fn two_runs_on_one_directory() {
     }
     let ended = bench.run();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(!bench.out().join(".millpond.lock").exists());
+    assert!(!bench.out().join(".millpond/lock").exists());
     assert!(
         tree(&bench.path("temp")).is_empty(),
         "the spill directory of the killed run is still there"

@@ -13,6 +13,7 @@ use millpond_spill::Claim;
 use serde::Serialize;
 
 use super::bound::connect;
+use super::checkpoints::Checkpoints;
 use super::drive::{UnitWorker, drive};
 use super::inputs::row_bytes;
 use super::memory_need::MemoryNeed;
@@ -125,7 +126,13 @@ impl ApplyJob {
         let output = Arc::new(OutputDir::create(&settings.output)?);
         let mut recipe = fitted.recipe().clone();
         recipe.source = Some(settings.input);
-        let source = connect(&recipe, settings.emulator.as_deref(), &resources).await?;
+        let source = connect(
+            &recipe,
+            settings.emulator.as_deref(),
+            &resources,
+            &Checkpoints::none(&resources),
+        )
+        .await?;
 
         let schema = source.schema();
         let has = |name: &str| schema.field_with_name(name).is_ok();
@@ -178,7 +185,7 @@ impl ApplyJob {
         }
         let mut counts = TransformCounts::default();
         let mut files = 0;
-        for worker in drive(workers, units, &settings.cancellation).await? {
+        for worker in drive(workers, 0..units, &settings.cancellation).await? {
             counts.merge(&worker.counts);
             files += worker.files;
         }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
+use super::checkpoints::Checkpoints;
 use super::inputs::{Inputs, row_bytes};
-use super::materialise::materialise;
+use super::materialise::{materialise, source_of};
 use super::memory_need::MemoryNeed;
 use super::progress::Phase;
 use super::resources::Resources;
@@ -16,11 +17,12 @@ use crate::recipe::{Recipe, SourceSpec, TableSpec};
 use crate::source::connect::connect_table;
 use crate::source::{ReadContext, Source};
 
-/// Connects the source of `recipe`; a query is run and written down first.
+/// Connects the source of `recipe`; a query is run and written down first, unless an earlier run did.
 pub(super) async fn connect(
     recipe: &Recipe,
     emulator: Option<&str>,
     resources: &Resources,
+    checkpoints: &Checkpoints,
 ) -> Result<Arc<dyn Source>> {
     match &recipe.source {
         Some(SourceSpec::Address(address)) => {
@@ -29,14 +31,22 @@ pub(super) async fn connect(
                 bigquery: Default::default(),
                 csv: Default::default(),
             };
-            connect_table(&table, emulator).await
+            connect_table(&table, emulator, checkpoints.scan_token()).await
         }
-        Some(SourceSpec::Table(table)) => connect_table(table, emulator).await,
+        Some(SourceSpec::Table(table)) => {
+            connect_table(table, emulator, checkpoints.scan_token()).await
+        }
         Some(SourceSpec::Query(query)) => {
+            if let Some(files) = checkpoints.query_files()? {
+                return source_of(files).await;
+            }
             resources.gauge.enter(Phase::Materialise, None, None);
-            let source = materialise(query, &recipe.key.0, resources, emulator).await;
+            let dir = checkpoints.query_dir();
+            let files = materialise(query, &recipe.key.0, resources, emulator, dir).await;
             resources.gauge.enter(Phase::Connect, None, None);
-            source
+            let files = files?;
+            checkpoints.query_done(&files)?;
+            source_of(files).await
         }
         None => Err(Error::config("the recipe names no source")),
     }
@@ -61,8 +71,9 @@ impl Bound {
         recipe: Recipe,
         emulator: Option<&str>,
         resources: &Resources,
+        checkpoints: &Checkpoints,
     ) -> Result<Self> {
-        let source = connect(&recipe, emulator, resources).await?;
+        let source = connect(&recipe, emulator, resources, checkpoints).await?;
         let inputs = Inputs::bind(&recipe, &source, &resources.session)?;
         let columns = inputs.all_columns();
         let width = row_bytes(&inputs.schema, &columns);

@@ -47,14 +47,8 @@ impl Cancellation {
     pub(crate) fn check(&self) -> Result<()> {
         match self.state.load(Ordering::Relaxed) {
             RUNNING => Ok(()),
-            TERMINATED => Err(Error::new(
-                ErrorKind::Terminated,
-                "terminated; nothing was kept",
-            )),
-            _ => Err(Error::new(
-                ErrorKind::Interrupted,
-                "interrupted; nothing was kept",
-            )),
+            TERMINATED => Err(Error::new(ErrorKind::Terminated, "terminated")),
+            _ => Err(Error::new(ErrorKind::Interrupted, "interrupted")),
         }
     }
 }

@@ -16,43 +16,48 @@ pub(crate) trait UnitWorker: Send + 'static {
     async fn run(&mut self, index: usize) -> Result<()>;
 }
 
-/// Gives units `0..units` to the workers, each to one, in increasing order, and hands the workers back when all are done.
+/// Gives the units to the workers, each to one, in the order given, and hands the workers back when all are done.
 ///
 /// # Errors
 /// The first error of a worker; the others are stopped and dropped.
 pub(crate) async fn drive<W: UnitWorker>(
     workers: Vec<W>,
-    units: usize,
+    units: impl IntoIterator<Item = usize>,
     cancellation: &Cancellation,
 ) -> Result<Vec<W>> {
+    let units: Arc<[usize]> = units.into_iter().collect();
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
     for mut worker in workers {
-        let next = Arc::clone(&next);
+        let (next, units) = (Arc::clone(&next), Arc::clone(&units));
         let cancellation = cancellation.clone();
         tasks.spawn(async move {
             loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= units {
+                let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) else {
                     return Ok::<W, Error>(worker);
-                }
+                };
                 cancellation.check()?;
-                worker.run(index).await?;
+                worker.run(*unit).await?;
             }
         });
     }
     let mut done = Vec::new();
     while let Some(joined) = tasks.join_next().await {
-        match joined {
-            Ok(worker) => done.push(worker?),
-            Err(panic) => {
-                return Err(Error::with_source(
-                    ErrorKind::Data,
-                    "a worker failed unexpectedly; please report this with the recipe",
-                    panic,
-                ));
+        let failure = match joined {
+            Ok(Ok(worker)) => {
+                done.push(worker);
+                continue;
             }
-        }
+            Ok(Err(error)) => error,
+            Err(panic) => Error::with_source(
+                ErrorKind::Data,
+                "a worker failed unexpectedly; please report this with the recipe",
+                panic,
+            ),
+        };
+        // Nobody may still be writing when the caller clears up.
+        tasks.shutdown().await;
+        return Err(failure);
     }
     Ok(done)
 }
@@ -79,7 +84,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
     async fn every_unit_runs_once() {
         let workers = (0..3).map(|_| Collect(vec![], None)).collect();
-        let done = drive(workers, 100, &Cancellation::new()).await.unwrap();
+        let done = drive(workers, 0..100, &Cancellation::new()).await.unwrap();
         let mut all: Vec<usize> = done.into_iter().flat_map(|w| w.0).collect();
         all.sort_unstable();
         assert_eq!(all, (0..100).collect::<Vec<_>>());
@@ -88,7 +93,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_error_ends_the_drive() {
         let workers = (0..2).map(|_| Collect(vec![], Some(7))).collect();
-        let e = drive(workers, 100, &Cancellation::new())
+        let e = drive(workers, 0..100, &Cancellation::new())
             .await
             .err()
             .unwrap();
@@ -99,7 +104,7 @@ mod tests {
     async fn cancelling_ends_the_drive() {
         let cancellation = Cancellation::new();
         cancellation.cancel(ErrorKind::Terminated);
-        let e = drive(vec![Collect(vec![], None)], 3, &cancellation)
+        let e = drive(vec![Collect(vec![], None)], 0..3, &cancellation)
             .await
             .err()
             .unwrap();

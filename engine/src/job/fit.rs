@@ -2,22 +2,20 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use futures::StreamExt;
 use millpond_features::{Fit, FitError, FitState, Split, SplitError, Splitter};
-use millpond_spill::{Claim, MemoryBudget, Pond, Reservoir, SpillDir};
+use millpond_spill::{Claim, Pond, Reservoir, SegmentWriter};
 
 use super::cancellation::Cancellation;
+use super::checkpoints::adopt;
 use super::drive::UnitWorker;
+use super::keep::{Keeper, LastingRows};
 use super::rows::{RowLimit, Rows};
 use crate::error::{Error, ErrorKind, Result};
-
-/// Keeps the rows of a first pass that must not be read twice.
-pub(super) struct Keeper {
-    pub schema: arrow::datatypes::SchemaRef,
-    pub budget: MemoryBudget,
-    pub spill: Arc<SpillDir>,
-}
+use crate::output_dir::segment_name;
+use crate::source::Leg;
 
 /// Learns from the training rows of the units it is given.
 pub(super) struct FitWorker {
@@ -44,13 +42,33 @@ impl UnitWorker for FitWorker {
                 "unit {index} is beyond the most units a job can have"
             ))
         })?;
-        let mut reservoir = self.keeper.as_ref().map(|k| {
-            Reservoir::new(
-                Arc::clone(&k.schema),
-                k.budget.clone(),
-                Arc::clone(&k.spill),
-            )
-        });
+        match self.keeper.clone() {
+            Some(Keeper::Lasting(rows)) => self.read_for_good(index, unit, &rows).await?,
+            Some(Keeper::Passing {
+                schema,
+                budget,
+                spill,
+            }) => {
+                let mut reservoir = Reservoir::new(schema, budget, spill);
+                self.read(index, unit, |batch| Ok(reservoir.push(batch)?))
+                    .await?;
+                self.ponds.push((index, reservoir.finish()?));
+            }
+            None => self.read(index, unit, |_| Ok(())).await?,
+        }
+        self.state.end_unit(unit);
+        Ok(())
+    }
+}
+
+impl FitWorker {
+    /// Learns from all rows of a unit and hands each batch on.
+    async fn read(
+        &mut self,
+        index: usize,
+        unit: u32,
+        mut keep: impl FnMut(RecordBatch) -> Result<()> + Send,
+    ) -> Result<()> {
         let mut stream = self.rows.open(index)?;
         let mut produced = 0;
         while let Some(batch) = stream.next().await {
@@ -63,34 +81,107 @@ impl UnitWorker for FitWorker {
             } else {
                 batch
             };
-            let splits = self.splitter.assign(&batch).map_err(split_failed)?;
-            self.train_rows += splits.rows(Split::Train) as u64;
-            let train = splits.train_rows(&batch).map_err(split_failed)?;
-            self.state
-                .update(unit, &train)
-                .map_err(|e| fit_failed(&e))?;
-            self.claim.resize(self.state.memory_bytes()).map_err(|e| {
-                Error::with_source(
-                    ErrorKind::MemoryBudget,
-                    "the statistics being learned do not fit; raise --memory, or use min_frequency on fewer or less diverse columns",
-                    e,
-                )
-            })?;
-            if let Some(reservoir) = &mut reservoir {
-                reservoir.push(batch)?;
-            }
+            self.learn(unit, &batch)?;
+            keep(batch)?;
             if self.limit.is_reached() {
                 break;
             }
         }
-        self.state.end_unit(unit);
         if let Some(filtered) = self.rows.filtered(index, produced) {
             self.filtered.push((index, filtered));
         }
-        if let Some(reservoir) = reservoir {
-            self.ponds.push((index, reservoir.finish()?));
-        }
         Ok(())
+    }
+
+    /// Learns from the rows of a unit that an earlier run kept, reads the others, and keeps them too, segment by segment.
+    async fn read_for_good(&mut self, index: usize, unit: u32, rows: &LastingRows) -> Result<()> {
+        let earlier = rows.checkpoints.unit_rows(index);
+        let schema = rows.plan.schema();
+        let mut segments = Vec::new();
+        let (mut delivered, mut produced) = (0, 0);
+        for record in &earlier.segments {
+            delivered += record.delivered;
+            produced += record.rows;
+            let Some(segment) = adopt(&rows.dir, schema, &rows.budget, record)? else {
+                continue;
+            };
+            for batch in segment.replay(Some(&rows.learning), rows.batch_rows)? {
+                self.cancellation.check()?;
+                self.learn(unit, &batch?)?;
+            }
+            segments.push(segment);
+        }
+        let mut number = earlier.segments.len();
+        let mut complete = earlier.complete;
+        while !complete {
+            let leg = Leg {
+                from_row: delivered,
+                most_bytes: rows.segment_bytes,
+            };
+            let mut stream = rows.plan.execute_leg(index, leg)?;
+            let mut writer = None;
+            while let Some(batch) = stream.next().await {
+                self.cancellation.check()?;
+                let batch = batch?;
+                self.learn(unit, &batch)?;
+                if batch.num_rows() == 0 {
+                    continue;
+                }
+                let writer = match &mut writer {
+                    Some(writer) => writer,
+                    None => {
+                        let name = segment_name(index, number);
+                        writer.insert(SegmentWriter::create(
+                            &rows.dir,
+                            &name,
+                            schema,
+                            &rows.budget,
+                        )?)
+                    }
+                };
+                writer.push(&batch)?;
+            }
+            let more = rows.plan.delivered(index);
+            if more == 0 {
+                rows.checkpoints.unit_read(index, number)?;
+                complete = true;
+                continue;
+            }
+            delivered += more;
+            let segment = writer.map(SegmentWriter::finish).transpose()?;
+            produced += segment.as_ref().map_or(0, |s| s.rows());
+            rows.checkpoints
+                .rows_done(index, number, more, segment.as_ref())?;
+            segments.extend(segment);
+            number += 1;
+        }
+        self.filtered
+            .push((index, delivered.saturating_sub(produced)));
+        let pond = Pond::of_segments(
+            Arc::clone(schema),
+            segments,
+            rows.budget.clone(),
+            Arc::clone(&rows.dir),
+        );
+        self.ponds.push((index, pond));
+        Ok(())
+    }
+
+    /// Takes in the training rows of a batch.
+    fn learn(&mut self, unit: u32, batch: &RecordBatch) -> Result<()> {
+        let splits = self.splitter.assign(batch).map_err(split_failed)?;
+        self.train_rows += splits.rows(Split::Train) as u64;
+        let train = splits.train_rows(batch).map_err(split_failed)?;
+        self.state
+            .update(unit, &train)
+            .map_err(|e| fit_failed(&e))?;
+        self.claim.resize(self.state.memory_bytes()).map_err(|e| {
+            Error::with_source(
+                ErrorKind::MemoryBudget,
+                "the statistics being learned do not fit; raise --memory, or use min_frequency on fewer or less diverse columns",
+                e,
+            )
+        })
     }
 }
 

@@ -7,12 +7,17 @@ use millpond_features::FittedFeatures;
 
 use super::bound::Bound;
 use super::cancellation::Cancellation;
+use super::checkpoints::Checkpoints;
 use super::drive::drive;
-use super::fit::{FitWorker, Keeper, fit_failed, states};
+use super::fit::{FitWorker, fit_failed, states};
+use super::keep::{Keeper, LastingRows};
 use super::progress::Phase;
 use super::resources::Resources;
 use super::rows::{AfterReading, KeptRows, Ponds, RowLimit, Rows};
 use crate::error::Result;
+use crate::fitted::{FITTED_FILE, FittedRecipe};
+use crate::journal::LearnedRecord;
+use crate::output_dir::OutputDir;
 use crate::plan::RowPlan;
 use crate::source::Rescan;
 
@@ -24,17 +29,48 @@ pub(super) struct Learned {
     pub passes: usize,
     pub train_rows: u64,
     pub filtered: BTreeMap<usize, u64>,
+    /// Where rows are kept for a later run to go on from.
+    lasting: Option<LastingRows>,
+}
+
+impl Learned {
+    /// Bytes of rows written for a later run to go on from.
+    pub fn lasting_bytes(&self) -> u64 {
+        self.lasting
+            .as_ref()
+            .map_or(0, |rows| rows.dir.bytes_written())
+    }
 }
 
 /// The first pass, in which rows are kept when the source must not be read again, and the further ones.
 pub(super) async fn learn(
     bound: &Bound,
     resources: &Resources,
+    output: &OutputDir,
+    checkpoints: &Arc<Checkpoints>,
     cancellation: &Cancellation,
 ) -> Result<Learned> {
     let inputs = &bound.inputs;
     let full_plan = bound.plan(resources, inputs.all_columns()).await?;
+    checkpoints.scan_done(&bound.source, &full_plan)?;
     let rescan = full_plan.scan().rescan();
+    let lasting = match rescan {
+        Rescan::Paid if checkpoints.are_kept() && !full_plan.schema().fields().is_empty() => {
+            Some(resources.lasting_rows(output, &full_plan, bound.read.batch_rows, checkpoints)?)
+        }
+        _ => None,
+    };
+    if let Some(before) = checkpoints.learned() {
+        return learned_before(
+            bound,
+            resources,
+            output,
+            checkpoints,
+            before,
+            full_plan,
+            lasting,
+        );
+    }
     let splitter = Arc::new(inputs.splitter.clone());
     let mut fit = inputs.features.fit();
     let most = inputs.features.passes().max;
@@ -57,7 +93,7 @@ pub(super) async fn learn(
                 metrics: Arc::clone(&resources.metrics),
             }),
             (None, Rescan::Paid) => Rows::Scan(Arc::clone(&full_plan)),
-            (None, Rescan::Free) => Rows::Scan(bound.plan(resources, columns).await?),
+            (None, Rescan::Free) => Rows::Scan(bound.plan(resources, columns.clone()).await?),
         };
         let keeps = rescan == Rescan::Paid && ponds.is_none();
         let known = rows.totals();
@@ -74,6 +110,17 @@ pub(super) async fn learn(
         } else {
             bound.recipe.limit
         });
+        let keeper = keeps.then(|| match &lasting {
+            Some(rows) => Keeper::Lasting(LastingRows {
+                learning: positions(full_plan.schema(), &columns),
+                ..rows.clone()
+            }),
+            None => Keeper::Passing {
+                schema: Arc::clone(full_plan.schema()),
+                budget: resources.budget.clone(),
+                spill: Arc::clone(&resources.spill),
+            },
+        });
         let mut workers = Vec::with_capacity(bound.slots);
         for state in states(&fit, bound.slots) {
             workers.push(FitWorker {
@@ -82,18 +129,14 @@ pub(super) async fn learn(
                 state,
                 claim: resources.budget.claim("statistics"),
                 limit: limit.clone(),
-                keeper: keeps.then(|| Keeper {
-                    schema: Arc::clone(full_plan.schema()),
-                    budget: resources.budget.clone(),
-                    spill: Arc::clone(&resources.spill),
-                }),
+                keeper: keeper.clone(),
                 ponds: Vec::new(),
                 train_rows: 0,
                 filtered: Vec::new(),
                 cancellation: cancellation.clone(),
             });
         }
-        let done = drive(workers, units, cancellation).await?;
+        let done = drive(workers, 0..units, cancellation).await?;
         let mut kept = Vec::new();
         let mut finished = Vec::with_capacity(done.len());
         let mut seen = 0;
@@ -132,6 +175,40 @@ pub(super) async fn learn(
         passes,
         train_rows: train_rows.unwrap_or(0),
         filtered,
+        lasting,
+    })
+}
+
+/// What an earlier run learned.
+fn learned_before(
+    bound: &Bound,
+    resources: &Resources,
+    output: &OutputDir,
+    checkpoints: &Checkpoints,
+    before: &LearnedRecord,
+    full_plan: Arc<RowPlan>,
+    lasting: Option<LastingRows>,
+) -> Result<Learned> {
+    checkpoints.check_learned(output)?;
+    let fitted = FittedRecipe::open(output.staged().join(FITTED_FILE))?;
+    let rows = match &lasting {
+        Some(rows) => Rows::Kept(KeptRows {
+            ponds: Arc::new(Ponds::of_earlier(full_plan.scan().units().len(), rows)),
+            projection: None,
+            batch_rows: bound.read.batch_rows,
+            after: AfterReading::GiveUp,
+            metrics: Arc::clone(&resources.metrics),
+        }),
+        None => Rows::Scan(Arc::clone(&full_plan)),
+    };
+    Ok(Learned {
+        features: fitted.features().clone(),
+        rows,
+        full_plan,
+        passes: before.passes,
+        train_rows: before.train_rows,
+        filtered: before.filtered.iter().copied().collect(),
+        lasting,
     })
 }
 

@@ -25,7 +25,8 @@ const FILE_ROWS: u64 = 1 << 20;
 /// Rows of a row group: small, because the writer holds one in memory.
 const GROUP_ROWS: usize = 1 << 17;
 
-/// Runs `spec` under the job's budget, in the order of `key` where the result has those columns.
+/// Runs `spec` under the job's budget, in the order of `key` where the result has those columns, into files in `dir`, which
+/// is made. Returns them in order.
 ///
 /// # Errors
 /// When a table cannot be read, the SQL is wrong, or the disk is full.
@@ -34,7 +35,8 @@ pub(super) async fn materialise(
     key: &[String],
     resources: &Resources,
     emulator: Option<&str>,
-) -> Result<Arc<dyn Source>> {
+    dir: &Path,
+) -> Result<Vec<PathBuf>> {
     let mut tables = Vec::new();
     for (name, address) in &spec.tables {
         let table = TableSpec {
@@ -42,17 +44,17 @@ pub(super) async fn materialise(
             bigquery: Default::default(),
             csv: Default::default(),
         };
-        let source = connect_table(&table, emulator).await?;
+        let source = connect_table(&table, emulator, None).await?;
         tables.push((name.clone(), source, resources.read_context(64)));
     }
-    let mut files = Files::new(resources.spill.path().join("query"))?;
+    let mut files = Files::new(dir.to_owned())?;
     let schema = resources
         .session
         .run_query(&spec.query, tables, key, resources.slots, |batch| {
             files.write(batch)
         })
         .await?;
-    files.finish(&schema).await
+    files.finish(&schema)
 }
 
 /// The files of a materialised query.
@@ -116,7 +118,7 @@ impl Files {
         Ok((writer, path, 0))
     }
 
-    async fn finish(mut self, schema: &SchemaRef) -> Result<Arc<dyn Source>> {
+    fn finish(mut self, schema: &SchemaRef) -> Result<Vec<PathBuf>> {
         if self.open.is_none() && self.done.is_empty() {
             let empty = plain(&RecordBatch::new_empty(Arc::clone(schema)))?;
             self.open = Some(self.start(&empty.schema())?);
@@ -125,30 +127,37 @@ impl Files {
             writer.close().map_err(|e| parquet(&e, &path))?;
             self.done.push(path);
         }
-        let files = self
-            .done
-            .into_iter()
-            .enumerate()
-            .map(|(index, path)| {
-                let size_bytes = std::fs::metadata(&path)
-                    .map_err(|e| disk(&e.to_string(), &path))?
-                    .len();
-                Ok(DataFile {
-                    // Named by position, so that nothing written down depends on the temporary directory.
-                    name: format!("query[{index}]"),
-                    location: FileLocation::Local(path),
-                    size_bytes,
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let set = FileSet {
-            address: "query".into(),
-            store: None,
-            files,
-            format: FileFormat::Parquet,
-        };
-        Ok(Arc::new(ParquetSource::connect(set).await?))
+        Ok(self.done)
     }
+}
+
+/// The rows that [`materialise`] wrote to `paths`, as a source.
+///
+/// # Errors
+/// When a file cannot be read.
+pub(super) async fn source_of(paths: Vec<PathBuf>) -> Result<Arc<dyn Source>> {
+    let files = paths
+        .into_iter()
+        .enumerate()
+        .map(|(index, path)| {
+            let size_bytes = std::fs::metadata(&path)
+                .map_err(|e| disk(&e.to_string(), &path))?
+                .len();
+            Ok(DataFile {
+                // Named by position, so that nothing written down depends on the directory.
+                name: format!("query[{index}]"),
+                location: FileLocation::Local(path),
+                size_bytes,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let set = FileSet {
+        address: "query".into(),
+        store: None,
+        files,
+        format: FileFormat::Parquet,
+    };
+    Ok(Arc::new(ParquetSource::connect(set).await?))
 }
 
 /// The batch with plain text columns, as files hold them.

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Job;
 use super::bound::Bound;
+use super::checkpoints::Checkpoints;
 use super::resources::Resources;
 use crate::error::Result;
 use crate::source::{Rescan, Snapshot};
@@ -57,6 +58,7 @@ pub(super) async fn plan(job: &Job) -> Result<JobPlan> {
         job.recipe.clone(),
         job.settings.emulator.as_deref(),
         &resources,
+        &Checkpoints::none(&resources),
     )
     .await?;
     let (inputs, source, slots) = (&bound.inputs, &bound.source, bound.slots);

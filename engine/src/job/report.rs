@@ -1,9 +1,11 @@
 //! What a finished job says about itself.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::source::Snapshot;
 
 /// The account of a finished job, also written as `report.json`.
@@ -28,6 +30,12 @@ pub struct JobReport {
     pub passes: usize,
     /// Work units read.
     pub units: usize,
+    /// Of these, units whose rows earlier runs on the same directory had read.
+    #[serde(default)]
+    pub resumed_units_read: usize,
+    /// Units whose shards earlier runs on the same directory had written.
+    #[serde(default)]
+    pub resumed_units_written: usize,
     /// Shards written.
     pub shards: usize,
     /// Bytes of the shards.
@@ -48,6 +56,31 @@ pub struct JobReport {
     pub dropped_columns: Vec<String>,
     /// What the user should know.
     pub warnings: Vec<String>,
+}
+
+impl JobReport {
+    /// Reads the report of a finished run.
+    ///
+    /// # Errors
+    /// NotFound when there is none, Manifest when it cannot be understood.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| crate::source::files::io_error(&e, path))?;
+        serde_json::from_slice(&bytes).map_err(|e| {
+            Error::with_source(
+                ErrorKind::Manifest,
+                format!("cannot read {}", path.display()),
+                e,
+            )
+        })
+    }
+
+    /// Indented JSON with a final newline.
+    pub(crate) fn to_json(&self) -> Result<Vec<u8>> {
+        let mut json = serde_json::to_vec_pretty(self)
+            .map_err(|e| Error::with_source(ErrorKind::Sink, "report", e))?;
+        json.push(b'\n');
+        Ok(json)
+    }
 }
 
 /// Where the rows went: `read = filtered + train + val + test`.

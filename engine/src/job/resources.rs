@@ -10,9 +10,12 @@ use millpond_spill::{
 };
 
 use super::JobSettings;
+use super::checkpoints::Checkpoints;
+use super::keep::LastingRows;
 use super::progress::{Gauge, Ticker};
 use crate::error::{Error, Result};
-use crate::plan::Session;
+use crate::output_dir::OutputDir;
+use crate::plan::{RowPlan, Session};
 use crate::source::{ReadContext, ReadMetrics};
 
 /// How often resident memory is looked at.
@@ -102,6 +105,32 @@ impl Resources {
         })
     }
 
+    /// How rows of a paid source are kept in `output` for a later run to go on from.
+    ///
+    /// # Errors
+    /// Disk when the directory cannot be made.
+    pub fn lasting_rows(
+        &self,
+        output: &OutputDir,
+        plan: &Arc<RowPlan>,
+        batch_rows: usize,
+        checkpoints: &Arc<Checkpoints>,
+    ) -> Result<LastingRows> {
+        let quota = self.settings.spill_quota.map(|q| q.as_u64());
+        Ok(LastingRows {
+            plan: Arc::clone(plan),
+            budget: self.budget.clone(),
+            dir: Arc::new(SpillDir::lasting(&output.rows_dir(), quota)?),
+            checkpoints: Arc::clone(checkpoints),
+            learning: Vec::new(),
+            batch_rows,
+            segment_bytes: self
+                .settings
+                .checkpoint
+                .map_or(SEGMENT_BYTES, |bytes| bytes.as_u64()),
+        })
+    }
+
     /// Memory that is free, counting kept rows as free because they are given up while they are written.
     pub fn free_bytes(&self) -> u64 {
         let kept = self.budget.usage().leased_bytes as u64;
@@ -122,6 +151,8 @@ impl Resources {
     }
 }
 
+/// Bytes read of a unit after which its rows so far are made durable: a second or so of reading.
+const SEGMENT_BYTES: u64 = 64 << 20;
 /// Most rows of a batch: enough to amortise per-batch work, few enough to stay in the caches column by column.
 const MAX_BATCH_ROWS: usize = 8192;
 /// Bytes a batch should not exceed by much.

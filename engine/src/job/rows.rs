@@ -1,12 +1,16 @@
 //! Where a pass finds its rows: in the source, or where the first pass kept them.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{StreamExt, stream};
 use millpond_spill::Pond;
 
+use super::checkpoints::{UnitRows, adopt};
+use super::keep::LastingRows;
 use crate::error::Result;
+use crate::output_dir::segment_name;
 use crate::plan::RowPlan;
 use crate::source::{BatchStream, ReadMetrics};
 
@@ -41,50 +45,104 @@ pub(super) enum AfterReading {
 }
 
 /// One pond per unit that has been read and not been given up.
-pub(super) struct Ponds(Vec<Mutex<Option<Arc<Pond>>>>);
+pub(super) struct Ponds(Vec<Mutex<Place>>);
+
+/// Where the rows of one unit are.
+enum Place {
+    /// Nowhere, or given up.
+    Empty,
+    /// Here.
+    Pond(Arc<Pond>),
+    /// In the files of an earlier run, which are looked at when the rows are wanted.
+    Earlier(LastingRows, UnitRows),
+}
 
 impl Ponds {
     /// Places for `units` ponds, filled with those given.
     pub fn new(units: usize, ponds: impl IntoIterator<Item = (usize, Pond)>) -> Self {
-        let mut places: Vec<Option<Arc<Pond>>> = (0..units).map(|_| None).collect();
+        let mut places: Vec<Place> = (0..units).map(|_| Place::Empty).collect();
         for (index, pond) in ponds {
             if let Some(place) = places.get_mut(index) {
-                *place = Some(Arc::new(pond));
+                *place = Place::Pond(Arc::new(pond));
             }
         }
         Self(places.into_iter().map(Mutex::new).collect())
+    }
+
+    /// Places for `units` units whose rows an earlier run kept in full.
+    pub fn of_earlier(units: usize, rows: &LastingRows) -> Self {
+        let places = (0..units).map(|index| {
+            let kept = rows.checkpoints.unit_rows(index);
+            Mutex::new(Place::Earlier(rows.clone(), kept))
+        });
+        Self(places.collect())
     }
 
     /// Rows of all ponds.
     pub fn rows(&self) -> u64 {
         self.0
             .iter()
-            .filter_map(|place| {
-                place
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .as_ref()
-                    .map(|p| p.rows())
-            })
+            .map(
+                |place| match &*place.lock().unwrap_or_else(PoisonError::into_inner) {
+                    Place::Empty => 0,
+                    Place::Pond(pond) => pond.rows(),
+                    Place::Earlier(_, kept) => kept.segments.iter().map(|s| s.rows).sum(),
+                },
+            )
             .sum()
     }
 
-    fn pond(&self, index: usize, after: AfterReading) -> Option<Arc<Pond>> {
-        let mut place = self
-            .0
-            .get(index)?
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match after {
-            AfterReading::Stay => place.clone(),
-            AfterReading::GiveUp => place.take(),
+    fn pond(&self, index: usize, after: AfterReading) -> Result<Option<Arc<Pond>>> {
+        let Some(place) = self.0.get(index) else {
+            return Ok(None);
+        };
+        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        let pond = match &*place {
+            Place::Empty => return Ok(None),
+            Place::Pond(pond) => Arc::clone(pond),
+            Place::Earlier(rows, kept) => Arc::new(kept_pond(rows, kept)?),
+        };
+        *place = match after {
+            AfterReading::Stay => Place::Pond(Arc::clone(&pond)),
+            AfterReading::GiveUp => Place::Empty,
+        };
+        Ok(Some(pond))
+    }
+
+    /// The files that hold rows of unit `index` and outlive the run.
+    fn lasting_files(&self, index: usize) -> Vec<PathBuf> {
+        let Some(place) = self.0.get(index) else {
+            return Vec::new();
+        };
+        match &*place.lock().unwrap_or_else(PoisonError::into_inner) {
+            Place::Empty => Vec::new(),
+            Place::Pond(pond) => pond.files().map(Path::to_owned).collect(),
+            Place::Earlier(rows, kept) => kept
+                .segments
+                .iter()
+                .map(|s| rows.dir.path().join(segment_name(s.unit, s.segment)))
+                .collect(),
         }
     }
 }
 
+fn kept_pond(rows: &LastingRows, kept: &UnitRows) -> Result<Pond> {
+    let schema = rows.plan.schema();
+    let mut segments = Vec::with_capacity(kept.segments.len());
+    for record in &kept.segments {
+        segments.extend(adopt(&rows.dir, schema, &rows.budget, record)?);
+    }
+    Ok(Pond::of_segments(
+        Arc::clone(schema),
+        segments,
+        rows.budget.clone(),
+        Arc::clone(&rows.dir),
+    ))
+}
+
 impl KeptRows {
     fn open(&self, index: usize) -> Result<BatchStream> {
-        let Some(pond) = self.ponds.pond(index, self.after) else {
+        let Some(pond) = self.ponds.pond(index, self.after)? else {
             return Ok(stream::empty().boxed());
         };
         let replay = pond.replay(self.projection.as_deref(), self.batch_rows)?;
@@ -120,6 +178,14 @@ impl Rows {
         match self {
             Self::Scan(plan) => Some(plan.delivered(index).saturating_sub(produced)),
             Self::Kept(_) => None,
+        }
+    }
+
+    /// Files that hold rows of unit `index` and are of no use once its shards are in place.
+    pub fn lasting_files(&self, index: usize) -> Vec<PathBuf> {
+        match self {
+            Self::Scan(_) => Vec::new(),
+            Self::Kept(kept) => kept.ponds.lasting_files(index),
         }
     }
 

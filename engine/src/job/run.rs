@@ -1,20 +1,24 @@
 //! Running a job from connecting to `_SUCCESS`.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use arrow::datatypes::SchemaRef;
 use millpond_features::{DropReason, DroppedColumn, Split};
 
-use super::Job;
 use super::bound::Bound;
-use super::learn::learn;
+use super::checkpoints::{Checkpoints, kept_table};
+use super::learn::{Learned, learn};
 use super::report::{JobReport, PhaseSeconds, RowCounts};
 use super::resources::Resources;
-use super::write::write;
+use super::write::{Written, write};
+use super::{Job, JobSettings};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fitted::{FittedContext, FittedRecipe};
+use crate::fitted::{FITTED_FILE, FittedContext, FittedRecipe};
+use crate::journal::LearnedRecord;
 use crate::manifest::{Manifest, UnitEntry};
-use crate::output_dir::OutputDir;
+use crate::output_dir::{Opened, OutputDir};
 use crate::recipe::Recipe;
 use crate::sink::{SinkSettings, SplitSink};
 
@@ -27,132 +31,250 @@ pub(super) async fn run(job: Job) -> Result<JobReport> {
     let resources = Resources::open(&settings, recipe.memory)?;
     let sink = SinkSettings::try_new(&recipe.output.compression)?;
     // The directory is taken before the source is touched: nothing is paid for that cannot be written.
-    let output_dir = Arc::new(OutputDir::create(&output)?);
-    let bound = Bound::connect(recipe, settings.emulator.as_deref(), &resources).await?;
-    let connected = Instant::now();
-
-    let learned = learn(&bound, &resources, &settings.cancellation).await?;
-    let fitted_at = Instant::now();
-
-    let mut warnings = Vec::new();
-    let mut dropped = Vec::new();
-    for column in learned.features.dropped() {
-        let said = describe_dropped(column)?;
-        if column.reason != DropReason::DropStep {
-            warnings.push(format!("dropped {said}"));
+    let (output_dir, records) = match OutputDir::open(&output, settings.earlier_work)? {
+        Opened::Ready(directory, records) => (Arc::new(directory), records),
+        Opened::Finished => return JobReport::read(&output.join(REPORT_FILE)),
+    };
+    // Work of another recipe is not this run's to remove: an error here leaves it.
+    let wanted = portable(&recipe);
+    let checkpoints = Checkpoints::open(&output_dir, records, &wanted, &resources)?;
+    let checkpoints = Arc::new(checkpoints);
+    let run = Run {
+        settings: &settings,
+        resources: &resources,
+        sink: &sink,
+        place: &output,
+        output: &output_dir,
+        checkpoints: &checkpoints,
+    };
+    match run.carry_out(recipe).await {
+        Ok(report) => {
+            drop(checkpoints);
+            commit(output_dir)?;
+            Ok(report)
         }
-        dropped.push(said);
+        Err(error) => Err(leave(&output, &output_dir, &checkpoints, error)),
     }
-    let fitted = FittedRecipe::new(
-        FittedContext {
-            source: bound.source.name().to_owned(),
-            snapshot: learned.full_plan.scan().snapshot(),
-            train_rows: learned.train_rows,
-            split_sql: bound.inputs.splitter.bigquery_sql(),
-            roles: bound.inputs.roles.clone(),
-            input_schema: bound.input_schema(&resources)?,
-            required_columns: bound.required_columns(&resources)?,
-            recipe: portable(&bound.recipe),
-        },
-        learned.features.clone(),
-    )?;
-    let written = write(
-        &bound,
-        &learned,
-        &resources,
-        &output_dir,
-        &sink,
-        &settings.cancellation,
-    )
-    .await?;
+}
 
-    let units = learned.full_plan.scan().units();
-    let mut rows = RowCounts::default();
-    let mut entries = Vec::with_capacity(units.len());
-    let mut shards = Vec::new();
-    for unit in &written.units {
-        let filtered = unit
-            .filtered
-            .or_else(|| learned.filtered.get(&unit.index).copied())
-            .unwrap_or(0);
-        rows.train += unit.rows.train;
-        rows.val += unit.rows.val;
-        rows.test += unit.rows.test;
-        rows.filtered += filtered;
-        entries.push(UnitEntry {
-            index: unit.index,
-            name: units
-                .get(unit.index)
-                .map(|u| u.name.clone())
-                .unwrap_or_default(),
-            rows: unit.rows,
-            filtered,
-        });
-        shards.extend(unit.shards.iter().cloned());
-    }
-    rows.read = rows.filtered + rows.train + rows.val + rows.test;
-    let schema = fitted.output_schema()?;
-    for split in Split::ALL {
-        if !shards.iter().any(|s| s.split == split) {
-            warnings.push(format!("the {split} split is empty"));
-            shards.push(SplitSink::write_empty_shard(
-                &output_dir,
-                &schema,
-                &sink,
-                split,
-            )?);
-        }
-    }
-    if written.null_labels > 0
-        && let Some(label) = &bound.recipe.label
-    {
-        warnings.push(format!(
-            "label \"{label}\" is null in {} rows",
-            written.null_labels
+/// Ends a run that failed: what it has finished is kept when it may be of use to a later run.
+fn leave(place: &Path, output: &OutputDir, checkpoints: &Checkpoints, error: Error) -> Error {
+    output.settle();
+    let may_go_on = matches!(
+        error.kind(),
+        ErrorKind::Unavailable
+            | ErrorKind::Auth
+            | ErrorKind::MemoryBudget
+            | ErrorKind::Disk
+            | ErrorKind::Sink
+            | ErrorKind::Interrupted
+            | ErrorKind::Terminated
+    );
+    if output.keeps_work() && (may_go_on || checkpoints.are_paid()) {
+        return error.noting(format!(
+            "what is finished is kept in {}: run the same again to go on, or add --restart to start over",
+            place.display()
         ));
     }
-    let bytes_written = shards.iter().map(|s| s.bytes).sum();
-    let shard_count = shards.len();
-    let manifest = Manifest::new(&schema, entries, shards);
-    for (name, bytes) in fitted.to_files()? {
-        output_dir.write_file(&name, &bytes)?;
+    output.discard();
+    match error.kind() {
+        ErrorKind::Interrupted | ErrorKind::Terminated => error.noting("nothing was kept"),
+        _ => error,
     }
-    output_dir.write_file(crate::manifest::MANIFEST, manifest.to_json()?.as_bytes())?;
-    let seconds = |from: Instant, to: Instant| (to - from).as_secs_f64();
-    let now = Instant::now();
-    let report = JobReport {
-        millpond_version: env!("CARGO_PKG_VERSION").to_owned(),
-        source: bound.source.name().to_owned(),
-        snapshot: learned.full_plan.scan().snapshot(),
-        session: learned.full_plan.scan().session(),
-        output: output.display().to_string(),
-        rows,
-        bytes_read: resources.metrics.bytes(),
-        passes: learned.passes + 1,
-        units: units.len(),
-        shards: shard_count,
-        bytes_written,
-        retries: resources.metrics.retries(),
-        spilled_bytes: resources.spill.bytes_written(),
-        peak_rss_bytes: resources.monitor.peak_rss_bytes(),
-        memory_limit_bytes: resources.memory_limit_bytes,
-        seconds: PhaseSeconds {
+}
+
+/// What a run works with.
+struct Run<'a> {
+    settings: &'a JobSettings,
+    resources: &'a Resources,
+    sink: &'a SinkSettings,
+    /// The output directory as the user wrote it.
+    place: &'a Path,
+    output: &'a Arc<OutputDir>,
+    checkpoints: &'a Arc<Checkpoints>,
+}
+
+impl Run<'_> {
+    /// Everything but the last step, after which the result is seen.
+    async fn carry_out(&self, recipe: Recipe) -> Result<JobReport> {
+        let (resources, checkpoints) = (self.resources, self.checkpoints);
+        let cancellation = &self.settings.cancellation;
+        let emulator = self.settings.emulator.as_deref();
+        let bound = Bound::connect(recipe, emulator, resources, checkpoints).await?;
+        let connected = Instant::now();
+        let learned = learn(&bound, resources, self.output, checkpoints, cancellation).await?;
+        let artefact = self.artefact(&bound, &learned)?;
+        let fitted = Instant::now();
+        let written = write(
+            &bound,
+            &learned,
+            resources,
+            self.output,
+            self.sink,
+            checkpoints,
+            cancellation,
+        )
+        .await?;
+        let seconds = |from: Instant, to: Instant| (to - from).as_secs_f64();
+        let report = self.account(&bound, &learned, artefact, written, |now| PhaseSeconds {
             connect: seconds(resources.started, connected),
-            fit: seconds(connected, fitted_at),
-            write: seconds(fitted_at, now),
+            fit: seconds(connected, fitted),
+            write: seconds(fitted, now),
             total: seconds(resources.started, now),
-        },
-        unknown_categories: written.counts.unknown,
-        dropped_columns: dropped,
-        warnings,
-    };
-    let mut json = serde_json::to_vec_pretty(&report)
-        .map_err(|e| Error::with_source(ErrorKind::Sink, REPORT_FILE, e))?;
-    json.push(b'\n');
-    output_dir.write_file(REPORT_FILE, &json)?;
-    settings.cancellation.check()?;
-    commit(output_dir)?;
-    Ok(report)
+        })?;
+        cancellation.check()?;
+        Ok(report)
+    }
+
+    /// Writes the artefact down, unless an earlier run did.
+    fn artefact(&self, bound: &Bound, learned: &Learned) -> Result<Artefact> {
+        if let Some(before) = self.checkpoints.learned() {
+            let fitted = FittedRecipe::open(self.output.staged().join(FITTED_FILE))?;
+            return Ok(Artefact {
+                schema: fitted.output_schema()?,
+                warnings: before.warnings.clone(),
+                dropped: before.dropped.clone(),
+            });
+        }
+        let mut warnings = Vec::new();
+        let mut dropped = Vec::new();
+        for column in learned.features.dropped() {
+            let said = describe_dropped(column)?;
+            if column.reason != DropReason::DropStep {
+                warnings.push(format!("dropped {said}"));
+            }
+            dropped.push(said);
+        }
+        let fitted = FittedRecipe::new(
+            FittedContext {
+                source: bound.source.name().to_owned(),
+                snapshot: learned.full_plan.scan().snapshot(),
+                train_rows: learned.train_rows,
+                split_sql: bound.inputs.splitter.bigquery_sql(),
+                roles: bound.inputs.roles.clone(),
+                input_schema: bound.input_schema(self.resources)?,
+                required_columns: bound.required_columns(self.resources)?,
+                recipe: portable(&bound.recipe),
+            },
+            learned.features.clone(),
+        )?;
+        let staged = self.output.staged();
+        let mut files = Vec::new();
+        for (name, bytes) in fitted.to_files()? {
+            self.output.write_file(&name, &bytes)?;
+            files.push(kept_table(staged, &staged.join(&name))?);
+        }
+        self.checkpoints.learning_done(LearnedRecord {
+            passes: learned.passes,
+            train_rows: learned.train_rows,
+            filtered: learned.filtered.clone().into_iter().collect(),
+            files,
+            warnings: warnings.clone(),
+            dropped: dropped.clone(),
+        })?;
+        Ok(Artefact {
+            schema: fitted.output_schema()?,
+            warnings,
+            dropped,
+        })
+    }
+
+    /// Counts what was done, and writes manifest and report.
+    fn account(
+        &self,
+        bound: &Bound,
+        learned: &Learned,
+        artefact: Artefact,
+        written: Written,
+        seconds: impl FnOnce(Instant) -> PhaseSeconds,
+    ) -> Result<JobReport> {
+        let resources = self.resources;
+        let scan = learned.full_plan.scan();
+        let units = scan.units();
+        let mut warnings = artefact.warnings;
+        let mut rows = RowCounts::default();
+        let mut entries = Vec::with_capacity(units.len());
+        let mut shards = Vec::new();
+        for unit in &written.units {
+            let filtered = unit
+                .filtered
+                .or_else(|| learned.filtered.get(&unit.unit).copied())
+                .unwrap_or(0);
+            rows.train += unit.rows.train;
+            rows.val += unit.rows.val;
+            rows.test += unit.rows.test;
+            rows.filtered += filtered;
+            entries.push(UnitEntry {
+                index: unit.unit,
+                name: units
+                    .get(unit.unit)
+                    .map(|u| u.name.clone())
+                    .unwrap_or_default(),
+                rows: unit.rows,
+                filtered,
+            });
+            shards.extend(unit.shards.iter().cloned());
+        }
+        rows.read = rows.filtered + rows.train + rows.val + rows.test;
+        for split in Split::ALL {
+            if !shards.iter().any(|s| s.split == split) {
+                warnings.push(format!("the {split} split is empty"));
+                shards.push(SplitSink::write_empty_shard(
+                    self.output,
+                    &artefact.schema,
+                    self.sink,
+                    split,
+                )?);
+            }
+        }
+        if written.null_labels > 0
+            && let Some(label) = &bound.recipe.label
+        {
+            warnings.push(format!(
+                "label \"{label}\" is null in {} rows",
+                written.null_labels
+            ));
+        }
+        let bytes_written = shards.iter().map(|s| s.bytes).sum();
+        let shard_count = shards.len();
+        let manifest = Manifest::new(&artefact.schema, entries, shards);
+        self.output
+            .write_file(crate::manifest::MANIFEST, manifest.to_json()?.as_bytes())?;
+        let (resumed_units_read, resumed_units_written) = self.checkpoints.finished();
+        let report = JobReport {
+            millpond_version: env!("CARGO_PKG_VERSION").to_owned(),
+            source: bound.source.name().to_owned(),
+            snapshot: scan.snapshot(),
+            session: scan.session(),
+            output: self.place.display().to_string(),
+            rows,
+            bytes_read: resources.metrics.bytes(),
+            passes: learned.passes + 1,
+            units: units.len(),
+            resumed_units_read,
+            resumed_units_written,
+            shards: shard_count,
+            bytes_written,
+            retries: resources.metrics.retries(),
+            spilled_bytes: resources.spill.bytes_written() + learned.lasting_bytes(),
+            peak_rss_bytes: resources.monitor.peak_rss_bytes(),
+            memory_limit_bytes: resources.memory_limit_bytes,
+            seconds: seconds(Instant::now()),
+            unknown_categories: written.unknown,
+            dropped_columns: artefact.dropped,
+            warnings,
+        };
+        self.output.write_file(REPORT_FILE, &report.to_json()?)?;
+        Ok(report)
+    }
+}
+
+/// What the artefact tells the rest of the run.
+struct Artefact {
+    /// Columns of the output.
+    schema: SchemaRef,
+    warnings: Vec<String>,
+    dropped: Vec<String>,
 }
 
 /// What a report says of a column the recipe dropped. A column that was dropped only because nothing could be learned

@@ -1,5 +1,6 @@
 //! The writing phase: rows again, transformed, into the shards of their splits.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use millpond_spill::Claim;
 
 use super::bound::Bound;
 use super::cancellation::Cancellation;
+use super::checkpoints::Checkpoints;
 use super::drive::{UnitWorker, drive};
 use super::fit::split_failed;
 use super::learn::Learned;
@@ -16,19 +18,11 @@ use super::progress::Phase;
 use super::resources::Resources;
 use super::rows::{RowLimit, Rows};
 use crate::error::{Error, ErrorKind, Result};
+use crate::journal::WrittenRecord;
 use crate::layout::OutputLayout;
-use crate::manifest::{ShardEntry, SplitRows};
+use crate::manifest::SplitRows;
 use crate::output_dir::OutputDir;
 use crate::sink::{SinkSettings, SplitSink};
-
-/// What became of one unit.
-pub(super) struct WrittenUnit {
-    pub index: usize,
-    pub rows: SplitRows,
-    /// Rows left out by `where`, when this phase read the source itself.
-    pub filtered: Option<u64>,
-    pub shards: Vec<ShardEntry>,
-}
 
 /// Transforms and writes the units it is given.
 pub(super) struct WriteWorker {
@@ -41,9 +35,8 @@ pub(super) struct WriteWorker {
     pub claim: Claim,
     pub limit: RowLimit,
     pub label: Option<String>,
-    pub null_labels: u64,
-    pub counts: TransformCounts,
-    pub written: Vec<WrittenUnit>,
+    pub checkpoints: Arc<Checkpoints>,
+    pub written: Vec<WrittenRecord>,
     pub cancellation: Cancellation,
 }
 
@@ -51,6 +44,9 @@ pub(super) struct WriteWorker {
 impl UnitWorker for WriteWorker {
     async fn run(&mut self, index: usize) -> Result<()> {
         let mut rows = SplitRows::default();
+        let mut counts = TransformCounts::default();
+        let mut null_labels = 0;
+        let obsolete = self.rows.lasting_files(index);
         let mut sink = SplitSink::new(
             &self.output,
             Arc::clone(self.layout.schema()),
@@ -76,11 +72,9 @@ impl UnitWorker for WriteWorker {
             rows.val += splits.rows(Split::Val) as u64;
             rows.test += splits.rows(Split::Test) as u64;
             if let Some(label) = self.label.as_deref().and_then(|l| batch.column_by_name(l)) {
-                self.null_labels += label.null_count() as u64;
+                null_labels += label.null_count() as u64;
             }
-            let transformed = self
-                .layout
-                .transform(&batch, &self.features, &mut self.counts)?;
+            let transformed = self.layout.transform(&batch, &self.features, &mut counts)?;
             sink.push(&transformed, &splits)?;
             self.claim.resize(sink.memory_bytes()).map_err(|e| {
                 Error::with_source(
@@ -92,12 +86,16 @@ impl UnitWorker for WriteWorker {
         }
         let shards = sink.finish()?;
         self.claim.resize(0)?;
-        self.written.push(WrittenUnit {
-            index,
+        let written = WrittenRecord {
+            unit: index,
             rows,
             filtered: self.rows.filtered(index, produced),
             shards,
-        });
+            null_labels,
+            unknown: counts.unknown,
+        };
+        self.checkpoints.unit_written(&written, obsolete)?;
+        self.written.push(written);
         Ok(())
     }
 }
@@ -105,18 +103,20 @@ impl UnitWorker for WriteWorker {
 /// What writing leaves for the report.
 pub(super) struct Written {
     /// Units in order.
-    pub units: Vec<WrittenUnit>,
-    pub counts: TransformCounts,
+    pub units: Vec<WrittenRecord>,
+    /// By column, values never seen in training.
+    pub unknown: BTreeMap<String, u64>,
     pub null_labels: u64,
 }
 
-/// Transforms and writes all units.
+/// Transforms and writes all units that an earlier run has not written.
 pub(super) async fn write(
     bound: &Bound,
     learned: &Learned,
     resources: &Resources,
     output: &Arc<OutputDir>,
     sink: &SinkSettings,
+    checkpoints: &Arc<Checkpoints>,
     cancellation: &Cancellation,
 ) -> Result<Written> {
     let features = Arc::new(learned.features.clone());
@@ -125,6 +125,12 @@ pub(super) async fn write(
     let units = learned.full_plan.scan().units().len();
     let known = learned.rows.totals();
     resources.gauge.enter(Phase::Write, known.0, known.1);
+    checkpoints.check_written()?;
+    let done = checkpoints.written();
+    for unit in done.values() {
+        let filtered = unit.filtered.unwrap_or(0);
+        resources.metrics.add(unit.rows.total() + filtered, 0);
+    }
     let kept = matches!(learned.rows, Rows::Kept(_));
     let limit = RowLimit::new(if kept { None } else { bound.recipe.limit });
     let slots = bound.need.slots_in(bound.slots, resources.free_bytes());
@@ -140,27 +146,28 @@ pub(super) async fn write(
             claim: resources.budget.claim("output files"),
             limit: limit.clone(),
             label: bound.recipe.label.clone(),
-            null_labels: 0,
-            counts: TransformCounts::default(),
+            checkpoints: Arc::clone(checkpoints),
             written: Vec::new(),
             cancellation: cancellation.clone(),
         });
     }
-    let mut counts = TransformCounts::default();
-    let mut null_labels = 0;
-    let mut written = Vec::with_capacity(units);
-    for worker in drive(workers, units, cancellation).await? {
-        counts.merge(&worker.counts);
-        null_labels += worker.null_labels;
+    let todo = (0..units).filter(|unit| !done.contains_key(unit));
+    let mut written: Vec<WrittenRecord> = done.values().cloned().collect();
+    for worker in drive(workers, todo, cancellation).await? {
         written.extend(worker.written);
     }
-    written.sort_by_key(|u| u.index);
+    written.sort_by_key(|u| u.unit);
+    let mut unknown = BTreeMap::new();
+    for (column, count) in written.iter().flat_map(|u| &u.unknown) {
+        *unknown.entry(column.clone()).or_default() += count;
+    }
+    let null_labels = written.iter().map(|u| u.null_labels).sum();
     if written.iter().all(|u| u.rows == SplitRows::default()) {
         return Err(bound.no_training_rows(units));
     }
     Ok(Written {
         units: written,
-        counts,
+        unknown,
         null_labels,
     })
 }

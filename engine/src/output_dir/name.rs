@@ -53,26 +53,6 @@ impl FileName {
         }
     }
 
-    /// A name in the root that the directory keeps for itself.
-    pub(super) fn reserved(file: &str) -> Self {
-        Self {
-            directory: None,
-            file: file.to_owned(),
-        }
-    }
-
-    /// Reads back a name from a lock file; `None` for anything the directory would not have written there.
-    pub(super) fn noted(line: &str) -> Option<Self> {
-        let (directory, file) = match line.split_once('/') {
-            Some((directory, file)) => (Some(directory), file),
-            None => (None, line),
-        };
-        (is_plain(file) && directory.is_none_or(is_plain)).then(|| Self {
-            directory: directory.map(str::to_owned),
-            file: file.to_owned(),
-        })
-    }
-
     pub(super) fn directory(&self) -> Option<&str> {
         self.directory.as_deref()
     }

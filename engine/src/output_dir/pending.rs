@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::error::Result;
 
 use super::name::FileName;
-use super::syncer::{Durable, Syncer};
+use super::syncer::{Durable, Work};
 use super::{Inner, write_failed};
 
 /// A file being written under a temporary name. Dropped unpublished, it is removed.
@@ -30,23 +30,16 @@ impl PendingFile {
     pub(super) fn create(inner: &Arc<Inner>, name: &FileName) -> Result<Self> {
         let directory = match name.directory() {
             Some(directory) => inner.make_directory(directory)?,
-            None => inner.root.clone(),
+            None => inner.staged.clone(),
         };
         let (path, temporary) = name.paths_in(&directory);
-        {
-            let mut state = inner.state();
-            state.note(&name.text(), &inner.root)?;
-            let known = (path.clone(), temporary.clone());
-            if !state.files.contains(&known) {
-                state.files.push(known);
-            }
-        }
         // Exclusive creation refuses whatever is there already, a link included.
         let open = OpenOptions::new()
             .write(true)
             .create_new(true)
             .open(&temporary)
             .map_err(|e| write_failed(&path, "cannot make", e))?;
+        inner.state().open.insert(path.clone());
         Ok(Self {
             open: Some(open),
             temporary,
@@ -75,18 +68,7 @@ impl PendingFile {
         let Some(durable) = self.take() else {
             return Ok(());
         };
-        let mut state = self.inner.state();
-        let queue = match &state.syncer {
-            Some(syncer) => syncer.queue(),
-            None => {
-                let syncer = Syncer::start()
-                    .map_err(|e| write_failed(&self.path, "cannot start making durable", e))?;
-                state.syncer.insert(syncer).queue()
-            }
-        };
-        // The queue may be full; the others must be able to go on meanwhile.
-        drop(state);
-        queue.push(durable)
+        self.inner.push(Work::File(durable))
     }
 
     /// Makes the file durable and renames it at once. Returns its directory, whose names the caller makes durable.
@@ -98,7 +80,9 @@ impl PendingFile {
     }
 
     fn take(&mut self) -> Option<Durable> {
-        self.open.take().map(|open| Durable {
+        let open = self.open.take()?;
+        self.inner.state().open.remove(&self.path);
+        Some(Durable {
             open,
             temporary: self.temporary.clone(),
             path: self.path.clone(),
@@ -124,11 +108,8 @@ impl Drop for PendingFile {
         if self.open.take().is_none() {
             return;
         }
-        // Removed with the whole output should this fail.
+        // Swept with the workshop should this fail.
         let _ = fs::remove_file(&self.temporary);
-        if !self.path.exists() {
-            let known = (self.path.clone(), self.temporary.clone());
-            self.inner.state().files.retain(|file| *file != known);
-        }
+        self.inner.state().open.remove(&self.path);
     }
 }

@@ -1,9 +1,11 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
 use super::*;
+use crate::journal::WrittenRecord;
+use crate::manifest::{ShardEntry, SplitRows};
 
 /// Every path below `root`, relative to it.
 fn tree(root: &Path) -> BTreeSet<String> {
@@ -25,6 +27,22 @@ fn set(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
+/// Below the root while a run works, with what else is there.
+fn at_work(further: &[&str]) -> BTreeSet<String> {
+    let mut expected = set(&[
+        ".millpond",
+        ".millpond/journal",
+        ".millpond/lock",
+        ".millpond/out",
+    ]);
+    expected.extend(further.iter().map(|name| (*name).to_owned()));
+    expected
+}
+
+fn staged(root: &Path) -> PathBuf {
+    root.join(".millpond/out")
+}
+
 fn refused(path: &Path, kind: ErrorKind, text: &str) {
     let error = OutputDir::create(path).unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
@@ -36,14 +54,15 @@ fn commit_leaves_the_files_and_success_only() {
     let place = tempfile::tempdir().unwrap();
     let root = place.path().join("a/b/out");
     let out = OutputDir::create(&root).unwrap();
-    assert_eq!(tree(&root), set(&[LOCK]));
+    assert_eq!(tree(&root), at_work(&[]));
     let mut shard = out.shard(Split::Val, 7).unwrap();
     shard.write_all(b"rows").unwrap();
-    assert!(tree(&root).contains("val/.tmp-part-00007.parquet"));
+    assert!(tree(&staged(&root)).contains("val/.tmp-part-00007.parquet"));
     shard.publish().unwrap();
     out.write_file("report.json", b"{}").unwrap();
     out.write_file("fitted/c1.arrow", b"side table").unwrap();
-    assert!(!root.join(SUCCESS).exists());
+    let visible = fs::read_dir(&root).unwrap().count();
+    assert_eq!(visible, 1, "a reader sees nothing before the end");
     out.commit().unwrap();
     let expected = set(&[
         "_SUCCESS",
@@ -89,7 +108,7 @@ fn dropped_file_leaves_no_trace_and_does_not_hinder_the_commit() {
     let place = tempfile::tempdir().unwrap();
     let out = OutputDir::create(place.path()).unwrap();
     drop(out.shard(Split::Train, 0).unwrap());
-    assert_eq!(tree(place.path()), set(&[LOCK, "train"]));
+    assert_eq!(tree(place.path()), at_work(&[".millpond/out/train"]));
     let mut again = out.shard(Split::Train, 0).unwrap();
     again.write_all(b"x").unwrap();
     again.publish().unwrap();
@@ -187,23 +206,28 @@ fn one_of_many_runs_starting_at_once_wins() {
 #[test]
 fn lock_on_a_removed_file_is_no_lock() {
     let place = tempfile::tempdir().unwrap();
-    let path = place.path().join(LOCK);
+    let path = place.path().join("lock");
     let first = File::create(&path).unwrap();
-    assert!(is_still_at(&first, &path));
+    assert!(workshop::is_still_at(&first, &path));
     fs::remove_file(&path).unwrap();
-    assert!(!is_still_at(&first, &path));
+    assert!(!workshop::is_still_at(&first, &path));
     let second = File::create(&path).unwrap();
-    assert!(!is_still_at(&first, &path));
-    assert!(is_still_at(&second, &path));
+    assert!(!workshop::is_still_at(&first, &path));
+    assert!(workshop::is_still_at(&second, &path));
 }
 
-/// What a killed run leaves: everything but its cleaning up.
-fn killed_run(root: &Path) {
+/// What a killed run leaves: everything but its cleaning up. It had finished what `records` speak of.
+fn killed_run(root: &Path, records: &[Record]) {
     let out = OutputDir::create(root).unwrap();
     out.write_file("fitted/c1.arrow", b"x").unwrap();
-    out.shard(Split::Train, 0).unwrap().publish().unwrap();
+    let mut shard = out.shard(Split::Train, 0).unwrap();
+    shard.write_all(b"rows").unwrap();
+    shard.publish().unwrap();
     let open = out.shard(Split::Val, 0).unwrap();
-    out.inner.finish_syncing().unwrap();
+    for record in records {
+        out.record(record.clone(), vec![], vec![]).unwrap();
+    }
+    out.settle();
     let copy = root.with_extension("copy");
     for name in tree(root) {
         if root.join(&name).is_dir() {
@@ -213,49 +237,195 @@ fn killed_run(root: &Path) {
             fs::copy(root.join(&name), copy.join(&name)).unwrap();
         }
     }
+    out.discard();
     drop((open, out));
     fs::remove_dir_all(root).ok();
     fs::rename(copy, root).unwrap();
+}
+
+/// The record of the shard that [`killed_run`] writes.
+fn written() -> Record {
+    Record::Written(WrittenRecord {
+        unit: 0,
+        rows: SplitRows::default(),
+        filtered: None,
+        shards: vec![ShardEntry {
+            path: "train/part-00000.parquet".into(),
+            split: Split::Train,
+            unit: 0,
+            rows: 0,
+            bytes: 4,
+            crc32c: crc32c::crc32c(b"rows"),
+        }],
+        null_labels: 0,
+        unknown: BTreeMap::new(),
+    })
+}
+
+fn open(root: &Path, earlier: EarlierWork) -> (OutputDir, Vec<Record>) {
+    match OutputDir::open(root, earlier).unwrap() {
+        Opened::Ready(directory, records) => (directory, records),
+        Opened::Finished => panic!("finished"),
+    }
 }
 
 #[test]
 fn remains_of_a_killed_run_are_swept() {
     let place = tempfile::tempdir().unwrap();
     let root = place.path().join("out");
-    killed_run(&root);
-    assert!(tree(&root).contains("val/.tmp-part-00000.parquet"));
-    let out = OutputDir::create(&root).unwrap();
-    assert_eq!(tree(&root), set(&[LOCK]));
+    killed_run(&root, &[]);
+    assert!(tree(&staged(&root)).contains("val/.tmp-part-00000.parquet"));
+    let (out, records) = open(&root, EarlierWork::Continue);
+    assert_eq!(records, []);
+    assert_eq!(tree(&root), at_work(&[]));
     drop(out);
     assert_eq!(tree(&root), set(&[]));
 }
 
 #[test]
-fn sweeping_keeps_what_the_killed_run_did_not_make() {
+fn finished_work_outlives_the_run_and_nothing_else_does() {
     let place = tempfile::tempdir().unwrap();
     let root = place.path().join("out");
-    killed_run(&root);
-    fs::write(root.join("train/notes.txt"), b"mine").unwrap();
+    killed_run(&root, &[written()]);
+    let kept = at_work(&[
+        ".millpond/out/train",
+        ".millpond/out/train/part-00000.parquet",
+    ]);
+    for _ in 0..2 {
+        let (out, records) = open(&root, EarlierWork::Continue);
+        assert_eq!(records, [written()]);
+        assert_eq!(tree(&root), kept);
+        assert!(out.keeps_work());
+        let Record::Written(unit) = &records[0] else {
+            unreachable!()
+        };
+        let file = KeptTable {
+            name: unit.shards[0].path.clone(),
+            bytes: 4,
+            crc32c: unit.shards[0].crc32c,
+        };
+        out.check_kept(out.staged(), &file).unwrap();
+        // A run that ends early for whatever reason leaves it as it found it.
+        let _half = out.shard(Split::Val, 0).unwrap();
+    }
+    refused(
+        &root,
+        ErrorKind::Config,
+        "keeps the work of an unfinished run",
+    );
+    let (out, records) = open(&root, EarlierWork::Discard);
+    assert_eq!(records, []);
+    assert_eq!(tree(&root), at_work(&[]));
+    drop(out);
+    assert_eq!(tree(&root), set(&[]));
+}
+
+#[test]
+fn kept_files_that_changed_are_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().join("out");
+    killed_run(&root, &[written()]);
+    let (out, _) = open(&root, EarlierWork::Continue);
+    let file = |name: &str, bytes, text: &[u8]| KeptTable {
+        name: name.into(),
+        bytes,
+        crc32c: crc32c::crc32c(text),
+    };
+    for (file, text) in [
+        (
+            file("train/part-00000.parquet", 5, b"rows!"),
+            "has 4 bytes, the journal says 5",
+        ),
+        (file("train/part-00000.parquet", 4, b"row!"), "has checksum"),
+        (
+            file("train/part-00001.parquet", 4, b"rows"),
+            "cannot be read",
+        ),
+        (file("../lock", 0, b""), "cannot be a name"),
+    ] {
+        let error = out.check_kept(out.staged(), &file).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Manifest);
+        assert!(error.to_string().contains(text), "{error}");
+    }
+}
+
+#[test]
+fn a_commit_cut_short_anywhere_is_completed() {
+    let place = tempfile::tempdir().unwrap();
+    for moved in 0..=2 {
+        let root = place.path().join(format!("out{moved}"));
+        killed_run(&root, &[written(), Record::Committing]);
+        fs::remove_file(staged(&root).join("val/.tmp-part-00000.parquet")).unwrap();
+        fs::remove_dir(staged(&root).join("val")).unwrap();
+        for name in ["fitted", "train"].into_iter().take(moved) {
+            fs::rename(staged(&root).join(name), root.join(name)).unwrap();
+        }
+        assert!(matches!(
+            OutputDir::open(&root, EarlierWork::Continue).unwrap(),
+            Opened::Finished
+        ));
+        let expected = set(&[
+            "_SUCCESS",
+            "fitted",
+            "fitted/c1.arrow",
+            "train",
+            "train/part-00000.parquet",
+        ]);
+        assert_eq!(tree(&root), expected, "{moved} moved");
+    }
+}
+
+#[test]
+fn a_damaged_journal_is_refused_until_told_to_start_over() {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().join("out");
+    killed_run(&root, &[written(), written()]);
+    let journal = root.join(".millpond/journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&journal, bytes).unwrap();
+    let error = OutputDir::open(&root, EarlierWork::Continue).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Manifest, "{error}");
+    assert!(staged(&root).join("train/part-00000.parquet").exists());
+    let (out, records) = open(&root, EarlierWork::Discard);
+    assert_eq!(records, []);
+    drop(out);
+    assert_eq!(tree(&root), set(&[]));
+}
+
+#[test]
+fn a_file_of_the_user_beside_kept_work_is_refused_and_left_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().join("out");
+    killed_run(&root, &[written()]);
+    fs::write(root.join("notes.txt"), b"mine").unwrap();
     refused(&root, ErrorKind::Config, "is not empty: it has 1 entry");
-    assert_eq!(tree(&root), set(&[LOCK, "train", "train/notes.txt"]));
+    assert!(staged(&root).join("train/part-00000.parquet").exists());
+    assert!(root.join("notes.txt").exists());
 }
 
 #[cfg(unix)]
 #[test]
-fn sweeping_never_leaves_the_root() {
+fn sweeping_never_leaves_the_workshop() {
     use std::os::unix::fs::symlink;
     let place = tempfile::tempdir().unwrap();
     let precious = place.path().join("precious");
     fs::create_dir(&precious).unwrap();
     fs::write(precious.join("data"), b"x").unwrap();
     let root = place.path().join("out");
-    fs::create_dir(&root).unwrap();
-    symlink(&precious, root.join("train")).unwrap();
-    let list = "millpond output 1\ntrain/data\n../precious/data\n/precious/data\ntrain/../../precious/data\n../precious/\n";
-    fs::write(root.join(LOCK), list).unwrap();
-    refused(&root, ErrorKind::Config, "is not empty");
+    fs::create_dir_all(root.join(".millpond")).unwrap();
+    symlink(&precious, root.join(".millpond/out")).unwrap();
+    symlink(precious.join("data"), root.join(".millpond/stale")).unwrap();
+    let out = OutputDir::create(&root).unwrap();
+    assert_eq!(tree(&root), at_work(&[]));
+    drop(out);
     assert!(precious.join("data").exists());
-    assert!(root.join("train").exists());
+
+    let linked = place.path().join("linked");
+    fs::create_dir(&linked).unwrap();
+    symlink(&precious, linked.join(".millpond")).unwrap();
+    refused(&linked, ErrorKind::Config, "is not a directory");
+    assert_eq!(tree(&precious), set(&["data"]));
 }
 
 #[cfg(unix)]
@@ -267,7 +437,7 @@ fn links_in_the_way_are_refused() {
     fs::create_dir(&elsewhere).unwrap();
     let root = place.path().join("out");
     let out = OutputDir::create(&root).unwrap();
-    symlink(&elsewhere, root.join("train")).unwrap();
+    symlink(&elsewhere, staged(&root).join("train")).unwrap();
     assert!(
         out.shard(Split::Train, 0)
             .unwrap_err()
@@ -275,10 +445,25 @@ fn links_in_the_way_are_refused() {
             .contains("is not a directory")
     );
     let victim = elsewhere.join("victim");
-    symlink(&victim, root.join(".tmp-report.json")).unwrap();
+    symlink(&victim, staged(&root).join(".tmp-report.json")).unwrap();
     out.write_file("report.json", b"{}").unwrap_err();
     assert!(!victim.exists());
     assert_eq!(tree(&elsewhere), set(&[]));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_workshop_is_private_and_the_result_is_not() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().join("out");
+    let out = OutputDir::create(&root).unwrap();
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(root.join(".millpond")), 0o700);
+    assert_eq!(mode(root.join(".millpond/journal")), 0o600);
+    out.shard(Split::Train, 0).unwrap().publish().unwrap();
+    out.commit().unwrap();
+    assert_eq!(mode(root.join("train")), mode(place.path().join("out")));
 }
 
 #[test]
@@ -295,7 +480,7 @@ fn names_that_lead_elsewhere_are_refused() {
             "{name:?}: {error}"
         );
     }
-    assert_eq!(tree(place.path()), set(&[LOCK]));
+    assert_eq!(tree(place.path()), at_work(&[]));
 }
 
 #[test]
@@ -304,7 +489,7 @@ fn failure_behind_the_back_stops_the_commit() {
     let root = place.path().join("out");
     let out = OutputDir::create(&root).unwrap();
     let shard = out.shard(Split::Train, 0).unwrap();
-    fs::remove_file(root.join("train/.tmp-part-00000.parquet")).unwrap();
+    fs::remove_file(staged(&root).join("train/.tmp-part-00000.parquet")).unwrap();
     shard.publish().unwrap();
     let error = out.commit().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Sink);

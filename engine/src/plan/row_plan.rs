@@ -12,10 +12,10 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::expression::repeatable;
 use super::session::{Session, from_datafusion, no_such_column};
-use super::unit_scan_exec::UnitScanExec;
+use super::unit_scan_exec::{Legs, UnitScanExec};
 use super::unit_table::UnitTable;
 use crate::error::{Error, Result};
-use crate::source::{BatchStream, ReadContext, Scan, Source};
+use crate::source::{BatchStream, Leg, ReadContext, Scan, Source};
 
 /// What rows are wanted.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +34,7 @@ pub(crate) struct RowPlan {
     tasks: Arc<TaskContext>,
     scan: Arc<dyn Scan>,
     delivered: Arc<Vec<AtomicU64>>,
+    legs: Arc<Legs>,
     schema: SchemaRef,
 }
 
@@ -86,15 +87,16 @@ impl RowPlan {
             .create_physical_plan()
             .await
             .map_err(|e| from_datafusion(e, "plan"))?;
-        let (scan, delivered) = find_scan(&plan).ok_or_else(|| {
+        let leaf = find_scan(&plan).ok_or_else(|| {
             Error::config("where: the condition is never true, so no row would be read")
         })?;
         let schema = unqualified(&plan.schema());
         Ok(Self {
             tasks: session.context().task_ctx(),
             plan,
-            scan,
-            delivered,
+            scan: leaf.scan,
+            delivered: leaf.delivered,
+            legs: leaf.legs,
             schema,
         })
     }
@@ -128,6 +130,16 @@ impl RowPlan {
         Ok(stream
             .map_err(|e| from_datafusion(e, "cannot compute the rows"))
             .boxed())
+    }
+
+    /// The rows of one leg of unit `index`, in order. When the stream has ended, [`delivered`](Self::delivered) tells how
+    /// far the leg went; operators hold nothing back.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub fn execute_leg(&self, index: usize, leg: Leg) -> Result<BatchStream> {
+        self.legs.choose(index, leg);
+        self.execute(index)
     }
 
     /// The physical plan as indented text.
@@ -193,11 +205,20 @@ fn parse(frame: &datafusion::dataframe::DataFrame, sql: &str, what: &str) -> Res
     Ok(expr)
 }
 
-type FoundScan = (Arc<dyn Scan>, Arc<Vec<AtomicU64>>);
+/// What the leaf of a plan shares with it.
+struct FoundScan {
+    scan: Arc<dyn Scan>,
+    delivered: Arc<Vec<AtomicU64>>,
+    legs: Arc<Legs>,
+}
 
 fn find_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<FoundScan> {
     if let Some(leaf) = plan.downcast_ref::<UnitScanExec>() {
-        return Some((Arc::clone(leaf.scan()), Arc::clone(leaf.delivered())));
+        return Some(FoundScan {
+            scan: Arc::clone(leaf.scan()),
+            delivered: Arc::clone(leaf.delivered()),
+            legs: Arc::clone(leaf.legs()),
+        });
     }
     plan.children().into_iter().find_map(find_scan)
 }

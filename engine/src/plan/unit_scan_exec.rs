@@ -1,8 +1,9 @@
 //! The leaf of every plan: one partition per work unit, read when it is executed.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -17,7 +18,7 @@ use datafusion::physical_plan::{
 };
 use futures::TryStreamExt;
 
-use crate::source::{ReadContext, Scan};
+use crate::source::{Leg, ReadContext, Scan};
 
 /// Reads a [`Scan`]; partition `i` is unit `i`.
 #[derive(Debug)]
@@ -26,7 +27,27 @@ pub(crate) struct UnitScanExec {
     read: ReadContext,
     label: String,
     delivered: Arc<Vec<AtomicU64>>,
+    legs: Arc<Legs>,
     properties: Arc<PlanProperties>,
+}
+
+/// Which part of each unit its next execution reads; the whole unit unless one was chosen.
+#[derive(Debug, Default)]
+pub(crate) struct Legs(Mutex<BTreeMap<usize, Leg>>);
+
+impl Legs {
+    /// The next execution of unit `index` reads `leg`.
+    pub fn choose(&self, index: usize, leg: Leg) {
+        self.map().insert(index, leg);
+    }
+
+    fn take(&self, index: usize) -> Option<Leg> {
+        self.map().remove(&index)
+    }
+
+    fn map(&self) -> MutexGuard<'_, BTreeMap<usize, Leg>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl UnitScanExec {
@@ -47,6 +68,7 @@ impl UnitScanExec {
             read,
             label,
             delivered: Arc::new(delivered),
+            legs: Arc::default(),
             properties: Arc::new(properties),
         }
     }
@@ -54,6 +76,11 @@ impl UnitScanExec {
     /// The scan that is read.
     pub fn scan(&self) -> &Arc<dyn Scan> {
         &self.scan
+    }
+
+    /// Where the part to be read is chosen.
+    pub fn legs(&self) -> &Arc<Legs> {
+        &self.legs
     }
 
     /// Rows delivered by the newest execution of each unit.
@@ -122,9 +149,11 @@ impl ExecutionPlan for UnitScanExec {
                 futures::stream::empty(),
             )));
         }
-        let stream = self
-            .scan
-            .open(partition, &self.read)
+        let stream = match self.legs.take(partition) {
+            Some(leg) => self.scan.open_leg(partition, leg, &self.read),
+            None => self.scan.open(partition, &self.read),
+        };
+        let stream = stream
             .map_err(|e| DataFusionError::External(Box::new(e)))?
             .map_err(|e| DataFusionError::External(Box::new(e)));
         let delivered = Arc::clone(&self.delivered);

@@ -439,9 +439,9 @@ fn dropped_sink_removes_its_shards() {
     sink.push(&table, &assign(&vec![Split::Test; 60_000]))
         .unwrap();
     assert!(sink.memory_bytes() > 60_000 * 8);
-    assert_eq!(files_below(place.path()), 1);
+    assert_eq!(files_below(out.staged()), 1);
     drop(sink);
-    assert_eq!(files_below(place.path()), 0);
+    assert_eq!(files_below(out.staged()), 0);
 }
 
 #[test]

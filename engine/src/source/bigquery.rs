@@ -12,16 +12,17 @@ use async_trait::async_trait;
 use google_cloud_auth::credentials::Credentials;
 use google_cloud_bigquery::client::Read;
 use google_cloud_wkt::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::decode::{Decoder, schema_difference};
 use self::endpoint::Endpoint;
 use self::failure::Place;
 use self::session::{Session, SessionRequest};
-use self::stream::StreamSpec;
+use self::stream::{Parked, StreamSpec};
 use self::table::TableName;
 use super::{
-    BatchStream, Predicate, ReadContext, Rescan, Scan, ScanRequest, Snapshot, Source, Unit,
+    BatchStream, Leg, Predicate, ReadContext, Rescan, Scan, ScanRequest, Snapshot, Source, Unit,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::BigQueryOptions;
@@ -72,6 +73,16 @@ pub(crate) struct BigQuerySource {
     credentials: Credentials,
     client: Read,
     schema: SchemaRef,
+    /// The scan of an earlier run to go on with.
+    earlier: Option<ScanToken>,
+}
+
+/// What is remembered of a scan.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct ScanToken {
+    session: Session,
+    columns: Vec<String>,
+    row_restriction: String,
 }
 
 impl BigQuerySource {
@@ -125,8 +136,53 @@ impl BigQuerySource {
             credentials,
             client,
             schema: Arc::new(Schema::empty()),
+            earlier: None,
         };
         source.learn_schema().await
+    }
+
+    /// The next scan goes on with that of an earlier process, which `token` tells of, instead of beginning a session.
+    ///
+    /// # Errors
+    /// Manifest when the token is not one of a scan.
+    pub fn going_on(mut self, token: Value) -> Result<Self> {
+        let token = serde_json::from_value(token).map_err(|e| {
+            Error::with_source(
+                ErrorKind::Manifest,
+                format!(
+                    "what is remembered of the session of table {} cannot be used",
+                    self.place.table
+                ),
+                e,
+            )
+        })?;
+        self.earlier = Some(token);
+        Ok(self)
+    }
+
+    /// The session a scan reads from: the earlier one, or a new one.
+    async fn session(&self, wanted: &SessionRequest) -> Result<Session> {
+        let Some(token) = &self.earlier else {
+            return Session::create(&self.client, &self.place, wanted, &self.timing).await;
+        };
+        if token.columns != wanted.columns || token.row_restriction != wanted.row_restriction {
+            return Err(Error::new(
+                ErrorKind::Manifest,
+                format!(
+                    "the session of table {} that was begun earlier reads other columns or rows; add --restart to start over",
+                    self.place.table
+                ),
+            ));
+        }
+        let schema = self
+            .schema
+            .fields()
+            .iter()
+            .filter(|f| wanted.columns.contains(f.name()));
+        Ok(Session {
+            schema: Arc::new(Schema::new(schema.cloned().collect::<Vec<_>>())),
+            ..token.session.clone()
+        })
     }
 
     /// Replaces the schema by that of a session over all columns, which is then forgotten.
@@ -195,7 +251,7 @@ impl Source for BigQuerySource {
             compression: self.options.compression,
             columns: selected.clone(),
         };
-        let session = Session::create(&self.client, &self.place, &wanted, &self.timing).await?;
+        let session = self.session(&wanted).await?;
         let expected: Vec<usize> = selected
             .iter()
             .filter_map(|name| self.schema.index_of(name).ok())
@@ -237,9 +293,10 @@ impl Source for BigQuerySource {
 struct BigQueryScan {
     schema: SchemaRef,
     units: Vec<Unit>,
-    streams: Vec<StreamSpec>,
+    streams: Vec<(StreamSpec, Parked)>,
     snapshot: Snapshot,
     session: Snapshot,
+    token: Option<Value>,
 }
 
 impl BigQueryScan {
@@ -253,6 +310,11 @@ impl BigQueryScan {
         let count = session.streams.len();
         let snapshot = snapshot_of(source, &session, wanted);
         let about_session = about(&session);
+        let token = ScanToken {
+            session: session.clone(),
+            columns: wanted.columns.clone(),
+            row_restriction: wanted.row_restriction.clone(),
+        };
         let share = |total: Option<u64>, index: usize| {
             let (count, index) = (count as u64, index as u64);
             total.map(|total| total / count + u64::from(index < total % count))
@@ -269,14 +331,17 @@ impl BigQueryScan {
             .into_iter()
             .zip(clients.iter().cycle())
             .enumerate()
-            .map(|(index, (name, client))| StreamSpec {
-                client: client.clone(),
-                name,
-                label: label(index),
-                index,
-                place: Arc::clone(&source.place),
-                timing: source.timing,
-                decoder: Arc::clone(&decoder),
+            .map(|(index, (name, client))| {
+                let spec = StreamSpec {
+                    client: client.clone(),
+                    name,
+                    label: label(index),
+                    index,
+                    place: Arc::clone(&source.place),
+                    timing: source.timing,
+                    decoder: Arc::clone(&decoder),
+                };
+                (spec, Parked::default())
             })
             .collect();
         Self {
@@ -285,7 +350,17 @@ impl BigQueryScan {
             streams,
             snapshot,
             session: about_session,
+            token: serde_json::to_value(token).ok(),
         }
+    }
+
+    fn stream(&self, index: usize) -> Result<&(StreamSpec, Parked)> {
+        self.streams.get(index).ok_or_else(|| {
+            Error::config(format!(
+                "there is no unit {index}: the session has {} streams",
+                self.streams.len()
+            ))
+        })
     }
 }
 
@@ -310,14 +385,18 @@ impl Scan for BigQueryScan {
         self.session.clone()
     }
 
+    fn token(&self) -> Option<Value> {
+        self.token.clone()
+    }
+
     fn open(&self, index: usize, context: &ReadContext) -> Result<BatchStream> {
-        let stream = self.streams.get(index).ok_or_else(|| {
-            Error::config(format!(
-                "there is no unit {index}: the session has {} streams",
-                self.streams.len()
-            ))
-        })?;
+        let (stream, _) = self.stream(index)?;
         Ok(stream.clone().batches(context.clone()))
+    }
+
+    fn open_leg(&self, index: usize, leg: Leg, context: &ReadContext) -> Result<BatchStream> {
+        let (stream, parked) = self.stream(index)?;
+        Ok(stream.clone().leg(context.clone(), leg, parked.clone()))
     }
 }
 

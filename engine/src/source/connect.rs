@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::Source;
 use super::bigquery::BigQuerySource;
 use super::csv::CsvSource;
@@ -13,13 +15,15 @@ use crate::recipe::{BigQueryOptions, TableSpec};
 /// The scheme of BigQuery addresses.
 pub(crate) const BIGQUERY_SCHEME: &str = "bigquery://";
 
-/// Connects one table or set of files. `emulator` replaces Google's endpoint for BigQuery tables that name none.
+/// Connects one table or set of files. `emulator` replaces Google's endpoint for BigQuery tables that name none. With the
+/// `token` of a scan, the next scan goes on with that one.
 ///
 /// # Errors
 /// When the address is malformed, or what it names cannot be reached or read.
 pub(crate) async fn connect_table(
     table: &TableSpec,
     emulator: Option<&str>,
+    token: Option<Value>,
 ) -> Result<Arc<dyn Source>> {
     if let Some(name) = table.table.strip_prefix(BIGQUERY_SCHEME) {
         let options = BigQueryOptions {
@@ -30,7 +34,11 @@ pub(crate) async fn connect_table(
                 .or_else(|| emulator.map(str::to_owned)),
             ..table.bigquery.clone()
         };
-        return Ok(Arc::new(BigQuerySource::connect(name, options).await?));
+        let source = BigQuerySource::connect(name, options).await?;
+        return Ok(Arc::new(match token {
+            Some(token) => source.going_on(token)?,
+            None => source,
+        }));
     }
     if table.bigquery != BigQueryOptions::default() {
         return Err(Error::config(format!(

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use super::files::{DataFile, FileLocation, FileSet, io_error, store_error};
+use super::files::{DataFile, FileLocation, FileSet, io_error, state_of, store_error};
 use super::{BatchStream, ReadContext, Rescan, Scan, ScanRequest, Snapshot, Source, Unit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::{CsvHeader, CsvOptions};
@@ -122,6 +122,10 @@ impl Source for CsvSource {
 
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
+    }
+
+    fn state(&self) -> serde_json::Value {
+        state_of(self.files.iter())
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<Arc<dyn Scan>> {

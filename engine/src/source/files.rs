@@ -96,6 +96,24 @@ impl FileSet {
     }
 }
 
+/// What tells that files are still the same: name, length and, for files of this machine, when each was changed last.
+pub(crate) fn state_of<'a>(files: impl IntoIterator<Item = &'a DataFile>) -> serde_json::Value {
+    files
+        .into_iter()
+        .map(|file| {
+            let changed = match &file.location {
+                FileLocation::Local(path) => std::fs::metadata(path)
+                    .and_then(|found| found.modified())
+                    .ok()
+                    .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+                    .map(|since| since.as_secs_f64()),
+                FileLocation::Object(_) => None,
+            };
+            serde_json::json!({"name": file.name, "bytes": file.size_bytes, "changed": changed})
+        })
+        .collect()
+}
+
 fn unknown_format(files: &[DataFile]) -> Error {
     let name = files.first().map_or("", |f| f.name.as_str());
     Error::config(format!(

@@ -19,7 +19,7 @@ use parquet::basic::{Encoding, PageType};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
-use super::files::{DataFile, FileLocation, FileSet, io_error};
+use super::files::{DataFile, FileLocation, FileSet, io_error, state_of};
 use super::object_reader::ObjectReader;
 use super::{BatchStream, ReadContext, Rescan, Scan, ScanRequest, Snapshot, Source, Unit};
 use crate::error::{Error, ErrorKind, Result};
@@ -106,6 +106,10 @@ impl Source for ParquetSource {
 
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
+    }
+
+    fn state(&self) -> serde_json::Value {
+        state_of(self.files.iter().map(|open| &open.file))
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<Arc<dyn Scan>> {

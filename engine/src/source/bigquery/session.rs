@@ -2,15 +2,20 @@
 //!
 //! Owns the request and its answer. Must not know how streams are read.
 
-use arrow::datatypes::SchemaRef;
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
 use google_cloud_bigquery::client::Read;
 use google_cloud_bigquery::model::arrow_serialization_options::CompressionCodec;
-use google_cloud_bigquery::model::read_session::{Schema, TableModifiers, TableReadOptions};
+use google_cloud_bigquery::model::read_session::{
+    Schema as WireSchema, TableModifiers, TableReadOptions,
+};
 use google_cloud_bigquery::model::{
     ArrowSerializationOptions, CreateReadSessionRequest, DataFormat, ReadSession,
 };
 use google_cloud_gax::options::RequestOptionsBuilder;
 use google_cloud_wkt::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::decode::read_schema;
@@ -36,12 +41,13 @@ pub(super) struct SessionRequest {
     pub compression: Option<WireCompression>,
 }
 
-/// A session as the service made it.
-#[derive(Debug, Clone)]
+/// A session as the service made it. Written down, it can be read from in a later process, as long as the service keeps it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Session {
     /// Its resource name.
     pub name: String,
-    /// Its columns, in the table's order.
+    /// Its columns, in the table's order; the caller fills them in after reading the session back.
+    #[serde(skip, default = "no_columns")]
     pub schema: SchemaRef,
     /// The resource names of its streams; none for an empty table.
     pub streams: Vec<String>,
@@ -53,6 +59,10 @@ pub(super) struct Session {
     pub estimated_rows: Option<u64>,
     /// Bytes that reading every stream scans, estimated.
     pub estimated_bytes: Option<u64>,
+}
+
+fn no_columns() -> SchemaRef {
+    Arc::new(Schema::empty())
 }
 
 impl Session {
@@ -103,7 +113,7 @@ impl Session {
             )
         };
         let schema = match &answer.schema {
-            Some(Schema::ArrowSchema(schema)) => read_schema(&schema.serialized_schema)
+            Some(WireSchema::ArrowSchema(schema)) => read_schema(&schema.serialized_schema)
                 .map_err(|fault| unusable(format!("has an unusable schema: {fault}")))?,
             _ => return Err(unusable("has no Arrow schema".to_owned())),
         };

@@ -4,7 +4,7 @@
 //! of messages. Must not know sessions or plans.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -24,7 +24,7 @@ use super::decode::{DecodeFault, Decoder, decoded_bytes, read_schema, schema_dif
 use super::failure::{Doing, Place};
 use super::retry::{Attempts, Cause, Timing, cause_of};
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::{BatchStream, ReadContext};
+use crate::source::{BatchStream, Leg, ReadContext};
 
 /// Messages read ahead of the consumer, each under its permit.
 const AHEAD: usize = 2;
@@ -80,7 +80,37 @@ impl StreamSpec {
 
     /// The batches of the stream. Nothing happens before the first poll; dropping the stream ends the read.
     pub fn batches(self, context: ReadContext) -> BatchStream {
-        stream::unfold(Consumer::Waiting(self, context), Consumer::next).boxed()
+        self.leg(context, Leg::WHOLE, Parked::default())
+    }
+
+    /// The batches of one leg. When it ends, the connection waits in `parked` for the next leg.
+    pub fn leg(self, context: ReadContext, leg: Leg, parked: Parked) -> BatchStream {
+        stream::unfold(
+            Consumer::Waiting {
+                spec: self,
+                context,
+                leg,
+                parked,
+            },
+            Consumer::next,
+        )
+        .boxed()
+    }
+}
+
+/// Where a stream waits between two legs. Clones share the place.
+#[derive(Clone, Default)]
+pub(super) struct Parked(Arc<Mutex<Option<Running>>>);
+
+impl Parked {
+    fn place(&self) -> MutexGuard<'_, Option<Running>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Parked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Parked")
     }
 }
 
@@ -95,9 +125,19 @@ struct Message {
 /// The polled side: decodes what the reader task sends.
 enum Consumer {
     /// Not polled yet.
-    Waiting(StreamSpec, ReadContext),
+    Waiting {
+        spec: StreamSpec,
+        context: ReadContext,
+        leg: Leg,
+        parked: Parked,
+    },
     /// A task reads ahead.
-    Running(Running),
+    Running {
+        running: Running,
+        /// Bytes the leg may still take.
+        left: u64,
+        parked: Parked,
+    },
     /// The end or an error was delivered.
     Done,
 }
@@ -105,6 +145,10 @@ enum Consumer {
 struct Running {
     spec: StreamSpec,
     context: ReadContext,
+    /// The row that comes next.
+    row: i64,
+    /// Bytes of the message delivered last.
+    bytes: u64,
     /// Held for the batch delivered last, until the next poll.
     permit: Option<Permit>,
     messages: mpsc::Receiver<Result<Message>>,
@@ -114,31 +158,66 @@ struct Running {
 
 impl Consumer {
     async fn next(self) -> Option<(Result<RecordBatch>, Self)> {
-        let mut running = match self {
-            Self::Waiting(spec, context) => Running::start(spec, context),
-            Self::Running(running) => running,
+        let (mut running, left, parked) = match self {
+            Self::Waiting {
+                spec,
+                context,
+                leg,
+                parked,
+            } => {
+                let from_row = i64::try_from(leg.from_row).unwrap_or(i64::MAX);
+                let waiting = parked.place().take();
+                let running = match waiting.filter(|running| running.row == from_row) {
+                    Some(running) => running,
+                    None => Running::start(spec, context, from_row),
+                };
+                (running, leg.most_bytes, parked)
+            }
+            Self::Running {
+                running,
+                left,
+                parked,
+            } => (running, left, parked),
             Self::Done => return None,
         };
         running.permit = None;
+        if left == 0 {
+            *parked.place() = Some(running);
+            return None;
+        }
         match running.next().await {
-            Some(Ok(batch)) => Some((Ok(batch), Self::Running(running))),
+            Some(Ok(batch)) => {
+                let left = left.saturating_sub(running.bytes);
+                let next = Self::Running {
+                    running,
+                    left,
+                    parked,
+                };
+                Some((Ok(batch), next))
+            }
             Some(Err(error)) => Some((Err(error), Self::Done)),
-            None => None,
+            None => {
+                // At its end, which the next leg finds out without asking the server again.
+                *parked.place() = Some(running);
+                None
+            }
         }
     }
 }
 
 impl Running {
-    fn start(spec: StreamSpec, context: ReadContext) -> Self {
+    fn start(spec: StreamSpec, context: ReadContext, row: i64) -> Self {
         let (sender, messages) = mpsc::channel(AHEAD);
         let mut tasks = JoinSet::new();
         tasks.spawn(read_ahead(
-            StreamReader::new(spec.clone(), context.clone()),
+            StreamReader::new(spec.clone(), context.clone(), row),
             sender,
         ));
         Self {
             spec,
             context,
+            row,
+            bytes: 0,
             permit: None,
             messages,
             tasks,
@@ -165,6 +244,8 @@ impl Running {
         Some(match decoded {
             Ok(batch) => {
                 let rows = u64::try_from(message.rows).unwrap_or(0);
+                self.row = message.offset.saturating_add(message.rows);
+                self.bytes = message.payload.len() as u64;
                 self.context.metrics.add(rows, message.payload.len() as u64);
                 self.permit = Some(message.permit);
                 Ok(batch)
@@ -199,6 +280,8 @@ struct StreamReader {
     open: Option<ResponseStream<ReadRowsResponse>>,
     /// Whether the next message is the first after opening at an offset above zero.
     resumed: bool,
+    /// Whether an earlier process received the rows before the offset, so that nothing here can tell if they come again.
+    unproven: bool,
     /// Checksum of the message at offset zero.
     first_sum: Option<u32>,
     /// The service's own measure of how much of the stream it has sent, from 0 to 1.
@@ -206,14 +289,15 @@ struct StreamReader {
 }
 
 impl StreamReader {
-    fn new(spec: StreamSpec, context: ReadContext) -> Self {
+    fn new(spec: StreamSpec, context: ReadContext, offset: i64) -> Self {
         Self {
             attempts: Attempts::new(spec.timing, spec.index as u64 + 1),
             spec,
             context,
-            offset: 0,
+            offset,
             open: None,
             resumed: false,
+            unproven: offset > 0,
             first_sum: None,
             progress: 0.0,
         }
@@ -321,7 +405,8 @@ impl StreamReader {
             let went_back = progress
                 .as_ref()
                 .is_some_and(|p| p.at_response_start < self.progress);
-            if went_back || self.first_sum == Some(crc32c::crc32c(&payload)) {
+            let repeated = self.first_sum == Some(crc32c::crc32c(&payload));
+            if went_back || repeated || std::mem::take(&mut self.unproven) {
                 self.check_offset_is_honoured().await?;
             }
         } else if offset == 0 {

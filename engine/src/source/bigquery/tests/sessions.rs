@@ -41,6 +41,7 @@ fn session(schema: &Schema, streams: usize) -> ReadSession {
 async fn source(fake: &Fake, options: BigQueryOptions) -> Result<BigQuerySource, Error> {
     let snapshot_time = options.snapshot_time.as_deref().map(parse_snapshot_time);
     BigQuerySource {
+        earlier: None,
         name: "bigquery://p.d.t".to_owned(),
         place: Arc::new(Place {
             table: TableName::parse("p.d.t").unwrap(),
