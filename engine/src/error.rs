@@ -89,6 +89,19 @@ struct Inner {
     context: String,
     source: Option<Arc<dyn StdError + Send + Sync>>,
     note: Option<String>,
+    expired_session: bool,
+}
+
+impl Inner {
+    fn copy(&self) -> Self {
+        Self {
+            kind: self.kind,
+            context: self.context.clone(),
+            source: self.source.clone(),
+            note: self.note.clone(),
+            expired_session: self.expired_session,
+        }
+    }
 }
 
 /// The engine's result.
@@ -104,6 +117,7 @@ impl Error {
                 context: context.into(),
                 source: None,
                 note: None,
+                expired_session: false,
             }),
         }
     }
@@ -121,6 +135,7 @@ impl Error {
                 context: context.into(),
                 source: Some(Arc::from(source.into())),
                 note: None,
+                expired_session: false,
             }),
         }
     }
@@ -129,14 +144,27 @@ impl Error {
         Self::new(ErrorKind::Config, context)
     }
 
+    /// Whether a session of the source has come to its end.
+    pub(crate) fn is_expired_session(&self) -> bool {
+        self.inner.expired_session
+    }
+
+    /// The error, marked as the end of a session.
+    pub(crate) fn of_expired_session(self) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                expired_session: true,
+                ..self.inner.copy()
+            }),
+        }
+    }
+
     /// The error with a remark behind everything else.
     pub(crate) fn noting(self, note: impl Into<String>) -> Self {
         Self {
             inner: Arc::new(Inner {
-                kind: self.inner.kind,
-                context: self.inner.context.clone(),
-                source: self.inner.source.clone(),
                 note: Some(note.into()),
+                ..self.inner.copy()
             }),
         }
     }

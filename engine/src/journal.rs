@@ -18,8 +18,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::output_dir::write_failed;
 
 pub(crate) use self::record::{
-    Begun, KeptTable, LearnedRecord, QueryRecord, ReadRecord, Record, RowsRecord, ScanRecord,
-    WrittenRecord,
+    Begun, ForgottenRecord, KeptTable, LearnedRecord, QueryRecord, ReadRecord, Record, RowsRecord,
+    ScanRecord, UnitRecord, WrittenRecord,
 };
 
 /// The version of the records, and the only one this engine goes on from.

@@ -93,7 +93,7 @@ pub use millpond_features::{
 pub use profile::{ProfileOptions, init};
 pub use recipe::{
     BigQueryOptions, CsvHeader, CsvOptions, Derivations, Names, OutputSpec, QuerySpec, Recipe,
-    SourceSpec, TableSpec, WireCompression,
+    SourceSpec, TableSpec, WireCompression, WorkUnits,
 };
 pub use source::Unit;
 

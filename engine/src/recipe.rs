@@ -134,12 +134,28 @@ pub struct BigQueryOptions {
     /// Fewest read streams wanted; the service need not comply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preferred_min_stream_count: Option<u32>,
+    /// Cuts the read into ranges of a column, each a work unit with a session of its own at one snapshot. A session lives six hours;
+    /// ranges let a longer read, or one that is interrupted for longer, go on. Default: one session, a unit per stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub work_units: Option<WorkUnits>,
     /// Endpoint of an emulator, for example `http://127.0.0.1:9050`. Default: the environment's `BIGQUERY_EMULATOR_HOST`, else Google's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// Buffer compression on the wire. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compression: Option<WireCompression>,
+}
+
+/// Ranges of a column that a BigQuery table is read in. Best is the column the table is partitioned by, with bounds
+/// between partitions, so that each range scans its own partitions only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorkUnits {
+    /// A column of integers, texts, dates or times.
+    pub column: String,
+    /// Ascending bounds, as text. A range begins at its bound; the first one is everything below the first bound and rows
+    /// without a value, so there is one range more than there are bounds.
+    pub at: Vec<String>,
 }
 
 /// Compression of Arrow buffers between BigQuery and the engine.

@@ -132,6 +132,25 @@ pub(crate) trait Scan: Debug + Send + Sync {
         None
     }
 
+    /// What [`connect_table`](connect::connect_table) needs to go on with this very unit in a later process, when units are
+    /// remembered one by one and this one has been begun.
+    fn unit_token(&self, index: usize) -> Option<serde_json::Value> {
+        let _ = index;
+        None
+    }
+
+    /// Whether the rows of a unit that was begun by an earlier process can be had from the row on where it stopped, as far
+    /// as it can be told without asking. If not after all, reading it says that the session has expired.
+    fn goes_on(&self, index: usize) -> bool {
+        let _ = index;
+        true
+    }
+
+    /// Whether a unit that does not [go on](Self::goes_on) can be read from its start, with the same rows.
+    fn starts_over(&self) -> bool {
+        false
+    }
+
     /// The rows of unit `index` in order. Lazy: nothing is read before the first poll; dropping the stream ends the read.
     /// At most one batch is alive between two polls besides what the context's budget permits in flight.
     ///

@@ -20,17 +20,50 @@ const ROWS: usize = 24_000;
 struct Bench {
     place: tempfile::TempDir,
     served: Served,
+    source: &'static [&'static str],
 }
+
+/// The recipe's own source, in ranges of the key.
+const RANGES: &str = "
+source:
+  table: bigquery://proj.shop.orders
+  bigquery: {work_units: {column: id, at: ['4000', '9000', '9500', '16000', '21000']}}
+";
 
 impl Bench {
     fn new(faults: FaultScript) -> Self {
+        Self::serving(|data| Served::start_cut(data, 8, 32 << 10, faults))
+    }
+
+    /// As [`new`](Self::new), with the recipe's source in ranges, and sessions that live so long.
+    fn in_ranges(life: Duration, faults: FaultScript) -> Self {
+        let mut bench = Self::with_life(life, faults);
+        bench.source = &[];
+        fs::write(
+            bench.place.path().join("recipe.yaml"),
+            format!("{RANGES}{RECIPE}"),
+        )
+        .unwrap();
+        bench
+    }
+
+    /// As [`new`](Self::new), with sessions that live so long.
+    fn with_life(life: Duration, faults: FaultScript) -> Self {
+        Self::serving(|data| Served::start_living(data, life, faults))
+    }
+
+    fn serving(serve: impl FnOnce(&Path) -> Served) -> Self {
         let place = tempfile::tempdir().unwrap();
         let data = place.path().join("data");
         write_table(&data.join(TABLE), &orders(ROWS, 11, 40));
         fs::create_dir(place.path().join("temp")).unwrap();
         fs::write(place.path().join("recipe.yaml"), RECIPE).unwrap();
-        let served = Served::start_cut(&data, 8, 32 << 10, faults);
-        Self { place, served }
+        let served = serve(&data);
+        Self {
+            place,
+            served,
+            source: &["--source", ADDRESS],
+        }
     }
 
     fn out(&self, name: &str) -> PathBuf {
@@ -43,7 +76,8 @@ impl Bench {
         command
             .arg("run")
             .arg(self.place.path().join("recipe.yaml"))
-            .args(["--source", ADDRESS, "--emulator", &self.served.url])
+            .args(self.source)
+            .args(["--emulator", &self.served.url])
             .arg("--out")
             .arg(self.out(out))
             .arg("--temp-dir")
@@ -194,20 +228,98 @@ fn what_was_read_before_a_failure_is_not_read_again() {
     assert!(temp.is_empty(), "{:?}", temp.keys());
 }
 
+/// Waits until the journal has this many records of a kind.
+fn wait_for(bench: &Bench, out: &str, records: usize, kind: &str) {
+    let journal = bench.out(out).join(".millpond/journal");
+    let kind = format!("\"record\":\"{kind}\"");
+    let began = Instant::now();
+    while !fs::read_to_string(&journal).is_ok_and(|j| j.matches(&kind).count() >= records) {
+        assert!(began.elapsed() < Duration::from_secs(60), "no {kind} yet");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Starts a run and kills it as soon as the journal has this many records of a kind.
+fn kill_after(bench: &Bench, out: &str, records: usize, kind: &str) {
+    let child = bench.command(out, &[]).spawn().unwrap();
+    wait_for(bench, out, records, kind);
+    signal(child.id(), "KILL");
+    assert_eq!(wait(child).code, None, "the run ended before it was killed");
+}
+
+#[test]
+fn ranges_go_on_after_their_sessions_have_ended() {
+    let long = Duration::from_secs(6 * 3600);
+    let clean = Bench::in_ranges(long, FaultScript::new()).succeed("clean");
+    let life = Duration::from_secs(4);
+    let bench = Bench::in_ranges(life, FaultScript::new());
+    kill_after(&bench, "out", 2, "read");
+    std::thread::sleep(life);
+    let seen = bench.served.requests().len();
+    assert_same(
+        &bench.succeed("out"),
+        &clean,
+        "after the end of the sessions",
+    );
+    let again = bench.served.requests()[seen..]
+        .iter()
+        .filter(|call| matches!(call, LoggedCall::ReadRows { .. }))
+        .count();
+    let taken_over = bench.report("out")["resumed_units_read"].as_u64().unwrap();
+    assert!(taken_over >= 2, "{taken_over}");
+    assert!(
+        again as u64 <= 6 - taken_over,
+        "{again} reads of {taken_over} finished ranges"
+    );
+}
+
+#[test]
+fn ranges_go_on_when_a_session_ends_under_them() {
+    let long = Duration::from_secs(6 * 3600);
+    let clean = Bench::in_ranges(long, FaultScript::new()).succeed("clean");
+    // A machine that sleeps for longer than a session lives, in the middle of a range.
+    let life = Duration::from_secs(3);
+    let cut = FaultAction::abort(Code::Unavailable, "the connection slept, too");
+    let faults = FaultScript::new().fault(FaultTarget::AnyStream, 7, 1, cut);
+    let bench = Bench::in_ranges(life, faults);
+    let child = bench.command("out", &[]).spawn().unwrap();
+    wait_for(&bench, "out", 1, "rows");
+    signal(child.id(), "STOP");
+    std::thread::sleep(life + Duration::from_secs(2));
+    signal(child.id(), "CONT");
+    let ended = wait(child);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let sessions = bench
+        .served
+        .requests()
+        .iter()
+        .filter(|call| matches!(call, LoggedCall::CreateReadSession { .. }))
+        .count();
+    // Two for the table in each attempt, one per range, and one more for a range that began anew.
+    assert!(sessions > 2 + 6 + 2, "{sessions} sessions: none has ended");
+    assert_same(&results(&bench.out("out")), &clean, "after a sleep");
+}
+
+#[test]
+fn one_session_that_has_ended_cannot_go_on_and_says_what_to_do() {
+    let life = Duration::from_secs(4);
+    let bench = Bench::with_life(life, FaultScript::new());
+    kill_after(&bench, "out", 2, "rows");
+    std::thread::sleep(life);
+    let refused = bench.run("out", &[]);
+    assert_eq!(refused.code, Some(5), "{}", refused.stderr);
+    for text in ["expired", "--restart", "work_units"] {
+        assert!(refused.stderr.contains(text), "{}", refused.stderr);
+    }
+    let ended = bench.run("out", &["--restart"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
 #[test]
 fn another_recipe_is_refused_with_the_difference() {
     let bench = Bench::new(FaultScript::new());
-    let whole = Instant::now();
     let clean = bench.succeed("clean");
-    let whole = whole.elapsed();
-    let child = bench.command("out", &[]).spawn().unwrap();
-    let began = Instant::now();
-    while finished(&bench.out("out")).is_empty() {
-        assert!(began.elapsed() < whole * 20 + Duration::from_secs(5));
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    signal(child.id(), "KILL");
-    wait(child);
+    kill_after(&bench, "out", 1, "rows");
     let kept = finished(&bench.out("out"));
     let recipe = bench.place.path().join("recipe.yaml");
     fs::write(&recipe, RECIPE.replace("items < 60", "items < 50")).unwrap();
@@ -223,12 +335,7 @@ fn another_recipe_is_refused_with_the_difference() {
     let went_on = bench.succeed("out");
     assert_same(&went_on, &clean, "gone on");
     // Told to start over, it does.
-    let child = bench.command("again", &[]).spawn().unwrap();
-    while finished(&bench.out("again")).is_empty() {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    signal(child.id(), "KILL");
-    wait(child);
+    kill_after(&bench, "again", 1, "rows");
     let restarted = bench.run("again", &["--restart"]);
     assert_eq!(restarted.code, Some(0), "{}", restarted.stderr);
     assert_eq!(bench.report("again")["resumed_units_read"], 0);
@@ -269,7 +376,12 @@ fn shards_from_files_are_not_written_again() {
     let out = place.path().join("out");
     let child = command(&out).spawn().unwrap();
     let journal = out.join(".millpond/journal");
+    let began = Instant::now();
     while !fs::read_to_string(&journal).is_ok_and(|j| j.matches("\"written\"").count() > 2) {
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "nothing written yet"
+        );
         std::thread::sleep(Duration::from_millis(2));
     }
     signal(child.id(), "TERM");

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use millpond_emulator::{Emulator, FaultScript, LoggedCall, ManualClock, RunningEmulator};
+use millpond_emulator::{
+    Emulator, EmulatorBuilder, FaultScript, LoggedCall, ManualClock, RunningEmulator,
+};
 use tokio::runtime::Runtime;
 
 /// 2026-03-01T12:00:00Z, the time on the emulator's clock.
@@ -32,13 +34,32 @@ impl Served {
 
     /// As [`start_with`](Self::start_with), cut into so many streams and messages of so many bytes.
     pub fn start_cut(data: &Path, streams: u32, message_bytes: usize, faults: FaultScript) -> Self {
+        let clock = Arc::new(ManualClock::new(UNIX_EPOCH + NOW));
+        Self::start_built(
+            Emulator::builder()
+                .streams(NonZeroU32::new(streams).unwrap())
+                .message_bytes(message_bytes)
+                .clock(clock),
+            data,
+            faults,
+        )
+    }
+
+    /// With sessions that live so long by the real clock, cut into eight streams and small messages.
+    pub fn start_living(data: &Path, life: Duration, faults: FaultScript) -> Self {
+        Self::start_built(
+            Emulator::builder()
+                .streams(NonZeroU32::new(8).unwrap())
+                .message_bytes(32 << 10)
+                .session_lifetime(life),
+            data,
+            faults,
+        )
+    }
+
+    fn start_built(builder: EmulatorBuilder, data: &Path, faults: FaultScript) -> Self {
         let runtime = Runtime::new().unwrap();
-        let emulator = Emulator::builder()
-            .data_dir(data)
-            .streams(NonZeroU32::new(streams).unwrap())
-            .message_bytes(message_bytes)
-            .clock(Arc::new(ManualClock::new(UNIX_EPOCH + NOW)))
-            .faults(faults);
+        let emulator = builder.data_dir(data).faults(faults);
         let emulator = runtime.block_on(emulator.start()).unwrap();
         Self {
             url: emulator.endpoint(),

@@ -31,10 +31,10 @@ pub(super) async fn connect(
                 bigquery: Default::default(),
                 csv: Default::default(),
             };
-            connect_table(&table, emulator, checkpoints.scan_token()).await
+            connect_table(&table, emulator, checkpoints.earlier_scan()).await
         }
         Some(SourceSpec::Table(table)) => {
-            connect_table(table, emulator, checkpoints.scan_token()).await
+            connect_table(table, emulator, checkpoints.earlier_scan()).await
         }
         Some(SourceSpec::Query(query)) => {
             if let Some(files) = checkpoints.query_files()? {

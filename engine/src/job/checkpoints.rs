@@ -14,13 +14,14 @@ use serde_json::Value;
 use super::resources::Resources;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{
-    Begun, FORMAT_VERSION, KeptTable, LearnedRecord, QueryRecord, ReadRecord, Record, RowsRecord,
-    ScanRecord, WrittenRecord,
+    Begun, FORMAT_VERSION, ForgottenRecord, KeptTable, LearnedRecord, QueryRecord, ReadRecord,
+    Record, RowsRecord, ScanRecord, UnitRecord, WrittenRecord,
 };
 use crate::output_dir::{OutputDir, segment_name};
 use crate::plan::RowPlan;
 use crate::recipe::Recipe;
-use crate::source::Source;
+use crate::source::connect::EarlierScan;
+use crate::source::{Scan, Source};
 
 /// What an earlier run has kept of the rows of a unit.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +30,8 @@ pub(super) struct UnitRows {
     pub segments: Vec<RowsRecord>,
     /// Whether they are all there is.
     pub complete: bool,
+    /// The number of its next segment.
+    pub next: usize,
 }
 
 /// The finished work of earlier runs, and the place where that of this run is written down.
@@ -39,10 +42,13 @@ pub(super) struct Checkpoints {
     query: Option<QueryRecord>,
     scan: Option<ScanRecord>,
     units: BTreeMap<usize, UnitRows>,
+    unit_tokens: BTreeMap<usize, Value>,
     learned: Option<LearnedRecord>,
     written: BTreeMap<usize, WrittenRecord>,
     /// Whether some of it has cost more than time.
     paid: AtomicBool,
+    /// Whether this run has given up what was kept of a unit, because its session had ended.
+    forgot: AtomicBool,
 }
 
 impl Checkpoints {
@@ -55,9 +61,11 @@ impl Checkpoints {
             query: None,
             scan: None,
             units: BTreeMap::new(),
+            unit_tokens: BTreeMap::new(),
             learned: None,
             written: BTreeMap::new(),
             paid: AtomicBool::new(false),
+            forgot: AtomicBool::new(false),
         }
     }
 
@@ -81,8 +89,19 @@ impl Checkpoints {
                 Record::Begun(begun) => this.begun = Some(begun),
                 Record::Query(query) => this.query = Some(query),
                 Record::Scan(scan) => this.scan = Some(scan),
+                Record::Unit(unit) => {
+                    this.unit_tokens.insert(unit.unit, unit.token);
+                }
+                Record::Forgotten(forgotten) => {
+                    this.unit_tokens.remove(&forgotten.unit);
+                    let unit = this.units.entry(forgotten.unit).or_default();
+                    unit.segments.clear();
+                    unit.next = forgotten.segments;
+                }
                 Record::Rows(rows) => {
-                    this.units.entry(rows.unit).or_default().segments.push(rows);
+                    let unit = this.units.entry(rows.unit).or_default();
+                    unit.next = rows.segment + 1;
+                    unit.segments.push(rows);
                 }
                 Record::Read(read) => this.units.entry(read.unit).or_default().complete = true,
                 Record::Learned(learned) => this.learned = Some(learned),
@@ -91,9 +110,6 @@ impl Checkpoints {
                 }
                 Record::Committing => {}
             }
-        }
-        for unit in this.units.values_mut() {
-            unit.segments.sort_by_key(|rows| rows.segment);
         }
         let now = Begun {
             format_version: FORMAT_VERSION,
@@ -184,8 +200,32 @@ impl Checkpoints {
     }
 
     /// What the source needs to go on with the scan of an earlier run.
-    pub fn scan_token(&self) -> Option<Value> {
-        self.scan.as_ref()?.token.clone()
+    pub fn earlier_scan(&self) -> Option<EarlierScan> {
+        Some(EarlierScan {
+            token: self.scan.as_ref()?.token.clone()?,
+            units: self.unit_tokens.clone(),
+        })
+    }
+
+    /// Writes down how to go on with a unit that was begun, where units are remembered one by one.
+    pub fn unit_begun(&self, unit: usize, scan: &dyn Scan) -> Result<()> {
+        match scan.unit_token(unit) {
+            Some(token) if self.unit_tokens.get(&unit) != Some(&token) => {
+                self.record(Record::Unit(UnitRecord { unit, token }))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes down that what was kept of a unit in `segments` segments is of no use, and that it will be read from its start.
+    pub fn forget_unit(&self, unit: usize, segments: usize) -> Result<()> {
+        self.forgot.store(true, Ordering::Relaxed);
+        self.record(Record::Forgotten(ForgottenRecord { unit, segments }))
+    }
+
+    /// Whether a further attempt of the same run reads units from their start whose sessions had ended.
+    pub fn have_forgotten(&self) -> bool {
+        self.forgot.load(Ordering::Relaxed)
     }
 
     /// Writes down how the source was cut into units, or checks that it still is cut so.

@@ -9,7 +9,7 @@ use millpond_features::{Fit, FitError, FitState, Split, SplitError, Splitter};
 use millpond_spill::{Claim, Pond, Reservoir, SegmentWriter};
 
 use super::cancellation::Cancellation;
-use super::checkpoints::adopt;
+use super::checkpoints::{UnitRows, adopt};
 use super::drive::UnitWorker;
 use super::keep::{Keeper, LastingRows};
 use super::rows::{RowLimit, Rows};
@@ -93,9 +93,37 @@ impl FitWorker {
         Ok(())
     }
 
-    /// Learns from the rows of a unit that an earlier run kept, reads the others, and keeps them too, segment by segment.
+    /// Learns from the rows of a unit that an earlier run kept, reads the others, and keeps them too, segment by segment. A unit
+    /// whose session has ended is read from its start, if not in this attempt then in the next.
     async fn read_for_good(&mut self, index: usize, unit: u32, rows: &LastingRows) -> Result<()> {
-        let earlier = rows.checkpoints.unit_rows(index);
+        let scan = rows.plan.scan();
+        let mut earlier = rows.checkpoints.unit_rows(index);
+        if !earlier.complete && !earlier.segments.is_empty() && !scan.goes_on(index) {
+            rows.checkpoints.forget_unit(index, earlier.next)?;
+            earlier.segments.clear();
+        }
+        let mut number = earlier.next;
+        let read = self.read_on(index, unit, rows, earlier, &mut number).await;
+        match read {
+            Err(error) if error.is_expired_session() && scan.starts_over() => {
+                rows.checkpoints.forget_unit(index, number + 1)?;
+                Err(error)
+            }
+            Err(error) if error.is_expired_session() => Err(error.noting(
+                "no other session can continue it: add --restart to read again, and bigquery.work_units to read in ranges that can be continued",
+            )),
+            other => other,
+        }
+    }
+
+    async fn read_on(
+        &mut self,
+        index: usize,
+        unit: u32,
+        rows: &LastingRows,
+        earlier: UnitRows,
+        number: &mut usize,
+    ) -> Result<()> {
         let schema = rows.plan.schema();
         let mut segments = Vec::new();
         let (mut delivered, mut produced) = (0, 0);
@@ -111,7 +139,6 @@ impl FitWorker {
             }
             segments.push(segment);
         }
-        let mut number = earlier.segments.len();
         let mut complete = earlier.complete;
         while !complete {
             let leg = Leg {
@@ -130,7 +157,7 @@ impl FitWorker {
                 let writer = match &mut writer {
                     Some(writer) => writer,
                     None => {
-                        let name = segment_name(index, number);
+                        let name = segment_name(index, *number);
                         writer.insert(SegmentWriter::create(
                             &rows.dir,
                             &name,
@@ -143,7 +170,7 @@ impl FitWorker {
             }
             let more = rows.plan.delivered(index);
             if more == 0 {
-                rows.checkpoints.unit_read(index, number)?;
+                rows.checkpoints.unit_read(index, *number)?;
                 complete = true;
                 continue;
             }
@@ -151,9 +178,11 @@ impl FitWorker {
             let segment = writer.map(SegmentWriter::finish).transpose()?;
             produced += segment.as_ref().map_or(0, |s| s.rows());
             rows.checkpoints
-                .rows_done(index, number, more, segment.as_ref())?;
+                .unit_begun(index, rows.plan.scan().as_ref())?;
+            rows.checkpoints
+                .rows_done(index, *number, more, segment.as_ref())?;
             segments.extend(segment);
-            number += 1;
+            *number += 1;
         }
         self.filtered
             .push((index, delivered.saturating_sub(produced)));

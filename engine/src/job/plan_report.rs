@@ -10,7 +10,8 @@ use super::bound::Bound;
 use super::checkpoints::Checkpoints;
 use super::resources::Resources;
 use crate::error::Result;
-use crate::source::{Rescan, Snapshot};
+use crate::recipe::Recipe;
+use crate::source::{Rescan, Scan, Snapshot};
 
 /// The plan of a job: what is read, how often, in how much memory, and what comes out.
 #[derive(Debug, Clone, Serialize)]
@@ -36,6 +37,8 @@ pub struct JobPlan {
     pub pass_reasons: Vec<String>,
     /// Whether later passes read the source again or the reservoir.
     pub rows_between_passes: &'static str,
+    /// What a run that is interrupted can go on with, and for how long.
+    pub resume: String,
     /// Whether (part of) `where` is evaluated by the source: its own filter text.
     pub row_restriction: Option<String>,
     /// Whether (part of) `where` is evaluated here.
@@ -91,6 +94,7 @@ pub(super) async fn plan(job: &Job) -> Result<JobPlan> {
                 "kept in memory, beyond the budget in Parquet spill files; the source is read once"
             }
         },
+        resume: resume(&job.recipe, scan.as_ref()),
         row_restriction: snapshot
             .get("row_restriction")
             .and_then(|v| v.as_str())
@@ -104,6 +108,21 @@ pub(super) async fn plan(job: &Job) -> Result<JobPlan> {
         split_sql: inputs.splitter.bigquery_sql(),
         physical_plan: rows.explain(),
     })
+}
+
+/// What an interrupted run can go on with.
+fn resume(recipe: &Recipe, scan: &dyn Scan) -> String {
+    if recipe.limit.is_some() {
+        return "none: which rows a limit takes depends on all units before".to_owned();
+    }
+    match (scan.rescan(), scan.starts_over()) {
+        (Rescan::Free, _) => "written shards, at any time; other rows are read again".to_owned(),
+        (Rescan::Paid, true) => format!(
+            "rows read and shards; across the end of a read session (6 hours) the {} ranges that are not finished, at the same snapshot",
+            scan.units().len()
+        ),
+        (Rescan::Paid, false) => "rows read and shards, as long as the read session lives (6 hours); across its end: none (bigquery.work_units cuts the read into ranges that outlive it)".to_owned(),
+    }
 }
 
 impl fmt::Display for JobPlan {
@@ -141,6 +160,7 @@ impl fmt::Display for JobPlan {
             writeln!(f, "            - {reason}")?;
         }
         writeln!(f, "between     {}", self.rows_between_passes)?;
+        writeln!(f, "resume      {}", self.resume)?;
         match (&self.row_restriction, self.filters_locally) {
             (Some(text), true) => {
                 writeln!(f, "where       partly by the source: {text}; the rest here")?

@@ -13,7 +13,7 @@ use super::learn::{Learned, learn};
 use super::report::{JobReport, PhaseSeconds, RowCounts};
 use super::resources::Resources;
 use super::write::{Written, write};
-use super::{Job, JobSettings};
+use super::{EarlierWork, Job, JobSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fitted::{FITTED_FILE, FittedContext, FittedRecipe};
 use crate::journal::LearnedRecord;
@@ -30,30 +30,45 @@ pub(super) async fn run(job: Job) -> Result<JobReport> {
     let Job { recipe, settings } = job;
     let resources = Resources::open(&settings, recipe.memory)?;
     let sink = SinkSettings::try_new(&recipe.output.compression)?;
-    // The directory is taken before the source is touched: nothing is paid for that cannot be written.
-    let (output_dir, records) = match OutputDir::open(&output, settings.earlier_work)? {
-        Opened::Ready(directory, records) => (Arc::new(directory), records),
-        Opened::Finished => return JobReport::read(&output.join(REPORT_FILE)),
-    };
-    // Work of another recipe is not this run's to remove: an error here leaves it.
-    let wanted = portable(&recipe);
-    let checkpoints = Checkpoints::open(&output_dir, records, &wanted, &resources)?;
-    let checkpoints = Arc::new(checkpoints);
-    let run = Run {
-        settings: &settings,
-        resources: &resources,
-        sink: &sink,
-        place: &output,
-        output: &output_dir,
-        checkpoints: &checkpoints,
-    };
-    match run.carry_out(recipe).await {
-        Ok(report) => {
-            drop(checkpoints);
-            commit(output_dir)?;
-            Ok(report)
+    let mut earlier_work = settings.earlier_work;
+    let mut units_before = None;
+    loop {
+        // The directory is taken before the source is touched: nothing is paid for that cannot be written.
+        let (output_dir, records) = match OutputDir::open(&output, earlier_work)? {
+            Opened::Ready(directory, records) => (Arc::new(directory), records),
+            Opened::Finished => return JobReport::read(&output.join(REPORT_FILE)),
+        };
+        // Work of another recipe is not this run's to remove: an error here leaves it.
+        let wanted = portable(&recipe);
+        let checkpoints = Checkpoints::open(&output_dir, records, &wanted, &resources)?;
+        let checkpoints = Arc::new(checkpoints);
+        let run = Run {
+            settings: &settings,
+            resources: &resources,
+            sink: &sink,
+            place: &output,
+            output: &output_dir,
+            checkpoints: &checkpoints,
+        };
+        let error = match run.carry_out(recipe.clone()).await {
+            Ok(report) => {
+                drop(checkpoints);
+                commit(output_dir)?;
+                return Ok(report);
+            }
+            Err(error) => error,
+        };
+        // What a unit was learned from cannot be taken back, so a unit that has to be read from its start needs a run that
+        // goes on from the units that are finished, as after a crash.
+        let (units, _) = checkpoints.finished();
+        if checkpoints.have_forgotten() && units_before != Some(units) {
+            tracing::warn!(%error, units, "going on with new sessions");
+            units_before = Some(units);
+            earlier_work = EarlierWork::Continue;
+            output_dir.settle();
+            continue;
         }
-        Err(error) => Err(leave(&output, &output_dir, &checkpoints, error)),
+        return Err(leave(&output, &output_dir, &checkpoints, error));
     }
 }
 
@@ -70,6 +85,10 @@ fn leave(place: &Path, output: &OutputDir, checkpoints: &Checkpoints, error: Err
             | ErrorKind::Interrupted
             | ErrorKind::Terminated
     );
+    if error.is_expired_session() && !checkpoints.have_forgotten() {
+        // Nothing can be gone on with, and nothing is thrown away before the user says so.
+        return error;
+    }
     if output.keeps_work() && (may_go_on || checkpoints.are_paid()) {
         return error.noting(format!(
             "what is finished is kept in {}: run the same again to go on, or add --restart to start over",

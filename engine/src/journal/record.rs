@@ -18,6 +18,10 @@ pub(crate) enum Record {
     Query(QueryRecord),
     /// The source was cut into units.
     Scan(ScanRecord),
+    /// A unit was begun that is remembered by itself.
+    Unit(UnitRecord),
+    /// What was kept of an unfinished unit is of no use: it will be read from its start.
+    Forgotten(ForgottenRecord),
     /// Some rows of a unit are on disk.
     Rows(RowsRecord),
     /// All rows of a unit are on disk.
@@ -80,6 +84,24 @@ pub(crate) struct ScanRecord {
     pub token: Option<Value>,
     /// What must not have changed in the source until then.
     pub state: Value,
+}
+
+/// How to go on with a unit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct UnitRecord {
+    /// The unit.
+    pub unit: usize,
+    /// What the source needs.
+    pub token: Value,
+}
+
+/// A unit to be read from its start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ForgottenRecord {
+    /// The unit.
+    pub unit: usize,
+    /// Segments it had; numbers below are not used again.
+    pub segments: usize,
 }
 
 /// Rows that need not be read again.

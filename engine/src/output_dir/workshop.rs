@@ -119,6 +119,15 @@ impl Workshop {
                 Record::Rows(rows) if !written.contains(&rows.unit) => {
                     listed.insert(self.rows().join(segment_name(rows.unit, rows.segment)));
                 }
+                Record::Forgotten(forgotten) => {
+                    let prefix = segment_prefix(forgotten.unit);
+                    let rows = self.rows();
+                    listed.retain(|path| {
+                        let name = path.file_name().and_then(|name| name.to_str());
+                        path.parent() != Some(&rows)
+                            || !name.is_some_and(|name| name.starts_with(&prefix))
+                    });
+                }
                 Record::Query(query) => {
                     listed.extend(query.files.iter().map(|f| self.query().join(&f.name)));
                 }
@@ -189,7 +198,11 @@ impl Workshop {
 
 /// The file of a unit's segment.
 pub(crate) fn segment_name(unit: usize, segment: usize) -> String {
-    format!("unit-{unit:05}-{segment:05}.parquet")
+    format!("{}{segment:05}.parquet", segment_prefix(unit))
+}
+
+fn segment_prefix(unit: usize) -> String {
+    format!("unit-{unit:05}-")
 }
 
 /// Removes files and empty directories below `directory` that are not `listed`. Links are removed, never followed.

@@ -3,6 +3,7 @@
 //! Owns what a scan asks of the service and what it makes of the answer. Everything that names Google's client library
 //! lives in this module and below. Must not know DataFusion plans or recipes beyond their BigQuery settings.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -15,9 +16,11 @@ use google_cloud_wkt::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use self::clock::Clock;
 use self::decode::{Decoder, schema_difference};
 use self::endpoint::Endpoint;
 use self::failure::Place;
+use self::ranges::{RangedScan, Reading};
 use self::session::{Session, SessionRequest};
 use self::stream::{Parked, StreamSpec};
 use self::table::TableName;
@@ -25,11 +28,14 @@ use super::{
     BatchStream, Leg, Predicate, ReadContext, Rescan, Scan, ScanRequest, Snapshot, Source, Unit,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::recipe::BigQueryOptions;
+use crate::recipe::{BigQueryOptions, WorkUnits};
+use crate::source::connect::EarlierScan;
 
+mod clock;
 mod decode;
 mod endpoint;
 mod failure;
+mod ranges;
 mod restriction;
 mod retry;
 mod session;
@@ -74,7 +80,15 @@ pub(crate) struct BigQuerySource {
     client: Read,
     schema: SchemaRef,
     /// The scan of an earlier run to go on with.
-    earlier: Option<ScanToken>,
+    earlier: Option<Earlier>,
+    clock: Clock,
+}
+
+/// A scan of an earlier run, with the sessions of its ranges.
+#[derive(Debug, Clone)]
+struct Earlier {
+    scan: ScanToken,
+    ranges: BTreeMap<usize, Session>,
 }
 
 /// What is remembered of a scan.
@@ -137,16 +151,17 @@ impl BigQuerySource {
             client,
             schema: Arc::new(Schema::empty()),
             earlier: None,
+            clock: Clock::SYSTEM,
         };
         source.learn_schema().await
     }
 
-    /// The next scan goes on with that of an earlier process, which `token` tells of, instead of beginning a session.
+    /// The next scan goes on with that of an earlier process instead of beginning a session.
     ///
     /// # Errors
-    /// Manifest when the token is not one of a scan.
-    pub fn going_on(mut self, token: Value) -> Result<Self> {
-        let token = serde_json::from_value(token).map_err(|e| {
+    /// Manifest when what is remembered is not a scan.
+    pub fn going_on(mut self, earlier: EarlierScan) -> Result<Self> {
+        let unusable = |e| {
             Error::with_source(
                 ErrorKind::Manifest,
                 format!(
@@ -155,14 +170,19 @@ impl BigQuerySource {
                 ),
                 e,
             )
-        })?;
-        self.earlier = Some(token);
+        };
+        let scan: ScanToken = serde_json::from_value(earlier.token).map_err(unusable)?;
+        let mut ranges = BTreeMap::new();
+        for (index, token) in earlier.units {
+            ranges.insert(index, serde_json::from_value(token).map_err(unusable)?);
+        }
+        self.earlier = Some(Earlier { scan, ranges });
         Ok(self)
     }
 
     /// The session a scan reads from: the earlier one, or a new one.
     async fn session(&self, wanted: &SessionRequest) -> Result<Session> {
-        let Some(token) = &self.earlier else {
+        let Some(Earlier { scan: token, .. }) = &self.earlier else {
             return Session::create(&self.client, &self.place, wanted, &self.timing).await;
         };
         if token.columns != wanted.columns || token.row_restriction != wanted.row_restriction {
@@ -214,6 +234,83 @@ impl BigQuerySource {
         Ok(columns.to_vec())
     }
 
+    /// What decodes the messages of `session`, which must deliver what the table promised when it was connected.
+    fn decoder(
+        &self,
+        request: &ScanRequest,
+        wanted: &SessionRequest,
+        session: &Session,
+    ) -> Result<Arc<Decoder>> {
+        let expected: Vec<usize> = wanted
+            .columns
+            .iter()
+            .filter_map(|name| self.schema.index_of(name).ok())
+            .collect();
+        let expected = self
+            .schema
+            .project(&expected)
+            .map_err(|e| Error::with_source(ErrorKind::Schema, "columns cannot be selected", e))?;
+        if let Some(difference) = schema_difference(&expected, &session.schema) {
+            return Err(Error::new(
+                ErrorKind::Schema,
+                format!(
+                    "table {} changed while it was planned: {difference}",
+                    self.place.table
+                ),
+            ));
+        }
+        let decoder = Decoder::new(Arc::clone(&session.schema), &request.columns);
+        decoder.map(Arc::new).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Schema,
+                format!("session of table {} lacks columns", self.place.table),
+            )
+        })
+    }
+
+    /// A scan in ranges. Its sessions are made when the ranges are read, all as of one time.
+    async fn scan_ranges(
+        &self,
+        request: &ScanRequest,
+        mut wanted: SessionRequest,
+        units: &WorkUnits,
+    ) -> Result<Arc<dyn Scan>> {
+        let remembered = self.earlier.as_ref().map(|earlier| &earlier.scan.session);
+        let before = match remembered.and_then(|session| session.snapshot_time.as_deref()) {
+            Some(time) => Some(parse_snapshot_time(time)?),
+            None => None,
+        };
+        wanted.snapshot_time = before.or(self.snapshot_time).or_else(|| self.clock.now());
+        // Nothing is read from this session: it tells the columns and how much there is.
+        let mut session = Session::create(&self.client, &self.place, &wanted, &self.timing).await?;
+        session.snapshot_time = wanted.snapshot_time.map(String::from);
+        let decoder = self.decoder(request, &wanted, &session)?;
+        let token = ScanToken {
+            columns: wanted.columns.clone(),
+            row_restriction: wanted.row_restriction.clone(),
+            session: session.clone(),
+        };
+        let totals = (session.estimated_rows, session.estimated_bytes);
+        session.streams.clear();
+        Ok(Arc::new(RangedScan::try_new(
+            Reading {
+                client: self.client.clone(),
+                place: Arc::clone(&self.place),
+                timing: self.timing,
+                decoder,
+                clock: self.clock,
+            },
+            &wanted,
+            ranges::conditions(&self.schema, units)?,
+            totals,
+            |index| self.earlier.as_ref()?.ranges.get(&index).cloned(),
+            (
+                snapshot_of(self, &session, &wanted),
+                serde_json::to_value(token).ok(),
+            ),
+        )?))
+    }
+
     /// The first client is there already; more connections only when there are streams for them.
     async fn clients(&self, streams: usize) -> Result<Vec<Read>> {
         let count = streams
@@ -251,39 +348,15 @@ impl Source for BigQuerySource {
             compression: self.options.compression,
             columns: selected.clone(),
         };
-        let session = self.session(&wanted).await?;
-        let expected: Vec<usize> = selected
-            .iter()
-            .filter_map(|name| self.schema.index_of(name).ok())
-            .collect();
-        let expected = self
-            .schema
-            .project(&expected)
-            .map_err(|e| Error::with_source(ErrorKind::Schema, "columns cannot be selected", e))?;
-        if let Some(difference) = schema_difference(&expected, &session.schema) {
-            return Err(Error::new(
-                ErrorKind::Schema,
-                format!(
-                    "table {} changed while it was planned: {difference}",
-                    self.place.table
-                ),
-            ));
+        if let Some(units) = &self.options.work_units {
+            return self.scan_ranges(&request, wanted, units).await;
         }
-        let decoder =
-            Decoder::new(Arc::clone(&session.schema), &request.columns).ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Schema,
-                    format!("session of table {} lacks columns", self.place.table),
-                )
-            })?;
+        let session = self.session(&wanted).await?;
+        let decoder = self.decoder(&request, &wanted, &session)?;
         let clients = self.clients(session.streams.len()).await?;
         tracing::debug!(session = %session.name, streams = session.streams.len(), connections = clients.len(), "read session created");
         Ok(Arc::new(BigQueryScan::new(
-            self,
-            session,
-            Arc::new(decoder),
-            &clients,
-            &wanted,
+            self, session, decoder, &clients, &wanted,
         )))
     }
 }

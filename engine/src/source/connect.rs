@@ -1,5 +1,6 @@
 //! From a source as written in a recipe to a connected [`Source`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -15,15 +16,24 @@ use crate::recipe::{BigQueryOptions, TableSpec};
 /// The scheme of BigQuery addresses.
 pub(crate) const BIGQUERY_SCHEME: &str = "bigquery://";
 
-/// Connects one table or set of files. `emulator` replaces Google's endpoint for BigQuery tables that name none. With the
-/// `token` of a scan, the next scan goes on with that one.
+/// What is remembered of the scan of an earlier process.
+#[derive(Debug, Clone)]
+pub(crate) struct EarlierScan {
+    /// Its [token](super::Scan::token).
+    pub token: Value,
+    /// [Tokens](super::Scan::unit_token) of units.
+    pub units: BTreeMap<usize, Value>,
+}
+
+/// Connects one table or set of files. `emulator` replaces Google's endpoint for BigQuery tables that name none. With an
+/// `earlier` scan, the next scan goes on with that one.
 ///
 /// # Errors
 /// When the address is malformed, or what it names cannot be reached or read.
 pub(crate) async fn connect_table(
     table: &TableSpec,
     emulator: Option<&str>,
-    token: Option<Value>,
+    earlier: Option<EarlierScan>,
 ) -> Result<Arc<dyn Source>> {
     if let Some(name) = table.table.strip_prefix(BIGQUERY_SCHEME) {
         let options = BigQueryOptions {
@@ -35,8 +45,8 @@ pub(crate) async fn connect_table(
             ..table.bigquery.clone()
         };
         let source = BigQuerySource::connect(name, options).await?;
-        return Ok(Arc::new(match token {
-            Some(token) => source.going_on(token)?,
+        return Ok(Arc::new(match earlier {
+            Some(earlier) => source.going_on(earlier)?,
             None => source,
         }));
     }

@@ -55,7 +55,16 @@ impl Place {
         }
         if let Some(status) = error.status() {
             let (kind, text) = self.judge(doing, &what, status, failures);
-            return Error::new(kind, text);
+            let error = Error::new(kind, text);
+            let reading = matches!(doing, Doing::Reading { .. });
+            return if reading
+                && status.code == Code::FailedPrecondition
+                && is_expired(&one_line(&status.message))
+            {
+                error.of_expired_session()
+            } else {
+                error
+            };
         }
         if error.is_deserialization() {
             return Error::with_source(
@@ -138,9 +147,7 @@ impl Place {
             ),
             (Code::FailedPrecondition, Doing::Reading { .. }) if is_expired(&said) => (
                 ErrorKind::Unavailable,
-                format!(
-                    "read session expired while {what}: {said} (sessions live 6 hours: run again with more slots, fewer columns or a narrower where)"
-                ),
+                format!("read session expired while {what}: {said} (a session lives 6 hours)"),
             ),
             (
                 Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange,

@@ -42,6 +42,7 @@ async fn source(fake: &Fake, options: BigQueryOptions) -> Result<BigQuerySource,
     let snapshot_time = options.snapshot_time.as_deref().map(parse_snapshot_time);
     BigQuerySource {
         earlier: None,
+        clock: super::super::Clock::SYSTEM,
         name: "bigquery://p.d.t".to_owned(),
         place: Arc::new(Place {
             table: TableName::parse("p.d.t").unwrap(),
