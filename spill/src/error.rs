@@ -42,15 +42,17 @@ pub enum BudgetError {
 }
 
 /// Why a directory is not trusted to hold spilled rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RootFault {
     /// It is not a directory.
     NotADirectory,
-    /// It is a symbolic link that neither this user nor root made.
-    ForeignLink {
+    /// It is a symbolic link, which whoever may write beside it can point elsewhere.
+    Link {
         /// User id of the owner of the link.
         owner: u32,
+        /// Where it leads now.
+        target: PathBuf,
     },
     /// The directory belongs to another user who is not root.
     ForeignOwner {
@@ -68,7 +70,11 @@ impl fmt::Display for RootFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotADirectory => write!(f, "it is not a directory"),
-            Self::ForeignLink { owner } => write!(f, "it is a symbolic link owned by user {owner}"),
+            Self::Link { owner, target } => write!(
+                f,
+                "it is a symbolic link owned by user {owner}, name {} itself",
+                target.display()
+            ),
             Self::ForeignOwner { owner } => write!(f, "it is owned by user {owner}"),
             Self::WorldWritable { mode } => {
                 write!(

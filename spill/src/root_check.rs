@@ -19,18 +19,22 @@ pub(crate) fn own_uid() -> io::Result<u32> {
     Ok(File::from(OwnedFd::from(reader)).metadata()?.uid())
 }
 
-/// Resolves `root` and checks that nobody but this user and root can interfere with what is put there. The check is of
-/// `root` itself and the link it may be, not of the directories above.
+/// Resolves `root` and checks that nobody but this user and root can interfere with what is put there. A link is refused,
+/// unless it is one that root made for other users, as `/tmp` is on some systems. The check is of `root` itself, not of the
+/// directories above.
 pub(crate) fn trusted_root(root: &Path, uid: u32) -> Result<PathBuf, SpillError> {
     let refuse = |fault| SpillError::InsecureRoot {
         path: root.to_owned(),
         fault,
     };
     let named = fs::symlink_metadata(root).map_err(SpillError::io(root, "inspect"))?;
-    if named.is_symlink() && !is_trusted(named.uid(), uid) {
-        return Err(refuse(RootFault::ForeignLink { owner: named.uid() }));
-    }
     let resolved = fs::canonicalize(root).map_err(SpillError::io(root, "resolve"))?;
+    if named.is_symlink() && !is_of_the_system(named.uid(), uid) {
+        return Err(refuse(RootFault::Link {
+            owner: named.uid(),
+            target: resolved,
+        }));
+    }
     let target = fs::symlink_metadata(&resolved).map_err(SpillError::io(root, "inspect"))?;
     match fault_of(&target, uid) {
         Some(fault) => Err(refuse(fault)),
@@ -51,6 +55,11 @@ fn fault_of(directory: &Metadata, uid: u32) -> Option<RootFault> {
     } else {
         None
     }
+}
+
+/// Whether a link was made by root for everybody, rather than by root for a purpose of its own.
+fn is_of_the_system(owner: u32, uid: u32) -> bool {
+    owner == ROOT_UID && uid != ROOT_UID
 }
 
 fn is_trusted(owner: u32, uid: u32) -> bool {

@@ -50,8 +50,9 @@ impl SpillDir {
     /// disk at one time; `None` is no limit.
     ///
     /// # Errors
-    /// [`SpillError::InsecureRoot`] when `root` is (a link to) something that another user who is not root owns, or
-    /// that everybody may write to without the sticky bit; [`SpillError::Io`] when the directory cannot be made.
+    /// [`SpillError::InsecureRoot`] when `root` is a link (other than one that root made for all users), is owned by another
+    /// user who is not root, or may be written to by everybody without the sticky bit; [`SpillError::Io`] when the directory
+    /// cannot be made.
     pub fn create(root: &Path, quota_bytes: Option<u64>) -> Result<Self, SpillError> {
         let uid = own_uid().map_err(SpillError::io(root, "find the owner of"))?;
         let root = trusted_root(root, uid)?;

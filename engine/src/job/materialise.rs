@@ -1,6 +1,7 @@
 //! A query as a source: its rows are written to temporary Parquet files once, and those are read in units.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +25,10 @@ use crate::source::parquet::ParquetSource;
 const FILE_ROWS: u64 = 1 << 20;
 /// Rows of a row group: small, because the writer holds one in memory.
 const GROUP_ROWS: usize = 1 << 17;
+
+/// What others may do with rows on disk: nothing.
+const PRIVATE_DIR: u32 = 0o700;
+const PRIVATE_FILE: u32 = 0o600;
 
 /// Runs `spec` under the job's budget, in the order of `key` where the result has those columns, into files in `dir`, which
 /// is made. Returns them in order.
@@ -66,7 +71,10 @@ struct Files {
 
 impl Files {
     fn new(dir: PathBuf) -> Result<Self> {
-        std::fs::create_dir(&dir).map_err(|e| disk(&e.to_string(), &dir))?;
+        DirBuilder::new()
+            .mode(PRIVATE_DIR)
+            .create(&dir)
+            .map_err(|e| disk(&e.to_string(), &dir))?;
         Ok(Self {
             dir,
             done: Vec::new(),
@@ -106,6 +114,7 @@ impl Files {
         let file = File::options()
             .write(true)
             .create_new(true)
+            .mode(PRIVATE_FILE)
             .open(&path)
             .map_err(|e| disk(&e.to_string(), &path))?;
         let level = ZstdLevel::try_new(1).map_err(|e| parquet(&e, &path))?;

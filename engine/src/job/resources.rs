@@ -1,5 +1,7 @@
 //! What a job holds while it runs: ledger, monitor, temporary directory, query session, counters.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +22,9 @@ use crate::source::{ReadContext, ReadMetrics};
 
 /// How often resident memory is looked at.
 const RSS_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Mode of a temporary directory that did not exist.
+const PRIVATE_DIR: u32 = 0o700;
 
 pub(super) struct Resources {
     pub budget: MemoryBudget,
@@ -55,7 +60,12 @@ impl Resources {
             RSS_INTERVAL,
         ));
         let root = settings.temp_dir.clone().unwrap_or_else(default_temp_dir);
-        std::fs::create_dir_all(&root).map_err(|e| {
+        // Private from the start: whatever the umask, nobody else may put anything into it.
+        let made = DirBuilder::new()
+            .recursive(true)
+            .mode(PRIVATE_DIR)
+            .create(&root);
+        made.map_err(|e| {
             Error::with_source(
                 crate::ErrorKind::Disk,
                 format!("cannot use temporary directory \"{}\"", root.display()),

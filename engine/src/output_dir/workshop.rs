@@ -90,6 +90,11 @@ impl Workshop {
         let path = self.path.join(LOCK);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600);
+        }
         let lock = options
             .open(&path)
             .map_err(|e| write_failed(&path, "cannot open", e))?;

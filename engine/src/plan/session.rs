@@ -1,5 +1,8 @@
 //! The DataFusion session of a job: its settings, its share of the ledger, its temporary directory.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +15,9 @@ use millpond_spill::MemoryBudget;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::nearest_name;
+
+/// Mode of directories that hold rows.
+const PRIVATE_DIR: u32 = 0o700;
 
 /// One job's DataFusion context.
 #[derive(Clone)]
@@ -39,6 +45,9 @@ impl Session {
             .with_disk_manager_builder(disk)
             .build_arc()
             .map_err(|e| from_datafusion(e, "cannot start the query engine"))?;
+        if let Some(dir) = temp_dir {
+            keep_private(dir)?;
+        }
         let mut config = SessionConfig::new()
             .with_batch_size(batch_rows)
             .with_target_partitions(1)
@@ -79,6 +88,26 @@ impl Session {
             .schema_force_view_types = false;
         SessionContext::new_with_config_rt(config, self.context.runtime_env())
     }
+}
+
+/// DataFusion makes a directory of its own with whatever mode the umask leaves.
+fn keep_private(temp_dir: &Path) -> Result<()> {
+    let close = || -> io::Result<()> {
+        for entry in fs::read_dir(temp_dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                fs::set_permissions(entry.path(), fs::Permissions::from_mode(PRIVATE_DIR))?;
+            }
+        }
+        Ok(())
+    };
+    close().map_err(|e| {
+        Error::with_source(
+            ErrorKind::Disk,
+            format!("cannot set modes in \"{}\"", temp_dir.display()),
+            e,
+        )
+    })
 }
 
 /// The engine error for a DataFusion error: the engine's own when one is inside, else one of the kind that fits.

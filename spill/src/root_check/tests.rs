@@ -41,19 +41,24 @@ fn links_and_directories_of_other_users_are_refused() {
     let target = root.path().join("target");
     fs::create_dir(&target).unwrap();
     symlink(&target, &link).unwrap();
-    assert_eq!(
-        trusted_root(&link, uid).unwrap(),
-        fs::canonicalize(&target).unwrap()
-    );
+    let real = fs::canonicalize(&target).unwrap();
+    let is_a_link = |owner| RootFault::Link {
+        owner,
+        target: real.clone(),
+    };
+    // Even one of our own: what is beside it may be somebody else's.
+    assert_eq!(fault(&link, uid), is_a_link(uid));
+    assert_eq!(trusted_root(&target, uid).unwrap(), real);
     if uid == ROOT_UID {
-        // Only root can make files that belong to somebody else.
-        std::os::unix::fs::lchown(&link, Some(4242), None).unwrap();
-        assert_eq!(fault(&link, uid), RootFault::ForeignLink { owner: 4242 });
+        // What root made for others is the system's, and only root can make files that belong to somebody else.
         std::os::unix::fs::chown(&target, Some(4242), None).unwrap();
+        assert_eq!(trusted_root(&link, 4242).unwrap(), real);
         assert_eq!(fault(&target, uid), RootFault::ForeignOwner { owner: 4242 });
+        std::os::unix::fs::lchown(&link, Some(4242), None).unwrap();
+        assert_eq!(fault(&link, uid), is_a_link(4242));
     } else {
         // Seen from any other user, what is ours is foreign.
-        assert_eq!(fault(&link, uid + 1), RootFault::ForeignLink { owner: uid });
+        assert_eq!(fault(&link, uid + 1), is_a_link(uid));
         assert_eq!(
             fault(&target, uid + 1),
             RootFault::ForeignOwner { owner: uid }
@@ -65,9 +70,10 @@ fn links_and_directories_of_other_users_are_refused() {
 fn a_file_or_device_is_no_root() {
     let uid = own_uid().unwrap();
     let root = tempfile::tempdir().unwrap();
-    let full = root.path().join("full");
-    symlink("/dev/full", &full).unwrap();
-    assert_eq!(fault(&full, uid), RootFault::NotADirectory);
+    let file = root.path().join("file");
+    fs::write(&file, "").unwrap();
+    assert_eq!(fault(&file, uid), RootFault::NotADirectory);
+    assert_eq!(fault(Path::new("/dev/full"), uid), RootFault::NotADirectory);
     let missing = trusted_root(&root.path().join("none"), uid).unwrap_err();
     assert!(matches!(missing, SpillError::Io { .. }));
 }

@@ -1,7 +1,8 @@
 //! Where the service is, and who we are to it.
 //!
 //! Owns addresses, the rule that plain text stays on this machine, credentials and the making of clients.
-//! Must not know tables or sessions, and reads no environment variables itself: the credentials library does.
+//! Must not know tables or sessions. Reads environment variables only to look at the file that the credentials library is
+//! about to use.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,6 +14,8 @@ use url::{Host, Url};
 
 use super::retry::Timing;
 use crate::error::{Error, ErrorKind, Result};
+
+mod credential_file;
 
 const GOOGLE: &str = "https://bigquerystorage.googleapis.com";
 
@@ -97,6 +100,16 @@ impl Endpoint {
                 format!("no usable Google credentials ({why}); looked at {CREDENTIAL_PLACES}"),
             )
         };
+        // The same variables that the library is about to read.
+        credential_file::check_default(&|name| std::env::var_os(name)).map_err(
+            |(path, fault)| {
+                Error::with_source(
+                    ErrorKind::Auth,
+                    format!("credentials file {} is not used", path.display()),
+                    fault,
+                )
+            },
+        )?;
         let found = credentials::Builder::default().build().map_err(|e| {
             // A file that cannot be parsed is not quoted: it may hold a key.
             if e.is_parsing() || e.is_missing_field() {
