@@ -196,15 +196,15 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.inner.context)?;
+        let mut written = one_line(&self.inner.context);
+        f.write_str(&written)?;
         let mut source = self
             .inner
             .source
             .as_deref()
             .map(|s| s as &(dyn StdError + 'static));
-        let mut written = self.inner.context.clone();
         while let Some(s) = source {
-            let text = s.to_string().replace(['\n', '\r'], " ");
+            let text = one_line(&s.to_string());
             // Many errors repeat their source in their own text; say it once.
             if !written.contains(&text) {
                 write!(f, ": {text}")?;
@@ -217,6 +217,11 @@ impl fmt::Display for Error {
         }
         Ok(())
     }
+}
+
+/// Texts quote what users and files say, which may hold line ends, or signs that a terminal takes for commands.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 impl fmt::Debug for Error {
@@ -257,6 +262,13 @@ mod tests {
         let e = Error::with_source(ErrorKind::Disk, "cannot write part-00001.parquet", io);
         assert_eq!(e.to_string(), "cannot write part-00001.parquet: no room");
         assert_eq!(e.kind().exit_code(), 7);
+    }
+
+    #[test]
+    fn what_is_quoted_cannot_break_the_line_nor_command_the_terminal() {
+        let source = std::io::Error::other("a\u{1b}[2Jb\u{9b}31mc");
+        let e = Error::with_source(ErrorKind::Config, "unknown key \"x\ny\rz\"", source);
+        assert_eq!(e.to_string(), "unknown key \"x y z\": a [2Jb 31mc");
     }
 
     #[test]

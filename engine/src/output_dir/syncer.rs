@@ -124,9 +124,20 @@ impl Queue {
     /// The first failure of anything so far.
     pub(super) fn push(&self, work: Work) -> Result<()> {
         if let Some(error) = self.failure.get() {
+            clear_away(&work);
             return Err(error.clone());
         }
-        self.sender.send(work).map_err(|_| stopped())
+        self.sender.send(work).map_err(|unsent| {
+            clear_away(&unsent.0);
+            stopped()
+        })
+    }
+}
+
+/// Removes what will not be put into place any more.
+fn clear_away(work: &Work) {
+    if let Work::File(file) = work {
+        let _ = fs::remove_file(&file.temporary);
     }
 }
 
@@ -145,9 +156,9 @@ impl Bench {
                 if let Err(error) = self.carry_out(work) {
                     let _ = failure.set(error);
                 }
-            } else if let Work::File(file) = work {
-                // After a failure nothing more is committed; what still comes is only cleared away.
-                let _ = fs::remove_file(&file.temporary);
+            } else {
+                // After a failure nothing more is committed.
+                clear_away(&work);
             }
         }
     }

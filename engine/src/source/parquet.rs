@@ -356,6 +356,8 @@ async fn footer(
 
 fn data_error(error: &ParquetError, file: &str) -> Error {
     let kind = match error {
+        // Files of this machine fail with an error of the system, all others with one of their store.
+        ParquetError::External(e) if e.is::<std::io::Error>() => ErrorKind::Disk,
         ParquetError::External(_) => ErrorKind::Unavailable,
         _ => ErrorKind::Data,
     };
