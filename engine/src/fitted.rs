@@ -117,6 +117,16 @@ impl FittedRecipe {
         let path = path.as_ref();
         let text =
             std::fs::read_to_string(path).map_err(|e| crate::source::files::io_error(&e, path))?;
+        let dir = path.parent().unwrap_or_else(|| Path::new("."));
+        Self::from_json(&text, path, &|file| read_table(&dir.join(file)))
+    }
+
+    /// Reads the text of an artefact that came from `path`; `table` reads the side tables it lists.
+    pub(crate) fn from_json(
+        text: &str,
+        path: &Path,
+        table: &dyn Fn(&Path) -> Result<RecordBatch>,
+    ) -> Result<Self> {
         let unusable = |why: String| {
             Error::new(
                 ErrorKind::Manifest,
@@ -124,7 +134,7 @@ impl FittedRecipe {
             )
         };
         let value: serde_json::Value =
-            serde_json::from_str(&text).map_err(|e| unusable(e.to_string()))?;
+            serde_json::from_str(text).map_err(|e| unusable(e.to_string()))?;
         if value.get("format").and_then(|f| f.as_str()) != Some(FORMAT) {
             return Err(unusable("it is not a fitted recipe".into()));
         }
@@ -139,7 +149,6 @@ impl FittedRecipe {
         }
         let record: FittedRecord =
             serde_json::from_value(value).map_err(|e| unusable(e.to_string()))?;
-        let dir = path.parent().unwrap_or_else(|| Path::new("."));
         let mut tables = BTreeMap::new();
         for (name, file) in &record.tables {
             let inside = Path::new(file);
@@ -151,7 +160,7 @@ impl FittedRecipe {
                     "table path \"{file}\" leaves the directory"
                 )));
             }
-            tables.insert(name.clone(), read_table(&dir.join(inside))?);
+            tables.insert(name.clone(), table(inside)?);
         }
         let artifact = FeaturesArtifact {
             json: record.features.clone(),
@@ -421,7 +430,7 @@ fn full_input(context: &FittedContext) -> Result<Schema> {
 }
 
 /// A name from the data as a harmless part of a file name; the index before it keeps names apart.
-fn file_stem(name: &str) -> String {
+pub(crate) fn file_stem(name: &str) -> String {
     name.chars()
         .take(60)
         .map(|c| {

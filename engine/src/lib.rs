@@ -59,6 +59,9 @@
 mod dataset;
 mod error;
 mod fitted;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::expect_used, clippy::panic)]
+mod fuzzing;
 mod job;
 mod journal;
 mod layout;
@@ -77,6 +80,12 @@ pub use dataset::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use fitted::FittedRecipe;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use fuzzing::{
+    fitted as fuzz_fitted, ipc as fuzz_ipc, manifest as fuzz_manifest, names as fuzz_names,
+    recipe as fuzz_recipe,
+};
 pub use job::{
     ApplyJob, ApplyReport, ApplySettings, Cancellation, EarlierWork, Job, JobBuilder, JobPlan,
     JobReport, JobSettings, Phase, PhaseSeconds, Progress, ProgressSnapshot, RowCounts, Source,

@@ -8,6 +8,9 @@
 //! leaves its journal and the files it speaks of, and a later run on the same directory goes on from there.
 
 mod failure;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::panic)]
+mod fuzzing;
 mod name;
 mod pending;
 mod syncer;
@@ -29,6 +32,8 @@ use crate::journal::{Journal, KeptTable, Record};
 
 use self::failure::create_failed;
 pub(crate) use self::failure::{kind_of, write_failed};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::fuzzing::names as fuzz_names;
 use self::name::FileName;
 pub(crate) use self::name::shard_path;
 pub(crate) use self::pending::PendingFile;

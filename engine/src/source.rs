@@ -24,6 +24,10 @@ mod object_reader;
 pub(crate) mod parquet;
 pub(crate) mod predicate;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub use bigquery::fuzzing::ipc as fuzz_ipc;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use bigquery::fuzzing::names as fuzz_names;
 pub(crate) use predicate::{Comparison, Literal, Predicate};
 
 /// The batches of one work unit, in the unit's row order.

@@ -35,6 +35,9 @@ mod clock;
 mod decode;
 mod endpoint;
 mod failure;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::expect_used, clippy::panic)]
+pub(crate) mod fuzzing;
 mod ranges;
 mod restriction;
 mod retry;

@@ -175,7 +175,7 @@ fn render_micros(micros: i64) -> Option<String> {
 }
 
 /// The text as a quoted SQL string, or nothing when it holds a control character without an escape everybody reads alike.
-fn quote_text(text: &str) -> Option<String> {
+pub(super) fn quote_text(text: &str) -> Option<String> {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('\'');
     for c in text.chars() {
