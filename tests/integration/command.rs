@@ -20,9 +20,21 @@ pub struct Ended {
 /// No test needs longer, on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+const BINARY: &str = env!("CARGO_BIN_EXE_millpond");
+
 /// The command with an environment of its own.
 pub fn millpond() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_millpond"));
+    apart(Command::new(BINARY))
+}
+
+/// The command in a process in which the shell has run `prelude` first, to set limits that a test cannot set for itself.
+pub fn millpond_after(prelude: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{prelude}\nexec \"$0\" \"$@\""), BINARY]);
+    apart(command)
+}
+
+fn apart(mut command: Command) -> Command {
     command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -37,7 +49,21 @@ pub fn millpond() -> Command {
 pub fn call<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Ended {
     let mut command = millpond();
     command.args(arguments);
-    wait(command.spawn().unwrap())
+    wait(spawn(&mut command))
+}
+
+/// Starts a command; runs that say nothing about memory get the little that `MILLPOND_TEST_MEMORY` grants, if it is set.
+pub fn spawn(command: &mut Command) -> Child {
+    if let Some(memory) = std::env::var_os("MILLPOND_TEST_MEMORY") {
+        let given: Vec<_> = command.get_args().map(OsStr::to_owned).collect();
+        let budgets = ["run", "apply"]
+            .iter()
+            .any(|name| given.iter().any(|argument| argument == name));
+        if budgets && !given.iter().any(|argument| argument == "--memory") {
+            command.arg("--memory").arg(memory);
+        }
+    }
+    command.spawn().unwrap()
 }
 
 /// As [`call`], for calls that must succeed.

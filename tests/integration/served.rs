@@ -29,7 +29,7 @@ impl Served {
 
     /// As [`start`](Self::start), with faults.
     pub fn start_with(data: &Path, faults: FaultScript) -> Self {
-        Self::start_cut(data, 3, 64 << 10, faults)
+        Self::start_as(data, |emulator| emulator.faults(faults))
     }
 
     /// As [`start_with`](Self::start_with), cut into so many streams and messages of so many bytes.
@@ -39,9 +39,9 @@ impl Served {
             Emulator::builder()
                 .streams(NonZeroU32::new(streams).unwrap())
                 .message_bytes(message_bytes)
-                .clock(clock),
+                .clock(clock)
+                .faults(faults),
             data,
-            faults,
         )
     }
 
@@ -51,16 +51,24 @@ impl Served {
             Emulator::builder()
                 .streams(NonZeroU32::new(8).unwrap())
                 .message_bytes(32 << 10)
-                .session_lifetime(life),
+                .session_lifetime(life)
+                .faults(faults),
             data,
-            faults,
         )
     }
 
-    fn start_built(builder: EmulatorBuilder, data: &Path, faults: FaultScript) -> Self {
+    /// As [`start`](Self::start), with other settings.
+    pub fn start_as(data: &Path, change: impl FnOnce(EmulatorBuilder) -> EmulatorBuilder) -> Self {
+        let builder = Emulator::builder()
+            .streams(NonZeroU32::new(3).unwrap())
+            .message_bytes(64 << 10)
+            .clock(Arc::new(ManualClock::new(UNIX_EPOCH + NOW)));
+        Self::start_built(change(builder), data)
+    }
+
+    fn start_built(builder: EmulatorBuilder, data: &Path) -> Self {
         let runtime = Runtime::new().unwrap();
-        let emulator = builder.data_dir(data).faults(faults);
-        let emulator = runtime.block_on(emulator.start()).unwrap();
+        let emulator = runtime.block_on(builder.data_dir(data).start()).unwrap();
         Self {
             url: emulator.endpoint(),
             runtime,

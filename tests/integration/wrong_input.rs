@@ -1,125 +1,20 @@
 //! What is wrong is said in one line that names it, with the right exit code, and leaves no trace.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, new_null_array};
+use arrow::array::{ArrayRef, Float64Array, StringArray, new_null_array};
 use arrow::datatypes::DataType;
 
-use crate::command::{Ended, millpond, signal, text, wait};
-use crate::rows::{RECIPE, orders, with, without, write_file, write_table};
+use crate::bench::Bench;
+use crate::command::{millpond, signal, text, wait};
+use crate::rows::{orders, with, without, write_file, write_table};
 use crate::tree::tree;
 
 mod endpoint;
 mod output;
-
-/// A directory with a table, a recipe, and the places a run writes to.
-struct Bench {
-    place: tempfile::TempDir,
-    source: String,
-    recipe: String,
-    environment: Vec<(String, String)>,
-    more: Vec<String>,
-}
-
-impl Bench {
-    fn new() -> Self {
-        Self::with_table(&orders(600, 1, 5))
-    }
-
-    fn with_table(batch: &RecordBatch) -> Self {
-        let place = tempfile::tempdir().unwrap();
-        let source = write_table(&place.path().join("rows"), batch);
-        fs::create_dir(place.path().join("temp")).unwrap();
-        Self {
-            source,
-            place,
-            recipe: RECIPE.to_owned(),
-            environment: Vec::new(),
-            more: Vec::new(),
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.place.path().join(name)
-    }
-
-    fn out(&self) -> PathBuf {
-        self.path("out")
-    }
-
-    /// The recipe with one text in place of another, which must be there.
-    fn rewrite(mut self, old: &str, new: &str) -> Self {
-        assert!(self.recipe.contains(old), "{old}");
-        self.recipe = self.recipe.replace(old, new);
-        self
-    }
-
-    fn source(mut self, source: impl Into<String>) -> Self {
-        self.source = source.into();
-        self
-    }
-
-    fn more(mut self, arguments: &[&str]) -> Self {
-        self.more.extend(arguments.iter().map(|a| (*a).to_owned()));
-        self
-    }
-
-    fn run(&self) -> Ended {
-        fs::write(self.path("recipe.yaml"), &self.recipe).unwrap();
-        let mut command = millpond();
-        command.args([
-            "run",
-            text(&self.path("recipe.yaml")),
-            "--source",
-            &self.source,
-            "--out",
-            text(&self.out()),
-        ]);
-        command
-            .args(["--temp-dir", text(&self.path("temp")), "--quiet"])
-            .args(&self.more);
-        for (name, value) in &self.environment {
-            command.env(name, value);
-        }
-        wait(command.spawn().unwrap())
-    }
-
-    /// Runs, expects this exit code and one line holding all `words`, and everything on disk as it was.
-    fn refuses(&self, code: i32, words: &[&str]) -> Ended {
-        fs::write(self.path("recipe.yaml"), &self.recipe).unwrap();
-        let before = tree(self.place.path());
-        let ended = self.run();
-        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
-        let lines: Vec<_> = ended.stderr.lines().collect();
-        assert!(
-            lines.len() == 1 && lines[0].starts_with("error: "),
-            "{}",
-            ended.stderr
-        );
-        // Names stand in quotes of either kind.
-        let told = ended.stderr.replace('`', "\"");
-        for word in words {
-            assert!(
-                told.contains(&word.replace('`', "\"")),
-                "no `{word}` in: {}",
-                ended.stderr
-            );
-        }
-        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
-        assert_eq!(ended.stdout, "");
-        let after = tree(self.place.path());
-        assert_eq!(
-            before.keys().collect::<Vec<_>>(),
-            after.keys().collect::<Vec<_>>(),
-            "left behind"
-        );
-        assert!(before == after, "a file was changed");
-        ended
-    }
-}
 
 #[test]
 fn the_bench_itself_runs() {
