@@ -136,7 +136,10 @@ pub(super) async fn learn(
                 cancellation: cancellation.clone(),
             });
         }
-        let done = drive(workers, 0..units, cancellation).await?;
+        // What has to be read comes first: it is what a crash would cost, and what lies here already can wait.
+        let (kept, unread): (Vec<usize>, Vec<usize>) =
+            (0..units).partition(|unit| keeps && checkpoints.unit_rows(*unit).complete);
+        let done = drive(workers, unread.into_iter().chain(kept), cancellation).await?;
         let mut kept = Vec::new();
         let mut finished = Vec::with_capacity(done.len());
         let mut seen = 0;
