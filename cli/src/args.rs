@@ -94,6 +94,9 @@ pub(crate) struct RunArgs {
     /// Bytes read of a BigQuery stream after which its rows so far are made durable and will not be read again; less repeats less after a crash [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
     pub checkpoint: Option<ByteSize>,
+    /// Most bytes of kept rows and temporary files on disk; a run that needs more ends with exit code 7 [default: no bound]
+    #[arg(long, value_name = "SIZE")]
+    pub spill_quota: Option<ByteSize>,
     /// Rows per batch; larger batches are a little faster and take more memory [default: by the width of a row, at most 8192]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub batch_rows: Option<usize>,

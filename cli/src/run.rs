@@ -18,6 +18,7 @@ pub(crate) fn run(args: RunArgs) -> Result<(), Failure> {
         },
         batch_rows: args.batch_rows,
         checkpoint: args.checkpoint,
+        spill_quota: args.spill_quota,
         temp_dir: args.temp_dir,
         progress: progress::progress(&args.told),
         ..settings

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytesize::ByteSize;
 use millpond_features::{FeatureSet, OutputDtype, SplitSpec};
 
-use super::{Cancellation, Job, JobSettings, Progress};
+use super::{Cancellation, EarlierWork, Job, JobSettings, Progress};
 use crate::error::{Error, Result};
 use crate::recipe::{BigQueryOptions, Names, OutputSpec, QuerySpec, Recipe, SourceSpec, TableSpec};
 
@@ -206,6 +206,20 @@ impl JobBuilder {
     #[must_use]
     pub fn temp_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.temp_dir = Some(path.into());
+        self
+    }
+
+    /// What to do with the finished work of an earlier run that the output directory keeps. Default: go on from it.
+    #[must_use]
+    pub fn earlier_work(mut self, earlier_work: EarlierWork) -> Self {
+        self.settings.earlier_work = earlier_work;
+        self
+    }
+
+    /// Bytes read of a unit of a paid source after which its rows so far are made durable. Default: 64 MiB.
+    #[must_use]
+    pub fn checkpoint(mut self, bytes: ByteSize) -> Self {
+        self.settings.checkpoint = Some(bytes);
         self
     }
 
