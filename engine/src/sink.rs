@@ -1,8 +1,8 @@
 //! The sink: one work unit's rows, divided among three Parquet shards whose bytes depend on the rows alone.
 //!
 //! Owns the hot path from transformed batches to encoded pages, and the promise that neither batch boundaries nor threads nor
-//! memory show in the bytes: rows of each split are first gathered into chunks of a fixed number of rows, and everything
-//! that follows (pages, row groups, dictionaries) sees only those chunks. Must not know what the columns mean.
+//! memory show in the bytes: rows of each split are first gathered into chunks and row groups of a fixed number of rows, and everything
+//! that follows (pages, dictionaries) sees only those. Must not know what the columns mean.
 
 mod chunk;
 mod column;
@@ -25,6 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::ShardEntry;
 use crate::output_dir::{OutputDir, PendingFile};
 
+pub(crate) use self::layout::shards_memory_bytes;
 pub(crate) use self::part::PartSink;
 
 use self::chunk::Chunk;
@@ -76,29 +77,30 @@ struct Output {
 
 impl<'a> SplitSink<'a> {
     /// A sink for the unit with index `unit`, whose batches have `schema`. Opens no file yet.
-    #[must_use]
-    pub fn new(
+    ///
+    /// # Errors
+    /// [`Schema`](ErrorKind::Schema) if a column's type cannot be written.
+    pub fn try_new(
         directory: &'a OutputDir,
-        schema: SchemaRef,
+        schema: &Schema,
         settings: &SinkSettings,
         unit: usize,
-    ) -> Self {
-        // Metadata of the input's schema says where rows came from, which is not part of what they are.
-        let schema = Arc::new(Schema::new(schema.fields().clone()));
-        let layout = Arc::new(Layout::new(&schema, settings.compression));
+    ) -> Result<Self> {
+        let schema = plain(schema);
+        let layout = Arc::new(Layout::try_new(&schema, settings.compression)?);
         let outputs = Split::ALL.map(|split| Output {
             split,
             chunk: Chunk::new(&schema, layout.chunk_rows()),
             selected: Vec::new(),
             writer: None,
         });
-        Self {
+        Ok(Self {
             directory,
             schema,
             layout,
             unit,
             outputs,
-        }
+        })
     }
 
     /// Appends the rows of `batch` to the shards of the splits they are assigned to.
@@ -130,7 +132,7 @@ impl<'a> SplitSink<'a> {
                 let taken = output.chunk.append(batch, rest)?;
                 rest = rest.get(taken..).unwrap_or_default();
                 if output.chunk.is_full() {
-                    output.write_chunk(self.directory, &self.schema, &self.layout, self.unit)?;
+                    output.write_chunk(self.directory, &self.layout, self.unit)?;
                 }
             }
             output.selected = selected;
@@ -147,7 +149,7 @@ impl<'a> SplitSink<'a> {
         let mut entries = Vec::with_capacity(self.outputs.len());
         for output in &mut self.outputs {
             if !output.chunk.is_empty() {
-                output.write_chunk(self.directory, &self.schema, &self.layout, self.unit)?;
+                output.write_chunk(self.directory, &self.layout, self.unit)?;
             }
             if let Some(writer) = output.writer.take() {
                 entries.push(publish(writer, output.split, self.unit)?);
@@ -166,18 +168,13 @@ impl<'a> SplitSink<'a> {
         settings: &SinkSettings,
         split: Split,
     ) -> Result<ShardEntry> {
-        let schema = Arc::new(Schema::new(schema.fields().clone()));
-        let layout = Layout::new(&schema, settings.compression);
+        let layout = Arc::new(Layout::try_new(&plain(schema), settings.compression)?);
         let file = directory.shard(split, 0)?;
         let name = file.name().to_owned();
-        publish(
-            ShardWriter::try_new(file, name, &schema, &layout)?,
-            split,
-            0,
-        )
+        publish(ShardWriter::try_new(file, name, &layout)?, split, 0)
     }
 
-    /// Memory held: rows gathered but not encoded, and pages encoded but not written, in bytes.
+    /// Memory held: rows gathered but not written, and what is kept for the footers, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.outputs.iter().map(Output::memory_bytes).sum()
@@ -242,8 +239,7 @@ impl Output {
     fn write_chunk(
         &mut self,
         directory: &OutputDir,
-        schema: &SchemaRef,
-        layout: &Layout,
+        layout: &Arc<Layout>,
         unit: usize,
     ) -> Result<()> {
         let writer = match &mut self.writer {
@@ -252,18 +248,21 @@ impl Output {
                 let file = directory.shard(self.split, unit)?;
                 let name = file.name().to_owned();
                 self.writer
-                    .insert(ShardWriter::try_new(file, name, schema, layout)?)
+                    .insert(ShardWriter::try_new(file, name, layout)?)
             }
         };
         let (rows, long_bytes) = self.chunk.take()?;
-        writer.write(&rows, long_bytes)?;
-        self.chunk.recycle(rows);
-        Ok(())
+        writer.write(rows, long_bytes)
     }
 
     fn memory_bytes(&self) -> usize {
         self.chunk.memory_bytes() + self.writer.as_ref().map_or(0, ShardWriter::memory_bytes)
     }
+}
+
+/// The schema without its metadata, which says where rows came from and is not part of what they are.
+fn plain(schema: &Schema) -> SchemaRef {
+    Arc::new(Schema::new(schema.fields().clone()))
 }
 
 /// Completes one shard and hands it over.

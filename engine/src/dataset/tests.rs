@@ -75,7 +75,7 @@ fn dataset(units: &[usize]) -> (TempDir, Dataset) {
     let schema = unit_rows(0, 0).schema();
     let (mut entries, mut shards, mut first) = (Vec::new(), Vec::new(), 0);
     for (index, &rows) in units.iter().enumerate() {
-        let mut sink = SplitSink::new(&out, schema.clone(), &settings, index);
+        let mut sink = SplitSink::try_new(&out, &schema, &settings, index).unwrap();
         let batch = unit_rows(first, rows);
         sink.push(&batch, &assign(&splits(rows))).unwrap();
         first += rows as i64;

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use super::column::{ColumnChunk, column_chunk};
 
 /// Texts and bytes in one chunk beyond which it ends early, so that a few huge values do not fill the memory.
-const MOST_LONG_BYTES: u64 = 16 << 20;
+const MOST_LONG_BYTES: u64 = 8 << 20;
 
 /// Rows on their way to the writer.
 #[derive(Debug)]
@@ -112,14 +112,6 @@ impl Chunk {
             .map_err(|e| Error::with_source(ErrorKind::Sink, "cannot gather rows", e))?;
         self.rows = 0;
         Ok((rows, std::mem::take(&mut self.long_bytes)))
-    }
-
-    /// Gives memory of a written chunk back for the next one.
-    pub(super) fn recycle(&mut self, rows: RecordBatch) {
-        let (_, columns, _) = rows.into_parts();
-        for (column, used) in self.columns.iter_mut().zip(columns) {
-            column.recycle(used);
-        }
     }
 
     pub(super) fn memory_bytes(&self) -> usize {

@@ -4,6 +4,7 @@
 //! has no null buffer.
 
 mod bytes;
+mod extent;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use arrow::error::ArrowError;
 use crate::error::{Error, ErrorKind, Result};
 
 use self::bytes::BytesChunk;
+use self::extent::{extent, is_open};
 use super::validity::Validity;
 
 /// Values of one column gathered from several batches.
@@ -31,9 +33,6 @@ pub(super) trait ColumnChunk: Debug + Send {
 
     /// The values gathered since the last call.
     fn take(&mut self) -> Result<ArrayRef>;
-
-    /// Gets an array from [`take`](Self::take) back to use its memory again.
-    fn recycle(&mut self, _used: ArrayRef) {}
 
     /// Whether values have no fixed width, so that [`add_row_bytes`](Self::add_row_bytes) says something.
     fn is_long(&self) -> bool {
@@ -116,20 +115,6 @@ impl<T: ArrowPrimitiveType + Debug> ColumnChunk for PrimitiveChunk<T> {
         let array =
             PrimitiveArray::<T>::try_new(values, self.validity.take()).map_err(not_gathered)?;
         Ok(Arc::new(array.with_data_type(self.data_type.clone())))
-    }
-
-    fn recycle(&mut self, used: ArrayRef) {
-        if self.values.capacity() > 0 {
-            return;
-        }
-        let data = used.to_data();
-        // The memory can be had only once this was the last to hold it.
-        drop(used);
-        let (_, values, _) = PrimitiveArray::<T>::from(data).into_parts();
-        if let Ok(mut values) = values.into_inner().into_vec::<T::Native>() {
-            values.clear();
-            self.values = values;
-        }
     }
 
     fn memory_bytes(&self) -> usize {
@@ -217,6 +202,16 @@ impl ColumnChunk for PiecesChunk {
             return plain.map(make_array).map_err(not_gathered);
         }
         Ok(joined)
+    }
+
+    fn is_long(&self) -> bool {
+        is_open(&self.data_type)
+    }
+
+    fn add_row_bytes(&self, source: &ArrayRef, rows: &[u32], bytes: &mut [u64]) {
+        for (&row, bytes) in rows.iter().zip(bytes) {
+            *bytes = bytes.saturating_add(extent(source.as_ref(), row as usize, 1));
+        }
     }
 
     fn memory_bytes(&self) -> usize {

@@ -1,17 +1,28 @@
 //! The physical shape of a shard: rows per chunk, rows per row group, encodings. Owns every number that shows in the bytes.
 //!
-//! All of it follows from the schema and the compression. Neither memory nor data may have a say.
+//! All of it follows from the schema and the compression. Memory may have no say, and of the data only the length of texts.
 
-use arrow::datatypes::{DataType, Schema};
+use std::io;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
+use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, Encoding};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnPath, TypePtr};
+
+use crate::error::{Error, ErrorKind, Result};
 
 /// Values of one row group aimed at, in bytes before encoding. A larger group compresses a little better; each worker
-/// holds three in encoded form.
-const ROW_GROUP_BYTES: usize = 32 << 20;
-/// A reader handles at least this many rows at a time, however wide they are.
-const FEWEST_GROUP_ROWS: usize = 1 << 10;
+/// gathers three at a time.
+const ROW_GROUP_BYTES: usize = 16 << 20;
+/// A group of wide rows may be larger until it has this many, because each column of each group has a place in the footer ...
+const FEWEST_GROUP_ROWS: usize = 1 << 11;
+/// ... but not larger than this, in bytes before encoding.
+const WIDE_GROUP_BYTES: usize = 64 << 20;
 /// A reader never needs more rows than this at a time, however narrow they are.
 const MOST_GROUP_ROWS: usize = 1 << 20;
 /// Values of one chunk aimed at, in bytes: three chunks should stay in a core's own cache for the most part.
@@ -20,6 +31,12 @@ const FEWEST_CHUNK_ROWS: usize = 1 << 8;
 const MOST_CHUNK_ROWS: usize = 1 << 14;
 /// Assumed width of a value that has no fixed width.
 const ASSUMED_BYTES: usize = 32;
+/// Texts and bytes of one row group beyond which it ends early, in bytes.
+const MOST_LONG_BYTES: u64 = 32 << 20;
+/// What encoding one column takes while a group is written: a page as values and compressed, the compressor, a dictionary.
+const ENCODER_BYTES: usize = 8 << 20;
+/// Memory that a finished row group takes per column until the footer is written, in bytes.
+const FOOTER_COLUMN_BYTES: usize = 512;
 /// A dictionary above this size is given up for the rest of the row group, in bytes.
 const DICTIONARY_BYTES: usize = 256 << 10;
 /// Rows of one page.
@@ -31,70 +48,172 @@ const PAGE_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Layout {
     chunk_rows: usize,
-    packed_columns: usize,
-    properties: WriterProperties,
+    group_rows: usize,
+    schema: SchemaRef,
+    parquet_schema: TypePtr,
+    properties: WriterPropertiesPtr,
+    encoders: Vec<ArrowRowGroupWriterFactory>,
 }
 
 impl Layout {
-    pub(super) fn new(schema: &Schema, compression: Compression) -> Self {
-        let row_bytes = schema
+    /// The shape of shards of `schema`.
+    ///
+    /// # Errors
+    /// Schema when a column's type cannot be written.
+    pub(super) fn try_new(schema: &SchemaRef, compression: Compression) -> Result<Self> {
+        let (chunk_rows, group_rows) = rows_of(row_bytes(schema));
+        let mut properties = properties(schema, compression);
+        add_encoded_arrow_schema_to_metadata(schema, &mut properties);
+        let properties = Arc::new(properties);
+        let parquet_schema = ArrowSchemaConverter::new()
+            .with_coerce_types(properties.coerce_types())
+            .convert(schema)
+            .map_err(|e| unwritable(schema, e))?
+            .root_schema_ptr();
+        let encoders = schema
             .fields()
             .iter()
-            .map(|field| width(field.data_type()))
-            .sum::<usize>()
-            .max(1);
-        let chunk_rows =
-            floor_power_of_two(CHUNK_BYTES / row_bytes).clamp(FEWEST_CHUNK_ROWS, MOST_CHUNK_ROWS);
-        let group_rows = (ROW_GROUP_BYTES / row_bytes).clamp(FEWEST_GROUP_ROWS, MOST_GROUP_ROWS);
-        // Whole chunks, so that no chunk is cut in two.
-        let group_rows = (group_rows / chunk_rows).max(1) * chunk_rows;
-        let mut properties = WriterProperties::builder()
-            .set_created_by(concat!("millpond version ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_compression(compression)
-            .set_max_row_group_row_count(Some(group_rows))
-            .set_data_page_row_count_limit(PAGE_ROWS)
-            .set_data_page_size_limit(PAGE_BYTES)
-            .set_dictionary_page_size_limit(DICTIONARY_BYTES)
-            // Training reads whole columns: an index of pages and their extremes would never be looked at.
-            .set_offset_index_disabled(true)
-            .set_statistics_enabled(EnabledStatistics::None)
-            .set_dictionary_enabled(false);
-        let mut packed_columns = 0;
-        for field in schema.fields() {
-            let path = ColumnPath::from(field.name().as_str());
-            if is_packed(field.data_type()) {
-                packed_columns += 1;
-                properties =
-                    properties.set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
-            }
-            if is_text(field.data_type()) {
-                properties = properties.set_column_dictionary_enabled(path.clone(), true);
-            }
-            if has_statistics(field.data_type()) {
-                properties =
-                    properties.set_column_statistics_enabled(path, EnabledStatistics::Chunk);
-            }
-        }
-        Self {
+            .map(|field| {
+                let one = Arc::new(Schema::new(vec![Arc::clone(field)]));
+                encoder(&one, &properties).map_err(|e| unwritable(&one, e))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self {
             chunk_rows,
-            packed_columns,
-            properties: properties.build(),
-        }
+            group_rows,
+            schema: Arc::clone(schema),
+            parquet_schema,
+            properties,
+            encoders,
+        })
     }
 
-    /// Rows gathered before they are encoded together.
+    /// Rows gathered at a time.
     pub(super) fn chunk_rows(&self) -> usize {
         self.chunk_rows
     }
 
-    /// Columns whose values are written in just as many bits as they need.
-    pub(super) fn packed_columns(&self) -> usize {
-        self.packed_columns
+    /// Rows encoded together.
+    pub(super) fn group_rows(&self) -> usize {
+        self.group_rows
     }
 
-    pub(super) fn properties(&self) -> &WriterProperties {
+    /// Texts and bytes, in bytes, with which a group ends before it has all its rows.
+    pub(super) fn most_long_bytes(&self) -> u64 {
+        MOST_LONG_BYTES
+    }
+
+    /// Memory that `groups` finished row groups take until the footer is written, in bytes.
+    pub(super) fn footer_bytes(&self, groups: usize) -> usize {
+        groups
+            .saturating_mul(self.encoders.len())
+            .saturating_mul(FOOTER_COLUMN_BYTES)
+    }
+
+    /// The columns, in order, each with what makes its encoder.
+    pub(super) fn columns(
+        &self,
+    ) -> impl Iterator<Item = (&arrow::datatypes::FieldRef, &ArrowRowGroupWriterFactory)> {
+        self.schema.fields().iter().zip(&self.encoders)
+    }
+
+    pub(super) fn parquet_schema(&self) -> &TypePtr {
+        &self.parquet_schema
+    }
+
+    pub(super) fn properties(&self) -> &WriterPropertiesPtr {
         &self.properties
     }
+}
+
+/// Memory of `shards` shards of `columns` columns that are written side by side, in bytes: a row group of each and one encoder.
+/// Columns count as numbers of eight bytes; texts much longer than [`ASSUMED_BYTES`] take more, up to [`MOST_LONG_BYTES`] a shard.
+pub(crate) fn shards_memory_bytes(columns: usize, shards: usize) -> usize {
+    let row_bytes = columns.saturating_mul(8).max(1);
+    let (_, group_rows) = rows_of(row_bytes);
+    group_rows
+        .saturating_mul(row_bytes)
+        .saturating_mul(shards)
+        .saturating_add(ENCODER_BYTES)
+}
+
+/// Bytes of a row as far as the types tell.
+fn row_bytes(schema: &Schema) -> usize {
+    schema
+        .fields()
+        .iter()
+        .map(|field| width(field.data_type()))
+        .fold(0, usize::saturating_add)
+        .max(1)
+}
+
+/// Rows of a chunk and rows of a row group.
+fn rows_of(row_bytes: usize) -> (usize, usize) {
+    let chunk_rows =
+        floor_power_of_two(CHUNK_BYTES / row_bytes).clamp(FEWEST_CHUNK_ROWS, MOST_CHUNK_ROWS);
+    let fewest = FEWEST_GROUP_ROWS.min(WIDE_GROUP_BYTES / row_bytes);
+    let group_rows = (ROW_GROUP_BYTES / row_bytes)
+        .max(fewest)
+        .min(MOST_GROUP_ROWS);
+    // Whole chunks, so that no chunk is cut in two.
+    let group_rows = (group_rows / chunk_rows).max(1) * chunk_rows;
+    (chunk_rows, group_rows)
+}
+
+fn properties(schema: &Schema, compression: Compression) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_created_by(concat!("millpond version ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(compression)
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+        // Training reads whole columns: an index of pages and their extremes would never be looked at.
+        .set_offset_index_disabled(true)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_dictionary_enabled(false);
+    for field in schema.fields() {
+        let path = ColumnPath::from(field.name().as_str());
+        if is_packed(field.data_type()) {
+            properties =
+                properties.set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
+        }
+        if is_text(field.data_type()) {
+            properties = properties.set_column_dictionary_enabled(path.clone(), true);
+        }
+        if has_statistics(field.data_type()) {
+            properties = properties.set_column_statistics_enabled(path, EnabledStatistics::Chunk);
+        }
+    }
+    properties.build()
+}
+
+/// What makes encoders of the one column of `schema`. The library makes those of a whole row group at once, each with a
+/// compressor and pages of its own; a group of one column is how to have one at a time.
+fn encoder(
+    schema: &SchemaRef,
+    properties: &WriterPropertiesPtr,
+) -> std::result::Result<ArrowRowGroupWriterFactory, ParquetError> {
+    let root = ArrowSchemaConverter::new()
+        .with_coerce_types(properties.coerce_types())
+        .convert(schema)?
+        .root_schema_ptr();
+    let nowhere = SerializedFileWriter::new(io::sink(), root, Arc::clone(properties))?;
+    Ok(ArrowRowGroupWriterFactory::new(
+        &nowhere,
+        Arc::clone(schema),
+    ))
+}
+
+fn unwritable(schema: &Schema, error: ParquetError) -> Error {
+    let names: Vec<_> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    let what = match names.as_slice() {
+        [one] => format!("column \"{one}\" cannot be written as Parquet"),
+        all => format!(
+            "the {} output columns cannot be written as Parquet",
+            all.len()
+        ),
+    };
+    Error::with_source(ErrorKind::Schema, what, error)
 }
 
 /// Whether the column is written as differences in as few bits as they need.
@@ -157,6 +276,7 @@ fn floor_power_of_two(number: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use arrow::datatypes::Field;
 
     use super::*;
@@ -170,23 +290,38 @@ mod tests {
     }
 
     fn rows(columns: usize, data_type: &DataType) -> (usize, usize) {
-        let layout = Layout::new(&schema(columns, data_type), Compression::UNCOMPRESSED);
-        (
-            layout.chunk_rows(),
-            layout.properties().max_row_group_row_count().unwrap_or(0),
-        )
+        rows_of(row_bytes(&schema(columns, data_type)))
     }
 
     #[test]
     fn row_groups_are_whole_chunks_of_bounded_size() {
         assert_eq!(rows(1, &DataType::Float32), (16_384, 1 << 20));
-        assert_eq!(rows(41, &DataType::Float32), (16_384, 12 * 16_384));
-        assert_eq!(rows(10_000, &DataType::Float64), (256, 1_024));
+        assert_eq!(rows(41, &DataType::Float32), (16_384, 6 * 16_384));
+        assert_eq!(rows(2_000, &DataType::Float64), (256, 2_048));
+        assert_eq!(rows(10_000, &DataType::Float64), (256, 768));
+        assert_eq!(rows(100_000, &DataType::Float64), (256, 256));
         for columns in 1..2_000 {
             let (chunk, group) = rows(columns, &DataType::Float64);
             assert!(
-                group % chunk == 0 && (1_024..=1 << 20).contains(&group),
+                group % chunk == 0 && (2_048..=1 << 20).contains(&group),
                 "{columns}: {chunk} {group}"
+            );
+        }
+    }
+
+    #[test]
+    fn memory_of_shards_is_bounded_however_wide_they_are() {
+        assert_eq!(
+            shards_memory_bytes(41, 3),
+            3 * 3 * 16_384 * 41 * 8 + ENCODER_BYTES
+        );
+        for columns in (1..200_000).step_by(997) {
+            let bytes = shards_memory_bytes(columns, 3);
+            // A chunk of the widest rows alone may be larger than a group should be.
+            let chunk = FEWEST_CHUNK_ROWS * columns * 8;
+            assert!(
+                bytes <= 3 * WIDE_GROUP_BYTES.max(chunk) + ENCODER_BYTES,
+                "{columns}: {bytes}"
             );
         }
     }

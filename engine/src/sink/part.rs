@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::Schema;
 
-use super::SinkSettings;
 use super::chunk::Chunk;
 use super::layout::Layout;
 use super::shard::ShardWriter;
+use super::{SinkSettings, plain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::output_dir::{OutputDir, PendingFile};
 
@@ -27,20 +27,20 @@ impl PartSink {
     ///
     /// # Errors
     /// Sink or Disk when the file cannot be made.
-    pub fn new(
+    pub fn try_new(
         directory: &OutputDir,
-        schema: SchemaRef,
+        schema: &Schema,
         settings: &SinkSettings,
         unit: usize,
     ) -> Result<Self> {
-        let schema = Arc::new(Schema::new(schema.fields().clone()));
-        let layout = Layout::new(&schema, settings.compression);
+        let schema = plain(schema);
+        let layout = Arc::new(Layout::try_new(&schema, settings.compression)?);
         let file = directory.part(unit)?;
         let name = file.name().to_owned();
         Ok(Self {
             chunk: Chunk::new(&schema, layout.chunk_rows()),
             rows: Vec::new(),
-            writer: ShardWriter::try_new(file, name, &schema, &layout)?,
+            writer: ShardWriter::try_new(file, name, &layout)?,
         })
     }
 
@@ -88,7 +88,5 @@ impl PartSink {
 
 fn write_chunk(chunk: &mut Chunk, writer: &mut ShardWriter<PendingFile>) -> Result<()> {
     let (rows, long_bytes) = chunk.take()?;
-    writer.write(&rows, long_bytes)?;
-    chunk.recycle(rows);
-    Ok(())
+    writer.write(rows, long_bytes)
 }

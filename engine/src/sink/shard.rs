@@ -4,32 +4,30 @@ use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::compute_leaves;
 use parquet::errors::ParquetError;
-use parquet::file::properties::DEFAULT_PAGE_SIZE;
+use parquet::file::writer::SerializedFileWriter;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::output_dir::kind_of;
 
 use super::layout::Layout;
 
-/// Texts and bytes in one row group beyond which it ends early, in bytes. Only chunks that end early themselves come near.
-const MOST_LONG_BYTES: u64 = 128 << 20;
-
-/// What the Parquet writer sets aside for one packed column, in bytes.
-const SET_ASIDE_BYTES: usize = DEFAULT_PAGE_SIZE;
-
-/// Writes chunks to one Parquet file.
+/// Gathers chunks into row groups and writes these to one Parquet file.
+///
+/// A group waits as plain values and is encoded column by column when it is full. Encoding chunk by chunk as they come would need
+/// an encoder, a page and a compressor per column and file for the whole time: for common schemas that is more than the
+/// values themselves, and for wide ones many times more.
 #[derive(Debug)]
 pub(super) struct ShardWriter<W: Write + Send> {
-    writer: ArrowWriter<Checksummed<W>>,
+    writer: SerializedFileWriter<Checksummed<W>>,
+    layout: Arc<Layout>,
     failure: Arc<OnceLock<io::ErrorKind>>,
     name: String,
-    rows: u64,
+    group: Vec<RecordBatch>,
+    group_rows: usize,
     long_bytes: u64,
-    /// Address space the writer takes up front for packed columns, in bytes.
-    set_aside_bytes: usize,
+    rows: u64,
 }
 
 /// What is to be remembered of a finished file.
@@ -42,12 +40,7 @@ pub(super) struct Digest {
 
 impl<W: Write + Send> ShardWriter<W> {
     /// Starts a file; `name` is for error texts.
-    pub(super) fn try_new(
-        file: W,
-        name: String,
-        schema: &SchemaRef,
-        layout: &Layout,
-    ) -> Result<Self> {
+    pub(super) fn try_new(file: W, name: String, layout: &Arc<Layout>) -> Result<Self> {
         let failure = Arc::new(OnceLock::new());
         let file = Checksummed {
             file,
@@ -55,43 +48,43 @@ impl<W: Write + Send> ShardWriter<W> {
             crc32c: 0,
             failure: Arc::clone(&failure),
         };
-        let properties = layout.properties().clone();
-        let writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties))
-            .map_err(|e| {
-                let kind = match e {
-                    ParquetError::External(_) => ErrorKind::Sink,
-                    // The rest can only be about the types of the columns.
-                    _ => ErrorKind::Schema,
-                };
-                Error::with_source(kind, format!("cannot write {name}"), e)
-            })?;
+        let writer = SerializedFileWriter::new(
+            file,
+            Arc::clone(layout.parquet_schema()),
+            Arc::clone(layout.properties()),
+        )
+        .map_err(|e| write_error(&failure, &name, e))?;
         Ok(Self {
             writer,
+            layout: Arc::clone(layout),
             failure,
             name,
-            rows: 0,
+            group: Vec::new(),
+            group_rows: 0,
             long_bytes: 0,
-            set_aside_bytes: layout.packed_columns() * SET_ASIDE_BYTES,
+            rows: 0,
         })
     }
 
-    /// Encodes a chunk that holds `long_bytes` bytes of texts.
-    pub(super) fn write(&mut self, chunk: &RecordBatch, long_bytes: u64) -> Result<()> {
-        let mut written = self.writer.write(chunk);
-        self.long_bytes = self.long_bytes.saturating_add(long_bytes);
-        if self.writer.in_progress_rows() == 0 {
-            self.long_bytes = 0;
-        } else if written.is_ok() && self.long_bytes >= MOST_LONG_BYTES {
-            written = self.writer.flush();
-            self.long_bytes = 0;
-        }
-        written.map_err(|e| write_error(&self.failure, &self.name, e))?;
+    /// Adds a chunk that holds `long_bytes` bytes of texts. Encodes the row group when that was its last chunk.
+    pub(super) fn write(&mut self, chunk: RecordBatch, long_bytes: u64) -> Result<()> {
         self.rows += chunk.num_rows() as u64;
+        self.group_rows += chunk.num_rows();
+        self.long_bytes = self.long_bytes.saturating_add(long_bytes);
+        self.group.push(chunk);
+        if self.group_rows >= self.layout.group_rows()
+            || self.long_bytes >= self.layout.most_long_bytes()
+        {
+            self.write_group()?;
+        }
         Ok(())
     }
 
     /// Writes what is left and the footer.
-    pub(super) fn close(self) -> Result<(W, Digest)> {
+    pub(super) fn close(mut self) -> Result<(W, Digest)> {
+        if !self.group.is_empty() {
+            self.write_group()?;
+        }
         let Self {
             writer,
             failure,
@@ -110,20 +103,49 @@ impl<W: Write + Send> ShardWriter<W> {
         Ok((file.file, digest))
     }
 
-    /// Bytes of encoded pages that are not in the file yet, dictionaries included.
+    /// Bytes of chunks that are not in the file yet, and of what is kept for the footer.
     pub(super) fn memory_bytes(&self) -> usize {
-        // The writer counts what it has set aside for each packed column, which is never touched beyond the page at hand.
-        let open_row_group = self.writer.in_progress_rows() > 0;
-        let untouched = if open_row_group {
-            self.set_aside_bytes
-        } else {
-            0
-        };
-        self.writer
-            .memory_size()
-            .saturating_sub(untouched)
-            .max(self.writer.in_progress_size())
+        let chunks: usize = self
+            .group
+            .iter()
+            .flat_map(RecordBatch::columns)
+            .map(|column| column.get_buffer_memory_size())
+            .sum();
+        let groups = self.writer.flushed_row_groups().len();
+        chunks + self.layout.footer_bytes(groups)
     }
+
+    fn write_group(&mut self) -> Result<()> {
+        let group = std::mem::take(&mut self.group);
+        self.group_rows = 0;
+        self.long_bytes = 0;
+        encode(&mut self.writer, &self.layout, &group)
+            .map_err(|e| write_error(&self.failure, &self.name, e))
+    }
+}
+
+/// Encodes and writes one row group, one column after the other.
+fn encode<W: Write + Send>(
+    writer: &mut SerializedFileWriter<W>,
+    layout: &Layout,
+    chunks: &[RecordBatch],
+) -> std::result::Result<(), ParquetError> {
+    let mut group = writer.next_row_group()?;
+    for (index, (field, encoder)) in layout.columns().enumerate() {
+        // Nested types have an encoder per leaf.
+        let mut encoders = encoder.create_column_writers(0)?;
+        for column in chunks.iter().filter_map(|chunk| chunk.columns().get(index)) {
+            let leaves = compute_leaves(field, column)?;
+            for (encoder, leaf) in encoders.iter_mut().zip(&leaves) {
+                encoder.write(leaf)?;
+            }
+        }
+        for encoder in encoders {
+            encoder.close()?.append_to_row_group(&mut group)?;
+        }
+    }
+    group.close()?;
+    Ok(())
 }
 
 /// The Parquet writer reports some failures of the file as text only, so their kind is kept aside.

@@ -72,12 +72,18 @@ impl<T: ByteArrayType<Offset = i64>> ColumnChunk for BytesChunk<T> {
     }
 
     fn take(&mut self) -> Result<ArrayRef> {
-        // The next chunk will be about as large.
+        // The next chunk will be about as large; this one is kept for a while and should not keep more than it is.
         let mut next_offsets = Vec::with_capacity(self.offsets.len());
         next_offsets.push(0);
-        let offsets = std::mem::replace(&mut self.offsets, next_offsets);
-        let next_values = Vec::with_capacity(self.values.len());
-        let values = std::mem::replace(&mut self.values, next_values);
+        let mut offsets = std::mem::replace(&mut self.offsets, next_offsets);
+        let next_values = Vec::with_capacity(self.values.len() + self.values.len() / 8);
+        let mut values = std::mem::replace(&mut self.values, next_values);
+        if values.capacity() / 4 * 3 > values.len() {
+            values.shrink_to_fit();
+        }
+        if offsets.capacity() / 4 * 3 > offsets.len() {
+            offsets.shrink_to_fit();
+        }
         let array = GenericByteArray::<T>::try_new(
             OffsetBuffer::new(ScalarBuffer::from(offsets)),
             Buffer::from_vec(values),
