@@ -49,6 +49,11 @@ impl Account {
         *self.lock().ledger.shares()
     }
 
+    pub(crate) fn reserve(&self, bytes: usize) {
+        self.lock().ledger.reserve(bytes);
+        self.serve_line();
+    }
+
     pub(crate) fn held(&self) -> BudgetUse {
         let state = self.lock();
         BudgetUse {

@@ -28,10 +28,10 @@ use crate::permit::Permit;
 ///
 /// # How the limit is divided
 ///
-/// Three quarters of the limit are handed out; the last quarter is for what cannot be counted (allocator slack,
-/// temporaries of kernels, code and stacks). Of what is handed out, permits may hold half, and leases and operators
-/// together three quarters, so that a quarter is always free for permits; leases alone may hold half, so that
-/// operators always find a quarter. [`shares`](Self::shares) gives the numbers. Leases, operators and permits together
+/// Three quarters of the limit are handed out; the last quarter, or more when [`reserve`](Self::reserve) says so, is for
+/// what cannot be counted (allocator slack, temporaries of kernels, code and stacks). Of what is handed out, permits may hold half, and leases and operators
+/// together three quarters, so that a quarter is always free for permits; leases alone may hold a quarter, so that
+/// claims and operators find the rest. [`shares`](Self::shares) gives the numbers. Leases, operators and permits together
 /// stay within three quarters of the limit, except for one permit that is granted because no other is out, operators
 /// that grow without asking, and the small working memory of spill files. Claims may fill three quarters by themselves.
 ///
@@ -68,6 +68,12 @@ impl MemoryBudget {
     /// How the limit is divided.
     pub fn shares(&self) -> BudgetShares {
         self.account.shares()
+    }
+
+    /// Sets at least `bytes` of the limit aside for what nobody counts, instead of the quarter that always is. Nothing already
+    /// granted is taken back.
+    pub fn reserve(&self, bytes: usize) {
+        self.account.reserve(bytes);
     }
 
     /// Bytes handed out now: leases, operators and permits.

@@ -7,10 +7,10 @@
 //!
 //! | share | of | why |
 //! |---|---|---|
-//! | counted | 3/4 `L` | the rest is for what nobody counts: allocator slack, temporaries of kernels, code, stacks |
+//! | counted | 3/4 `L`, less when more is reserved | the rest is for what nobody counts: allocator slack, temporaries of kernels, code, stacks |
 //! | in flight | 1/2 counted | permits together; one permit can be that large |
 //! | kept | 3/4 counted | leases and operators together; the other quarter is always there for permits |
-//! | leased | 1/2 counted | leases together; operators and claims always find 1/4 of counted free of leases |
+//! | leased | 1/4 counted | leases together; claims and operators are what cannot go to disk and find the rest free of leases |
 //! | floor | 1/16 counted, at most 16 MiB | a reservation up to this size is never refused because of pressure |
 //!
 //! Leases, operators and permits together stay within *counted*. Four things may go above it, each bounded: the single
@@ -70,16 +70,17 @@ pub struct BudgetShares {
 impl BudgetShares {
     const MAX_FLOOR_BYTES: usize = 16 << 20;
 
-    /// Divides `limit_bytes`. Shares are rounded down.
-    pub fn of(limit_bytes: usize) -> Self {
-        let counted_bytes = limit_bytes - limit_bytes / 4;
+    /// Divides `limit_bytes`, of which at least `reserved_bytes` are not to be handed out. Shares are rounded down.
+    pub fn of(limit_bytes: usize, reserved_bytes: usize) -> Self {
+        let uncounted_bytes = (limit_bytes / 4).max(reserved_bytes);
+        let counted_bytes = limit_bytes.saturating_sub(uncounted_bytes);
         let kept_bytes = counted_bytes - counted_bytes / 4;
         Self {
             limit_bytes,
             counted_bytes,
             in_flight_bytes: counted_bytes / 2,
             kept_bytes,
-            leased_bytes: kept_bytes - counted_bytes / 4,
+            leased_bytes: counted_bytes / 4,
             floor_bytes: (counted_bytes / 16).min(Self::MAX_FLOOR_BYTES),
         }
     }
@@ -136,11 +137,16 @@ pub(crate) struct Ledger {
 impl Ledger {
     pub(crate) fn new(limit_bytes: usize) -> Self {
         Self {
-            shares: BudgetShares::of(limit_bytes),
+            shares: BudgetShares::of(limit_bytes, 0),
             held: BudgetUse::default(),
             pressure: Pressure::Calm,
             peak_bytes: 0,
         }
+    }
+
+    /// Divides the limit anew. What is handed out already stays out.
+    pub(crate) fn reserve(&mut self, reserved_bytes: usize) {
+        self.shares = BudgetShares::of(self.shares.limit_bytes, reserved_bytes);
     }
 
     pub(crate) fn shares(&self) -> &BudgetShares {
@@ -255,13 +261,28 @@ mod tests {
 
     #[test]
     fn shares_leave_room_for_permits_and_operators() {
-        let s = BudgetShares::of(1 << 30);
+        let s = BudgetShares::of(1 << 30, 0);
         assert_eq!(s.counted_bytes, 768 << 20);
         assert_eq!(s.in_flight_bytes, 384 << 20);
         assert_eq!(s.kept_bytes, 576 << 20);
-        assert_eq!(s.leased_bytes, 384 << 20);
+        assert_eq!(s.leased_bytes, 192 << 20);
         assert_eq!(s.floor_bytes, 16 << 20);
         assert!(s.kept_bytes + s.in_flight_bytes <= s.limit_bytes / 16 * 15);
+    }
+
+    #[test]
+    fn what_is_reserved_is_not_handed_out() {
+        assert_eq!(
+            BudgetShares::of(1 << 30, 256 << 20),
+            BudgetShares::of(1 << 30, 0)
+        );
+        let small = BudgetShares::of(256 << 20, 112 << 20);
+        assert_eq!(small.counted_bytes, 144 << 20);
+        assert_eq!(BudgetShares::of(64 << 20, 65 << 20).counted_bytes, 0);
+        let mut ledger = Ledger::new(256 << 20);
+        ledger.reserve(112 << 20);
+        assert_eq!(ledger.shares(), &small);
+        assert_eq!(ledger.room_to_keep(Keeper::Claim, 0, 1), 144 << 20);
     }
 
     #[test]

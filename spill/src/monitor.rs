@@ -127,10 +127,10 @@ impl Shared {
 }
 
 /// Entry and exit sizes of the levels, in percent of the limit.
-const HIGH_FROM: u64 = 88;
-const HIGH_UNTIL: u64 = 80;
-const CRITICAL_FROM: u64 = 96;
-const CRITICAL_UNTIL: u64 = 90;
+const HIGH_FROM: u64 = 82;
+const HIGH_UNTIL: u64 = 75;
+const CRITICAL_FROM: u64 = 90;
+const CRITICAL_UNTIL: u64 = 84;
 
 /// The level after `level` for a process of `rss` bytes under `limit`.
 fn next_pressure(level: Pressure, rss: u64, limit: u64) -> Pressure {

@@ -7,7 +7,7 @@ use super::*;
 #[test]
 fn levels_have_hysteresis() {
     use Pressure::{Calm, Critical, High};
-    let sizes = [50, 87, 88, 81, 79, 87, 97, 91, 89, 81, 79, 100, 79];
+    let sizes = [50, 81, 82, 76, 74, 81, 91, 85, 83, 76, 74, 100, 74];
     let mut level = Calm;
     let seen: Vec<_> = sizes
         .iter()
@@ -68,7 +68,7 @@ fn a_large_process_lowers_the_limits_and_a_small_one_raises_them() {
             .try_lease("test", budget.shares().floor_bytes)
             .is_ok()
     );
-    sizes.send(Some(limit as u64 * 85 / 100)).unwrap();
+    sizes.send(Some(limit as u64 * 80 / 100)).unwrap();
     wait_for(&budget, Pressure::High);
     assert!(budget.try_lease("test", request).is_err());
     sizes.send(Some(1)).unwrap();
