@@ -103,6 +103,13 @@ pub(crate) trait Source: Debug + Send + Sync {
         serde_json::Value::Null
     }
 
+    /// Memory that reading `columns` of a unit takes besides the batch handed out and what is permitted in flight, in bytes, as
+    /// far as it is known before anything is read, when the process may take `limit_bytes`.
+    fn reader_bytes(&self, columns: &[String], limit_bytes: usize) -> usize {
+        let _ = (columns, limit_bytes);
+        0
+    }
+
     /// Fixes the work units of a scan. The same source state and request give the same units.
     ///
     /// # Errors

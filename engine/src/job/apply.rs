@@ -149,12 +149,15 @@ impl ApplyJob {
         let columns = fitted.columns_in(&schema, &derive, &carried_columns(fitted.roles()));
         let width = row_bytes(&schema, &columns);
         let read = resources.read_context(width);
-        let need = MemoryNeed {
+        let need = MemoryNeed::within(resources.memory_limit_bytes, |limit_bytes| MemoryNeed {
             batch_rows: read.batch_rows,
             row_bytes: width,
             columns: columns.len(),
-        };
-        let slots = need.slots(resources.slots, resources.memory_limit_bytes)?;
+            shards: 1,
+            reader_bytes: source.reader_bytes(&columns, limit_bytes),
+        })?;
+        let slots = need.slots(resources.slots, resources.memory_limit_bytes);
+        resources.budget.reserve(need.uncounted_bytes(slots));
         let query = RowQuery {
             filter: None,
             derive,
@@ -190,7 +193,7 @@ impl ApplyJob {
             files += worker.files;
         }
         if files == 0 {
-            let empty = PartSink::new(&output, Arc::clone(layout.schema()), &sink, 0)?;
+            let empty = PartSink::try_new(&output, layout.schema(), &sink, 0)?;
             empty.finish()?;
             files = 1;
         }
@@ -225,12 +228,7 @@ struct ApplyWorker {
 #[async_trait]
 impl UnitWorker for ApplyWorker {
     async fn run(&mut self, index: usize) -> Result<()> {
-        let mut sink = PartSink::new(
-            &self.output,
-            Arc::clone(self.layout.schema()),
-            &self.sink,
-            index,
-        )?;
+        let mut sink = PartSink::try_new(&self.output, self.layout.schema(), &self.sink, index)?;
         let mut stream = self.rows.execute(index)?;
         while let Some(batch) = stream.next().await {
             self.cancellation.check()?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use millpond_features::Split;
 
 use super::checkpoints::Checkpoints;
 use super::inputs::{Inputs, row_bytes};
@@ -78,18 +79,21 @@ impl Bound {
         let columns = inputs.all_columns();
         let width = row_bytes(&inputs.schema, &columns);
         let read = resources.read_context(width);
-        let need = MemoryNeed {
+        let need = MemoryNeed::within(resources.memory_limit_bytes, |limit_bytes| MemoryNeed {
             batch_rows: read.batch_rows,
             row_bytes: width,
             columns: columns.len(),
-        };
+            shards: Split::ALL.len(),
+            reader_bytes: source.reader_bytes(&columns, limit_bytes),
+        })?;
         // A limit counts rows in unit order, so units then run one after the other.
         let wanted = if recipe.limit.is_some() {
             1
         } else {
             resources.slots
         };
-        let slots = need.slots(wanted, resources.memory_limit_bytes)?;
+        let slots = need.slots(wanted, resources.memory_limit_bytes);
+        resources.budget.reserve(need.uncounted_bytes(slots));
         Ok(Self {
             recipe,
             source,

@@ -14,6 +14,7 @@ use millpond_spill::{
 use super::JobSettings;
 use super::checkpoints::Checkpoints;
 use super::keep::LastingRows;
+use super::memory_need::MemoryNeed;
 use super::progress::{Gauge, Ticker};
 use crate::error::{Error, Result};
 use crate::output_dir::OutputDir;
@@ -148,6 +149,13 @@ impl Resources {
         self.memory_limit_bytes.saturating_sub(taken)
     }
 
+    /// Memory that has to be given up before `slots` slots can write with ease.
+    pub fn missing_bytes(&self, need: &MemoryNeed, slots: usize) -> u64 {
+        let comfortable = self.memory_limit_bytes / 100 * COMFORTABLE_PERCENT;
+        let free = comfortable.saturating_sub(self.monitor.current_rss_bytes());
+        need.writing_bytes(slots).saturating_sub(free)
+    }
+
     /// What readers of rows of `row_bytes` are given.
     pub fn read_context(&self, row_bytes: usize) -> ReadContext {
         ReadContext {
@@ -163,6 +171,8 @@ impl Resources {
 
 /// Bytes read of a unit after which its rows so far are made durable: a second or so of reading.
 const SEGMENT_BYTES: u64 = 64 << 20;
+/// Up to this part of the limit the process may grow without anybody having to hurry.
+const COMFORTABLE_PERCENT: u64 = 85;
 /// Most rows of a batch: enough to amortise per-batch work, few enough to stay in the caches column by column.
 const MAX_BATCH_ROWS: usize = 8192;
 /// Bytes a batch should not exceed by much.

@@ -92,6 +92,27 @@ impl Ponds {
             .sum()
     }
 
+    /// Gives copies in memory up until `bytes` are free or none are left, those first that are read last. Rows stay on disk.
+    ///
+    /// # Errors
+    /// Disk when rows that are in memory alone cannot be written.
+    pub fn shed(&self, bytes: u64) -> Result<()> {
+        let mut freed = 0;
+        for place in self.0.iter().rev() {
+            if freed >= bytes {
+                break;
+            }
+            let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+            // One that is being read keeps its rows.
+            if let Place::Pond(pond) = &mut *place
+                && let Some(pond) = Arc::get_mut(pond)
+            {
+                freed += pond.shed()? as u64;
+            }
+        }
+        Ok(())
+    }
+
     fn pond(&self, index: usize, after: AfterReading) -> Result<Option<Arc<Pond>>> {
         let Some(place) = self.0.get(index) else {
             return Ok(None);

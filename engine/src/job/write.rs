@@ -47,12 +47,7 @@ impl UnitWorker for WriteWorker {
         let mut counts = TransformCounts::default();
         let mut null_labels = 0;
         let obsolete = self.rows.lasting_files(index);
-        let mut sink = SplitSink::new(
-            &self.output,
-            Arc::clone(self.layout.schema()),
-            &self.sink,
-            index,
-        );
+        let mut sink = SplitSink::try_new(&self.output, self.layout.schema(), &self.sink, index)?;
         let mut stream = self.rows.open(index)?;
         let mut produced = 0;
         while !self.limit.is_reached()
@@ -134,6 +129,10 @@ pub(super) async fn write(
     let kept = matches!(learned.rows, Rows::Kept(_));
     let limit = RowLimit::new(if kept { None } else { bound.recipe.limit });
     let slots = bound.need.slots_in(bound.slots, resources.free_bytes());
+    if let Rows::Kept(kept) = &learned.rows {
+        kept.ponds
+            .shed(resources.missing_bytes(&bound.need, slots))?;
+    }
     let mut workers = Vec::with_capacity(slots);
     for _ in 0..slots {
         workers.push(WriteWorker {

@@ -2,6 +2,9 @@
 //!
 //! Owns how units are cut, and which string columns are read as dictionaries. Must not know how files are found.
 
+mod strips;
+
+use std::collections::HashSet;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -17,8 +20,9 @@ use parquet::arrow::arrow_reader::{
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::basic::{Encoding, PageType};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
+use self::strips::{ReaderNeed, StripReader, decoder_bytes};
 use super::files::{DataFile, FileLocation, FileSet, io_error, state_of};
 use super::object_reader::ObjectReader;
 use super::{BatchStream, ReadContext, Rescan, Scan, ScanRequest, Snapshot, Source, Unit};
@@ -28,6 +32,8 @@ use crate::error::{Error, ErrorKind, Result};
 const UNIT_ROWS: u64 = 1 << 20;
 /// ... or more compressed bytes than this.
 const UNIT_BYTES: u64 = 128 << 20;
+/// Assumed width of a decoded value that has no fixed width.
+const TEXT_BYTES: usize = 24;
 /// Footers of remote files fetched at a time.
 const FOOTERS_IN_FLIGHT: usize = 16;
 
@@ -98,6 +104,45 @@ impl ParquetSource {
     }
 }
 
+impl ParquetSource {
+    /// What reading `columns` takes, of the row group in which it takes most.
+    fn need(&self, columns: &HashSet<&str>) -> ReaderNeed {
+        let row_bytes = self
+            .schema
+            .fields()
+            .iter()
+            .filter(|field| columns.contains(field.name().as_str()))
+            .map(|field| field.data_type().primitive_width().unwrap_or(TEXT_BYTES))
+            .sum();
+        let groups = self
+            .files
+            .iter()
+            .flat_map(|open| open.metadata.metadata().row_groups());
+        let need = groups
+            .map(|group| group_need(group, columns, self.store.is_some()))
+            .fold(ReaderNeed::default(), ReaderNeed::max);
+        ReaderNeed { row_bytes, ..need }
+    }
+}
+
+/// What decoding `columns` of one row group takes.
+fn group_need(group: &RowGroupMetaData, columns: &HashSet<&str>, is_remote: bool) -> ReaderNeed {
+    let mut need = ReaderNeed::default();
+    for chunk in group.columns() {
+        if !matches!(chunk.column_path().parts(), [root, ..] if columns.contains(root.as_str())) {
+            continue;
+        }
+        let bytes = decoder_bytes(chunk);
+        need.decoder_bytes = need.decoder_bytes.saturating_add(bytes);
+        need.column_bytes = need.column_bytes.max(bytes);
+        if is_remote {
+            let fetched = usize::try_from(chunk.compressed_size()).unwrap_or(0);
+            need.fetched_bytes = need.fetched_bytes.saturating_add(fetched);
+        }
+    }
+    need
+}
+
 #[async_trait]
 impl Source for ParquetSource {
     fn name(&self) -> &str {
@@ -110,6 +155,11 @@ impl Source for ParquetSource {
 
     fn state(&self) -> serde_json::Value {
         state_of(self.files.iter().map(|open| &open.file))
+    }
+
+    fn reader_bytes(&self, columns: &[String], limit_bytes: usize) -> usize {
+        let columns = columns.iter().map(String::as_str).collect();
+        self.need(&columns).bytes(limit_bytes)
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<Arc<dyn Scan>> {
@@ -133,8 +183,11 @@ impl Source for ParquetSource {
                 pieces.push(piece);
             }
         }
+        let names = schema.fields().iter().map(|f| f.name().as_str()).collect();
+        let need = self.need(&names);
         Ok(Arc::new(ParquetScan {
             name: self.name.clone(),
+            need,
             files: Arc::clone(&self.files),
             store: self.store.clone(),
             schema,
@@ -157,6 +210,7 @@ struct ParquetScan {
     order: Vec<usize>,
     units: Vec<Unit>,
     pieces: Vec<Piece>,
+    need: ReaderNeed,
 }
 
 /// A run of row groups of one file.
@@ -277,6 +331,28 @@ impl Scan for ParquetScan {
         let metadata = open.metadata.clone();
         let batch_rows = context.batch_rows;
         match (&open.file.location, &self.store) {
+            (FileLocation::Local(path), _)
+                if let Some(strips) = self.need.strips(context.budget.limit()) =>
+            {
+                let path = path.clone();
+                let strips = StripReader {
+                    metadata,
+                    row_groups: piece.row_groups,
+                    roots: self.roots.clone(),
+                    strips,
+                };
+                let start = move || -> Result<_> {
+                    let file = File::open(&path).map_err(|e| io_error(&e, &path))?;
+                    Ok(strips.read(file, batch_rows).map(move |batch| match batch {
+                        Ok(batch) => arrange(batch),
+                        Err(e) => Err(data_error(&e, &name)),
+                    }))
+                };
+                Ok(futures::stream::once(async move { start() })
+                    .map_ok(futures::stream::iter)
+                    .try_flatten()
+                    .boxed())
+            }
             (FileLocation::Local(path), _) => {
                 let path = path.clone();
                 let start = move || -> Result<_> {
