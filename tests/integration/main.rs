@@ -17,6 +17,7 @@ mod full_disk;
 mod house_rules;
 mod kills;
 mod leak;
+mod memory;
 mod odd_names;
 mod private_files;
 mod resume;
