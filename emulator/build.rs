@@ -1,5 +1,5 @@
-//! Generates the gRPC server trait of the Storage Read API. The message types come from a crate that carries them
-//! ready made, so neither a .proto file nor protoc is needed.
+//! Generates the gRPC server traits of the Storage Read and Write APIs. The message types come from a crate that carries
+//! them ready made, so neither a .proto file nor protoc is needed.
 
 use tonic_build::manual::{Builder, Method, Service};
 
@@ -7,20 +7,29 @@ const MESSAGES: &str =
     "googleapis_tonic_google_cloud_bigquery_storage_v1::google::cloud::bigquery::storage::v1";
 const CODEC: &str = "tonic_prost::ProstCodec";
 
-fn unary(name: &str, route: &str, input: &str, output: &str) -> Method {
+fn method(
+    name: &str,
+    route: &str,
+    input: &str,
+    output: &str,
+) -> tonic_build::manual::MethodBuilder {
     Method::builder()
         .name(name)
         .route_name(route)
-        .input_type(format!("{MESSAGES}::{input}"))
+        .input_type(input)
         .output_type(format!("{MESSAGES}::{output}"))
         .codec_path(CODEC)
-        .build()
 }
 
-fn main() {
-    let read = Service::builder()
+fn unary(name: &str, route: &str, input: &str, output: &str) -> Method {
+    method(name, route, &format!("{MESSAGES}::{input}"), output).build()
+}
+
+/// The Read API, under one of its names.
+fn read(package: &str) -> Service {
+    Service::builder()
         .name("BigQueryRead")
-        .package("google.cloud.bigquery.storage.v1")
+        .package(package)
         .method(unary(
             "create_read_session",
             "CreateReadSession",
@@ -28,14 +37,14 @@ fn main() {
             "ReadSession",
         ))
         .method(
-            Method::builder()
-                .name("read_rows")
-                .route_name("ReadRows")
-                .input_type(format!("{MESSAGES}::ReadRowsRequest"))
-                .output_type(format!("{MESSAGES}::ReadRowsResponse"))
-                .codec_path(CODEC)
-                .server_streaming()
-                .build(),
+            method(
+                "read_rows",
+                "ReadRows",
+                "crate::grpc_service::messages::ReadRowsRequest",
+                "ReadRowsResponse",
+            )
+            .server_streaming()
+            .build(),
         )
         .method(unary(
             "split_read_stream",
@@ -43,7 +52,58 @@ fn main() {
             "SplitReadStreamRequest",
             "SplitReadStreamResponse",
         ))
-        .build();
-    Builder::new().build_client(false).compile(&[read]);
+        .build()
+}
+
+fn write() -> Service {
+    let append = method(
+        "append_rows",
+        "AppendRows",
+        &format!("{MESSAGES}::AppendRowsRequest"),
+        "AppendRowsResponse",
+    );
+    Service::builder()
+        .name("BigQueryWrite")
+        .package("google.cloud.bigquery.storage.v1")
+        .method(unary(
+            "create_write_stream",
+            "CreateWriteStream",
+            "CreateWriteStreamRequest",
+            "WriteStream",
+        ))
+        .method(append.client_streaming().server_streaming().build())
+        .method(unary(
+            "get_write_stream",
+            "GetWriteStream",
+            "GetWriteStreamRequest",
+            "WriteStream",
+        ))
+        .method(unary(
+            "finalize_write_stream",
+            "FinalizeWriteStream",
+            "FinalizeWriteStreamRequest",
+            "FinalizeWriteStreamResponse",
+        ))
+        .method(unary(
+            "batch_commit_write_streams",
+            "BatchCommitWriteStreams",
+            "BatchCommitWriteStreamsRequest",
+            "BatchCommitWriteStreamsResponse",
+        ))
+        .method(unary(
+            "flush_rows",
+            "FlushRows",
+            "FlushRowsRequest",
+            "FlushRowsResponse",
+        ))
+        .build()
+}
+
+fn main() {
+    Builder::new().build_client(false).compile(&[
+        read("google.cloud.bigquery.storage.v1"),
+        read("google.cloud.bigquery.storage.v1beta2"),
+        write(),
+    ]);
     println!("cargo::rerun-if-changed=build.rs");
 }

@@ -7,17 +7,30 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use parquet::errors::ParquetError;
 
+use crate::clock::Clock;
 use crate::name::{self, NameError, NamePart, TableName};
+use crate::schema::{SchemaChangeError, SchemaError};
 use crate::wire::UnsupportedColumn;
 
+mod data_name;
+mod metadata;
 mod table;
+mod writing;
 
-pub(crate) use table::{DataFile, Table};
+pub(crate) use data_name::partition_time;
+pub(crate) use metadata::{DatasetMetadata, TableMetadata};
+pub(crate) use table::{DataFile, PARTITION_DATE, PARTITION_TIME, Table};
+pub(crate) use writing::{Contents, TableWriter};
+
+use data_name::DataName;
+
+/// How far back a table may be read, in microseconds.
+pub(crate) const TIME_TRAVEL_US: i64 = 168 * 3_600_000_000;
 
 /// Why a table could not be opened or a directory not be listed.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +69,14 @@ pub enum CatalogError {
         /// What the reader said.
         source: ParquetError,
     },
+    /// Rows cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the writer said.
+        source: ParquetError,
+    },
     /// A column has no BigQuery type.
     #[error("table {table}: {source}")]
     UnsupportedColumn {
@@ -64,6 +85,42 @@ pub enum CatalogError {
         /// The column.
         source: Box<UnsupportedColumn>,
     },
+    /// There is such a dataset already.
+    #[error("Already Exists: Dataset {project}:{dataset}")]
+    DatasetExists {
+        /// Project id.
+        project: String,
+        /// Dataset id.
+        dataset: String,
+    },
+    /// There is such a table already.
+    #[error("Already Exists: Table {table}")]
+    TableExists {
+        /// The table.
+        table: TableName,
+    },
+    /// A dataset that is to be dropped has tables.
+    #[error("Dataset {project}:{dataset} is still in use")]
+    DatasetInUse {
+        /// Project id.
+        project: String,
+        /// Dataset id.
+        dataset: String,
+    },
+    /// A metadata file cannot be understood or written.
+    #[error("cannot use the metadata file {}", path.display())]
+    Metadata {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// A schema is not one of BigQuery's.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// A table's schema cannot become another one.
+    #[error(transparent)]
+    SchemaChange(#[from] SchemaChangeError),
     /// Two files of one table do not hold the same columns.
     #[error("table {table}: the columns of {} differ from those of the first file", path.display())]
     FilesDisagree {
@@ -77,36 +134,75 @@ pub enum CatalogError {
 /// What tells one state of a table's files from another.
 type Fingerprint = Vec<(PathBuf, u64, SystemTime)>;
 
+/// A table's state on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Listing {
+    metadata: Option<TableMetadata>,
+    /// In storage order.
+    files: Fingerprint,
+}
+
 /// The tables below one directory. All methods block on the file system.
 #[derive(Debug)]
 pub(crate) struct Catalog {
     root: PathBuf,
-    opened: Mutex<HashMap<TableName, (Fingerprint, Arc<Table>)>>,
+    clock: Arc<dyn Clock>,
+    opened: Mutex<HashMap<TableName, (Listing, Arc<Table>)>>,
+    /// Held while directories or metadata change.
+    changes: Mutex<()>,
+    /// The latest commit time given away.
+    latest_us: Mutex<i64>,
 }
 
 impl Catalog {
     /// A catalog of `root`, which need not exist yet.
-    pub fn new(root: PathBuf) -> Self {
+    pub fn new(root: PathBuf, clock: Arc<dyn Clock>) -> Self {
         Self {
             root,
+            clock,
             opened: Mutex::default(),
+            changes: Mutex::default(),
+            latest_us: Mutex::default(),
         }
     }
 
-    /// Opens a table, or returns it as opened before when none of its files has changed.
+    /// Opens a table, or returns it as opened before when nothing about it has changed.
     pub fn table(&self, table: &TableName) -> Result<Arc<Table>, CatalogError> {
-        let files = self.fingerprint(table)?;
+        let listing = self.listing(table, None)?;
         let known = self.lock().get(table).cloned();
         if let Some((seen, opened)) = known
-            && seen == files
+            && seen == listing
         {
             return Ok(opened);
         }
         // Opened without the lock: footers of a large table take a while, and doing it twice does no harm.
-        let opened = Arc::new(Table::open(table.clone(), &files)?);
+        let opened = Arc::new(Table::open(table.clone(), &listing)?);
         self.lock()
-            .insert(table.clone(), (files, Arc::clone(&opened)));
+            .insert(table.clone(), (listing, Arc::clone(&opened)));
         Ok(opened)
+    }
+
+    /// Opens a table with the rows it had at `at`.
+    pub fn table_at(&self, table: &TableName, at: SystemTime) -> Result<Arc<Table>, CatalogError> {
+        let listing = self.listing(table, Some(micros(at)))?;
+        Ok(Arc::new(Table::open(table.clone(), &listing)?))
+    }
+
+    /// What a dataset is; one without a metadata file is as old as its directory.
+    pub fn dataset(&self, project: &str, dataset: &str) -> Result<DatasetMetadata, CatalogError> {
+        self.require_dataset(project, dataset)?;
+        let directory = self.root.join(project).join(dataset);
+        if let Some(known) = metadata::read(&directory.join(metadata::DATASET_FILE))? {
+            return Ok(known);
+        }
+        let modified = fs::metadata(&directory)
+            .and_then(|m| m.modified())
+            .map_err(io_error(&directory))?;
+        Ok(DatasetMetadata {
+            created_us: micros(modified),
+            modified_us: micros(modified),
+            resource: serde_json::Map::new(),
+        })
     }
 
     /// The ids of a project's datasets, ascending. A project without a directory has none.
@@ -135,13 +231,26 @@ impl Catalog {
         directories(&self.root.join(project).join(dataset), NamePart::Table)
     }
 
-    fn fingerprint(&self, table: &TableName) -> Result<Fingerprint, CatalogError> {
-        self.require_dataset(table.project(), table.dataset())?;
-        let directory = self
-            .root
+    /// The directory of a table. Its name has passed the allow-list.
+    fn directory(&self, table: &TableName) -> PathBuf {
+        self.root
             .join(table.project())
             .join(table.dataset())
-            .join(table.table());
+            .join(table.table())
+    }
+
+    fn exists(&self, table: &TableName) -> Result<bool, CatalogError> {
+        match self.listing(table, None) {
+            Ok(_) => Ok(true),
+            Err(CatalogError::TableNotFound { .. }) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The files of a table now, or at a time in microseconds since 1970.
+    fn listing(&self, table: &TableName, at: Option<i64>) -> Result<Listing, CatalogError> {
+        self.require_dataset(table.project(), table.dataset())?;
+        let directory = self.directory(table);
         let not_found = || CatalogError::TableNotFound {
             table: table.clone(),
         };
@@ -150,26 +259,72 @@ impl Catalog {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(not_found()),
             Err(source) => return Err(io_error(&directory)(source)),
         };
+        let metadata: Option<TableMetadata> =
+            metadata::read(&directory.join(metadata::TABLE_FILE))?;
+        let expired = metadata
+            .as_ref()
+            .and_then(TableMetadata::expiration_ms)
+            .is_some_and(|at| at <= micros(self.clock.now()) / 1000);
+        if expired {
+            return Err(not_found());
+        }
+        let removed = metadata.as_ref().map(|m| &m.removed);
         let mut files = Vec::new();
         for entry in entries {
             let path = entry.map_err(io_error(&directory))?.path();
             if !is_data_file(&path) {
                 continue;
             }
-            let metadata = fs::metadata(&path).map_err(io_error(&path))?;
-            let modified = metadata.modified().map_err(io_error(&path))?;
-            files.push((path, metadata.len(), modified));
+            let name = path
+                .file_name()
+                .and_then(|n| n.to_str())
+                .unwrap_or_default();
+            let removed_at = removed.and_then(|r| r.get(name)).copied();
+            let part_of_it = match at {
+                None => removed_at.is_none(),
+                Some(at) => {
+                    DataName::parse(name).committed_us <= at && removed_at.is_none_or(|r| r > at)
+                }
+            };
+            if !part_of_it {
+                continue;
+            }
+            let facts = fs::metadata(&path).map_err(io_error(&path))?;
+            let modified = facts.modified().map_err(io_error(&path))?;
+            files.push((path, facts.len(), modified));
         }
-        if files.is_empty() {
+        if files.is_empty() && metadata.is_none() {
             return Err(not_found());
         }
         // Storage order is the order of file names.
         files.sort();
-        Ok(files)
+        Ok(Listing { metadata, files })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TableName, (Fingerprint, Arc<Table>)>> {
+    /// A time for a commit, later than every one before.
+    fn tick(&self) -> i64 {
+        let mut latest = self
+            .latest_us
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *latest = micros(self.clock.now()).max(*latest + 1);
+        *latest
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TableName, (Listing, Arc<Table>)>> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Microseconds since 1970.
+pub(crate) fn micros(at: SystemTime) -> i64 {
+    match at.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_micros()).unwrap_or(i64::MAX),
     }
 }
 

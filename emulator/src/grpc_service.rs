@@ -2,6 +2,7 @@
 //!
 //! Everything that decides what is read lives elsewhere.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -15,11 +16,14 @@ use tokio::task::JoinSet;
 use tonic::{Code, Request, Response, Status};
 
 use crate::arrow_message::BufferCompression;
-use crate::catalog::{Catalog, CatalogError};
+use crate::catalog::{Catalog, CatalogError, Table};
 use crate::clock::Clock;
 use crate::connection::ConnectionHandle;
 use crate::decode_budget::{DecodeBudget, Ticket};
 use crate::faults::{FaultAction, Faults};
+use crate::jobs::Jobs;
+use crate::projection::Projection;
+use crate::read_plan::{Format, ReadPlan};
 use crate::request_log::{LoggedCall, RequestLog};
 use crate::session::{FoundStream, Session, SessionError, SessionRequest, Sessions};
 use crate::stream_reader::{Decoder, Message, ReadError, StreamReader};
@@ -34,21 +38,40 @@ pub(crate) mod generated {
     ));
 }
 
+/// The same under the older name of the API.
+// The generated code has no documentation.
+#[allow(missing_docs, clippy::all, clippy::pedantic)]
+pub(crate) mod generated_beta {
+    include!(concat!(
+        env!("OUT_DIR"),
+        "/google.cloud.bigquery.storage.v1beta2.BigQueryRead.rs"
+    ));
+}
+
+mod beta;
 mod fault_play;
+pub(crate) mod messages;
 mod sending;
+
+pub(crate) use beta::BetaReadService;
 
 use fault_play::LoggedFault;
 use generated::big_query_read_server::BigQueryRead;
+use messages::ReadRowsRequest;
 use sending::{Sending, Source};
 
 /// Messages waiting between the reading thread and the connection, per stream.
 const QUEUED_MESSAGES: usize = 1;
+
+/// Bytes of Arrow data a message of a query's result aims at.
+const JOB_MESSAGE_BYTES: usize = 1 << 20;
 
 /// What all calls share.
 #[derive(Debug)]
 pub(crate) struct ReadService {
     pub catalog: Arc<Catalog>,
     pub sessions: Arc<Sessions>,
+    pub jobs: Arc<Jobs>,
     pub faults: Arc<Faults>,
     pub log: Arc<RequestLog>,
     pub clock: Arc<dyn Clock>,
@@ -93,23 +116,33 @@ impl BigQueryRead for ReadService {
 
     async fn read_rows(
         &self,
-        request: Request<proto::ReadRowsRequest>,
+        request: Request<ReadRowsRequest>,
     ) -> Result<Response<Self::ReadRowsStream>, Status> {
         let connection = request.extensions().get::<ConnectionHandle>().cloned();
-        let proto::ReadRowsRequest {
+        let ReadRowsRequest {
             read_stream,
             offset,
+            arrow_serialization_options,
         } = request.into_inner();
         let offset = u64::try_from(offset).map_err(|_| {
             Status::invalid_argument(format!("offset {offset} must not be negative"))
         })?;
-        let found = self
-            .sessions
-            .stream(&read_stream, self.clock.now())
-            .map_err(|e| status(&e))?;
+        let found = match self.job_rows(&read_stream)? {
+            Some(table) => {
+                let codec = arrow_serialization_options.map_or(0, |o| o.buffer_compression);
+                let compression = buffer_compression(codec)?;
+                Found::of_job(table, compression)?
+            }
+            None => {
+                let found = self
+                    .sessions
+                    .stream(&read_stream, self.clock.now())
+                    .map_err(|e| status(&e))?;
+                Found::of_session(found)
+            }
+        };
         let served = self.log.record_read(&read_stream, offset);
         let fault = self.faults.on_read(&read_stream, found.index);
-        let FoundStream { session, rows, .. } = found;
         let fault = fault.map(|fault| LoggedFault {
             fault,
             log: Arc::clone(&self.log),
@@ -121,8 +154,8 @@ impl BigQueryRead for ReadService {
             }
             None => offset,
         };
-        let plan = Arc::clone(&session.plan);
-        let target_bytes = session.message_bytes;
+        let plan = Arc::clone(&found.plan);
+        let (rows, target_bytes) = (found.rows, found.message_bytes);
         let reader = blocking(move || StreamReader::try_new(plan, rows, offset, target_bytes))
             .await?
             .map_err(|e| read_status(&e))?;
@@ -130,17 +163,14 @@ impl BigQueryRead for ReadService {
         let (sender, messages) = mpsc::channel(QUEUED_MESSAGES);
         let mut tasks = JoinSet::new();
         tasks.spawn(produce(reader, Arc::clone(&self.decoding), sender));
-        let sending = Sending::new(
-            Source {
-                messages,
-                _tasks: tasks,
-            },
-            session,
-            read_stream,
-            Arc::clone(&self.clock),
-            served,
-        )
-        .with_fault(fault, connection);
+        let source = Source {
+            messages,
+            _tasks: tasks,
+        };
+        let clock = Arc::clone(&self.clock);
+        let sending = Sending::new(source, found.plan, read_stream, clock, served)
+            .within(found.session)
+            .with_fault(fault, connection);
         Ok(Response::new(Box::pin(sending.into_stream())))
     }
 
@@ -172,7 +202,80 @@ impl BigQueryRead for ReadService {
     }
 }
 
+/// What a stream's name stands for.
+struct Found {
+    plan: Arc<ReadPlan>,
+    session: Option<Arc<Session>>,
+    index: usize,
+    rows: Range<u64>,
+    message_bytes: usize,
+}
+
+impl Found {
+    fn of_session(found: FoundStream) -> Self {
+        let FoundStream {
+            session,
+            index,
+            rows,
+        } = found;
+        Self {
+            plan: Arc::clone(&session.plan),
+            message_bytes: session.message_bytes,
+            session: Some(session),
+            index,
+            rows,
+        }
+    }
+
+    /// All rows of a query's result.
+    fn of_job(table: Arc<Table>, compression: BufferCompression) -> Result<Self, Status> {
+        let rows = 0..table.rows;
+        let all =
+            Projection::resolve(&table.schema, &[]).map_err(|e| Status::internal(e.to_string()))?;
+        let plan = ReadPlan::try_new(table, &all, None, Format::Arrow(compression))
+            .map_err(|e| Status::internal(e.to_string()))?;
+        Ok(Self {
+            plan: Arc::new(plan),
+            session: None,
+            index: 0,
+            rows,
+            message_bytes: JOB_MESSAGE_BYTES,
+        })
+    }
+}
+
 impl ReadService {
+    /// The result table of `projects/P/locations/L/jobs/J/streams/_default`; `None` for any other name.
+    fn job_rows(&self, stream: &str) -> Result<Option<Arc<Table>>, Status> {
+        let parts: Vec<&str> = stream.split('/').collect();
+        let [
+            "projects",
+            project,
+            "locations",
+            _,
+            "jobs",
+            id,
+            "streams",
+            "_default",
+        ] = parts.as_slice()
+        else {
+            return Ok(None);
+        };
+        let not_found =
+            || Status::not_found(format!("Requested entity was not found. Entity: {stream}"));
+        let job = self.jobs.get(project, id).ok_or_else(not_found)?;
+        let result = job.result.as_ref().ok_or_else(not_found)?;
+        if result.explicit {
+            return Err(Status::invalid_argument(
+                "This API does not support explicitly-specified destination tables",
+            ));
+        }
+        let table = self.catalog.table(&result.table);
+        table
+            .map(Some)
+            .map_err(|e| status(&SessionError::Catalog(e)))
+    }
+
     /// Carries out the fault of a call without a stream of responses, if it has one.
     async fn play(
         &self,
@@ -251,19 +354,6 @@ fn session_request(
     request: &proto::CreateReadSessionRequest,
     asked: &proto::ReadSession,
 ) -> Result<SessionRequest, Status> {
-    match proto::DataFormat::try_from(asked.data_format) {
-        Ok(proto::DataFormat::Arrow) => {}
-        Ok(proto::DataFormat::Avro) => {
-            return Err(Status::unimplemented(
-                "this emulator serves the ARROW format, not AVRO",
-            ));
-        }
-        _ => {
-            return Err(Status::invalid_argument(
-                "request failed: data format must be ARROW or AVRO",
-            ));
-        }
-    }
     let options = asked.read_options.clone().unwrap_or_default();
     if options.sample_percentage.is_some_and(|p| p != 100.0) {
         return Err(Status::unimplemented(
@@ -288,25 +378,41 @@ fn session_request(
         table: asked.table.clone(),
         selected_fields: options.selected_fields.clone(),
         row_restriction: options.row_restriction.clone(),
-        compression: compression(&options)?,
+        format: format_of(asked, &options)?,
         snapshot_time,
         max_stream_count: request.max_stream_count,
         preferred_min_stream_count: request.preferred_min_stream_count,
     })
 }
 
-fn compression(options: &TableReadOptions) -> Result<BufferCompression, Status> {
-    let codec = match &options.output_format_serialization_options {
-        Some(OutputFormatSerializationOptions::ArrowSerializationOptions(arrow)) => {
-            arrow.buffer_compression
-        }
-        Some(OutputFormatSerializationOptions::AvroSerializationOptions(_)) => {
-            return Err(Status::invalid_argument(
-                "request failed: avro_serialization_options do not go with the ARROW format",
-            ));
-        }
-        None => 0,
+/// The format asked for, with options of that format only.
+fn format_of(asked: &proto::ReadSession, options: &TableReadOptions) -> Result<Format, Status> {
+    use OutputFormatSerializationOptions::{ArrowSerializationOptions, AvroSerializationOptions};
+    let out_of_place = |options: &str, format: &str| {
+        Status::invalid_argument(format!(
+            "request failed: {options} do not go with the {format} format"
+        ))
     };
+    let given = options.output_format_serialization_options;
+    match (proto::DataFormat::try_from(asked.data_format), given) {
+        (Ok(proto::DataFormat::Arrow), Some(AvroSerializationOptions(_))) => {
+            Err(out_of_place("avro_serialization_options", "ARROW"))
+        }
+        (Ok(proto::DataFormat::Avro), Some(ArrowSerializationOptions(_))) => {
+            Err(out_of_place("arrow_serialization_options", "AVRO"))
+        }
+        (Ok(proto::DataFormat::Arrow), Some(ArrowSerializationOptions(arrow))) => {
+            buffer_compression(arrow.buffer_compression).map(Format::Arrow)
+        }
+        (Ok(proto::DataFormat::Arrow), None) => Ok(Format::default()),
+        (Ok(proto::DataFormat::Avro), _) => Ok(Format::Avro),
+        _ => Err(Status::invalid_argument(
+            "request failed: data format must be ARROW or AVRO",
+        )),
+    }
+}
+
+fn buffer_compression(codec: i32) -> Result<BufferCompression, Status> {
     match CompressionCodec::try_from(codec) {
         Ok(CompressionCodec::CompressionUnspecified) => Ok(BufferCompression::None),
         Ok(CompressionCodec::Lz4Frame) => Ok(BufferCompression::Lz4Frame),
@@ -325,15 +431,25 @@ fn describe(
 ) -> proto::ReadSession {
     let plan = &session.plan;
     let mut options = asked.read_options.unwrap_or_default();
-    options.output_format_serialization_options.get_or_insert(
-        OutputFormatSerializationOptions::ArrowSerializationOptions(
-            proto::ArrowSerializationOptions::default(),
-        ),
-    );
+    let schema = match plan.format {
+        Format::Arrow(_) => {
+            options.output_format_serialization_options.get_or_insert(
+                OutputFormatSerializationOptions::ArrowSerializationOptions(
+                    proto::ArrowSerializationOptions::default(),
+                ),
+            );
+            proto::read_session::Schema::ArrowSchema(proto::ArrowSchema {
+                serialized_schema: plan.schema_message.clone(),
+            })
+        }
+        Format::Avro => proto::read_session::Schema::AvroSchema(proto::AvroSchema {
+            schema: String::from_utf8_lossy(&plan.schema_message).into_owned(),
+        }),
+    };
     proto::ReadSession {
         name: session.name.clone(),
         expire_time: Some(session.expires_at().into()),
-        data_format: proto::DataFormat::Arrow.into(),
+        data_format: asked.data_format,
         table: asked.table,
         table_modifiers: asked.table_modifiers,
         read_options: Some(options),
@@ -345,11 +461,7 @@ fn describe(
         estimated_total_physical_file_size: 0,
         estimated_row_count: i64::try_from(plan.table.rows).unwrap_or(i64::MAX),
         trace_id: asked.trace_id,
-        schema: Some(proto::read_session::Schema::ArrowSchema(
-            proto::ArrowSchema {
-                serialized_schema: plan.schema_message.clone(),
-            },
-        )),
+        schema: Some(schema),
     }
 }
 
@@ -370,6 +482,9 @@ fn status(error: &SessionError) -> Status {
         | SessionError::RowRestriction(_)
         | SessionError::NegativeCount { .. }
         | SessionError::MinAboveMax { .. }
+        | SessionError::NotATable
+        | SessionError::External
+        | SessionError::PartitionFilter { .. }
         | SessionError::SnapshotTooOld
         | SessionError::SnapshotInFuture { .. }
         | SessionError::Fraction { .. } => Code::InvalidArgument,
@@ -396,10 +511,17 @@ fn catalog_code(error: &CatalogError) -> Code {
     match error {
         CatalogError::Name(_) => Code::InvalidArgument,
         CatalogError::DatasetNotFound { .. } | CatalogError::TableNotFound { .. } => Code::NotFound,
-        CatalogError::UnsupportedColumn { .. } | CatalogError::FilesDisagree { .. } => {
-            Code::FailedPrecondition
+        CatalogError::DatasetExists { .. } | CatalogError::TableExists { .. } => {
+            Code::AlreadyExists
         }
-        CatalogError::Io { .. } | CatalogError::Parquet { .. } => Code::Internal,
+        CatalogError::Schema(_) | CatalogError::SchemaChange(_) => Code::InvalidArgument,
+        CatalogError::UnsupportedColumn { .. }
+        | CatalogError::FilesDisagree { .. }
+        | CatalogError::DatasetInUse { .. } => Code::FailedPrecondition,
+        CatalogError::Io { .. }
+        | CatalogError::Parquet { .. }
+        | CatalogError::Write { .. }
+        | CatalogError::Metadata { .. } => Code::Internal,
     }
 }
 

@@ -10,23 +10,32 @@
 #![forbid(unsafe_code)]
 
 mod arrow_message;
+mod avro;
 mod catalog;
+mod cells;
 mod clock;
 mod connection;
 mod decode_budget;
 mod faults;
 mod grpc_service;
+mod jobs;
 mod layout;
 mod name;
 mod projection;
+mod query;
 mod read_plan;
 mod request_log;
 mod rest_service;
 mod row_restriction;
+mod schema;
 mod server;
 mod session;
 mod stream_reader;
+mod table_rows;
+mod value_text;
 mod wire;
+mod write_service;
+mod write_streams;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use faults::{

@@ -25,8 +25,6 @@ pub(crate) struct Projection {
 /// One chosen top-level column.
 #[derive(Debug, Clone)]
 pub(crate) struct SelectedColumn {
-    /// Its index among the table's top-level columns.
-    pub index: usize,
     /// Its field, structs pruned to what was chosen.
     pub field: FieldRef,
     /// The Parquet leaves it needs, ascending.
@@ -71,7 +69,6 @@ impl Projection {
             let mut leaves = Vec::new();
             if let Some(field) = prune(field, child(wanted, index), &mut next_leaf, &mut leaves) {
                 columns.push(SelectedColumn {
-                    index,
                     field: Arc::new(field),
                     leaves,
                 });

@@ -4,16 +4,31 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray};
+use arrow::compute::cast;
+use arrow::datatypes::{FieldRef, Fields, SchemaRef};
 use arrow::error::ArrowError;
 use bytes::Bytes;
 
 use crate::arrow_message::{self, BufferCompression};
-use crate::catalog::Table;
+use crate::avro;
+use crate::catalog::{PARTITION_TIME, Table};
 use crate::projection::Projection;
 use crate::row_restriction::RowFilter;
 use crate::wire;
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Arrow(BufferCompression),
+    Avro,
+}
+
+impl Default for Format {
+    fn default() -> Self {
+        Self::Arrow(BufferCompression::None)
+    }
+}
 
 /// A session's choice of columns and rows, resolved against the table.
 #[derive(Debug)]
@@ -22,10 +37,10 @@ pub(crate) struct ReadPlan {
     pub table: Arc<Table>,
     /// The schema of what is sent, in table order.
     pub schema: SchemaRef,
-    /// `schema` as an IPC message.
+    /// `schema` as an IPC message, or as Avro's JSON.
     pub schema_message: Bytes,
-    /// How buffers are compressed.
-    pub compression: BufferCompression,
+    /// How rows are written.
+    pub format: Format,
     /// Parquet leaves to decode, ascending.
     pub leaves: Vec<usize>,
     /// Logical bytes of those leaves over the whole table.
@@ -36,11 +51,12 @@ pub(crate) struct ReadPlan {
     filter: Option<(RowFilter, Vec<Placed>, SchemaRef)>,
 }
 
-/// A wire field and where its column stands in a decoded batch.
+/// A wire field; its column is found in a decoded batch by name.
 #[derive(Debug)]
 struct Placed {
-    position: usize,
     field: arrow::datatypes::FieldRef,
+    /// Not a column of the files: its value follows from the file alone.
+    pseudo: bool,
 }
 
 impl ReadPlan {
@@ -52,44 +68,45 @@ impl ReadPlan {
         table: Arc<Table>,
         selected: &Projection,
         filter: Option<RowFilter>,
-        compression: BufferCompression,
+        format: Format,
     ) -> Result<Self, ArrowError> {
-        let filter_columns = filter.as_ref().map_or(&[][..], |f| f.columns.as_slice());
-        let filtered = Projection::of_columns(&table.schema, filter_columns);
+        let columns = table.schema.fields().len();
+        let filter_columns: Vec<usize> = filter
+            .iter()
+            .flat_map(|f| f.columns.iter().copied())
+            .filter(|index| *index < columns)
+            .collect();
+        let filtered = Projection::of_columns(&table.schema, &filter_columns);
         let mut leaves: Vec<usize> = selected.leaves().chain(filtered.leaves()).collect();
         leaves.sort_unstable();
         leaves.dedup();
-        let mut decoded: Vec<usize> = [selected, &filtered]
-            .into_iter()
-            .flat_map(|p| p.columns.iter().map(|c| c.index))
-            .collect();
-        decoded.sort_unstable();
-        decoded.dedup();
-        let place = |projection: &Projection| {
-            projection
-                .columns
-                .iter()
-                .map(|c| Placed {
-                    position: decoded.partition_point(|i| *i < c.index),
-                    field: Arc::clone(&c.field),
-                })
-                .collect::<Vec<_>>()
+        let place = |fields: &Fields, pseudo_from: usize| {
+            let placed = |(index, field): (usize, &FieldRef)| Placed {
+                field: Arc::clone(field),
+                pseudo: index >= pseudo_from,
+            };
+            fields.iter().enumerate().map(placed).collect::<Vec<_>>()
+        };
+        let filter = match filter {
+            None => None,
+            Some(filter) => {
+                let read: SchemaRef = Arc::new(table.filter_schema().project(&filter.columns)?);
+                let placed = place(read.fields(), filter_columns.len());
+                Some((filter, placed, read))
+            }
         };
         let schema: SchemaRef = Arc::new(selected.schema());
         let selected_bytes = leaves.iter().filter_map(|l| table.leaf_bytes.get(*l)).sum();
         Ok(Self {
-            schema_message: arrow_message::schema_message(&schema)?,
-            compression,
+            schema_message: match format {
+                Format::Arrow(_) => arrow_message::schema_message(&schema)?,
+                Format::Avro => Bytes::from(avro::schema_json(&schema)),
+            },
+            format,
             selected_bytes,
             decoder_bytes: table.decoder_bytes(&leaves),
-            output: place(selected),
-            filter: filter.map(|f| {
-                (
-                    f,
-                    place(&filtered),
-                    Arc::new(filtered.schema()) as SchemaRef,
-                )
-            }),
+            output: place(schema.fields(), usize::MAX),
+            filter,
             leaves,
             schema,
             table,
@@ -101,19 +118,23 @@ impl ReadPlan {
         self.filter.is_some()
     }
 
-    /// Turns a decoded batch into what is sent of it.
+    /// Turns a decoded batch into what is sent of it. All its rows are of one file, which has `partition_time`.
     ///
     /// # Errors
     /// [`ConvertError`] when a value does not fit its wire type or the filter fails on a row.
-    pub fn convert(&self, decoded: &RecordBatch) -> Result<RecordBatch, ConvertError> {
+    pub fn convert(
+        &self,
+        decoded: &RecordBatch,
+        partition_time: Option<i64>,
+    ) -> Result<RecordBatch, ConvertError> {
         let Some((filter, placed, schema)) = &self.filter else {
-            return Ok(assemble(decoded, &self.output, &self.schema)?);
+            return Ok(assemble(decoded, &self.output, &self.schema, None)?);
         };
-        let read = assemble(decoded, placed, schema)?;
+        let read = assemble(decoded, placed, schema, partition_time)?;
         let mask = filter.evaluate(&read)?;
         // Filtering first keeps the conversion of wide columns to the rows that pass.
         let passed = RowFilter::apply(decoded, &mask)?;
-        Ok(assemble(&passed, &self.output, &self.schema)?)
+        Ok(assemble(&passed, &self.output, &self.schema, None)?)
     }
 
     /// Decoded bytes of one row, from the table's sizes: a first guess for the size of a batch.
@@ -137,25 +158,36 @@ fn assemble(
     decoded: &RecordBatch,
     placed: &[Placed],
     schema: &SchemaRef,
+    partition_time: Option<i64>,
 ) -> Result<RecordBatch, ArrowError> {
+    let rows = decoded.num_rows();
     let columns = placed
         .iter()
         .map(|p| {
-            let column = decoded
-                .columns()
-                .get(p.position)
-                .ok_or_else(|| missing(decoded.schema_ref(), &p.field))?;
-            wire::to_wire(column, &p.field)
+            if p.pseudo {
+                return pseudo_column(&p.field, partition_time, rows);
+            }
+            match decoded.column_by_name(p.field.name()) {
+                Some(column) => wire::to_wire(column, &p.field),
+                // The column is younger than the file.
+                None => wire::absent(&p.field, rows),
+            }
         })
         .collect::<Result<Vec<ArrayRef>, ArrowError>>()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(decoded.num_rows()));
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
 }
 
-fn missing(decoded: &Schema, field: &arrow::datatypes::Field) -> ArrowError {
-    ArrowError::SchemaError(format!(
-        "column {} is not among the {} decoded columns",
-        field.name(),
-        decoded.fields().len()
-    ))
+/// `_PARTITIONTIME` or `_PARTITIONDATE`: the same in every row of a file.
+fn pseudo_column(
+    field: &FieldRef,
+    partition_time: Option<i64>,
+    rows: usize,
+) -> Result<ArrayRef, ArrowError> {
+    let time = TimestampMicrosecondArray::from(vec![partition_time; rows]).with_timezone("UTC");
+    let time: ArrayRef = Arc::new(time);
+    if field.name() == PARTITION_TIME {
+        return Ok(time);
+    }
+    cast(&time, field.data_type())
 }

@@ -1,35 +1,47 @@
-//! The part of BigQuery's REST API that describes tables.
+//! The part of BigQuery's REST API that is served: datasets, tables, rows, jobs and uploads.
 //!
 //! Served with and without the prefix `/bigquery/v2`, because clients differ. Everything else is answered with the
 //! service's error body. Must not know about the gRPC API.
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::catalog::{Catalog, CatalogError, Table};
+use crate::catalog::Catalog;
 use crate::faults::Faults;
-use crate::name::TableName;
+use crate::jobs::Jobs;
 use crate::request_log::RequestLog;
 
+mod datasets;
 mod error;
 mod faulty;
+mod jobs;
 mod resource;
+mod rows;
+mod tabledata;
+mod tables;
+mod uploads;
 
 use error::RestError;
+pub(crate) use uploads::Uploads;
 
 /// Entries on a page when the client does not say.
 const DEFAULT_PAGE: usize = 50;
 
+/// Largest body of one request: a part of a resumable upload is 100 MiB.
+const MAX_BODY_BYTES: usize = 512 << 20;
+
 /// What all handlers share.
 #[derive(Debug)]
 pub(crate) struct RestState {
+    pub jobs: Arc<Jobs>,
+    pub uploads: Uploads,
     pub catalog: Arc<Catalog>,
     pub faults: Arc<Faults>,
     pub log: Arc<RequestLog>,
@@ -40,20 +52,61 @@ pub(crate) struct RestState {
 /// All routes, with the error body as the answer to everything unknown.
 pub(crate) fn router(state: Arc<RestState>) -> Router {
     let api = Router::new()
-        .route("/projects/{project}/datasets", get(list_datasets))
-        .route("/projects/{project}/datasets/{dataset}", get(get_dataset))
+        .route(
+            "/projects/{project}/datasets",
+            get(datasets::list).post(datasets::insert),
+        )
+        .route(
+            "/projects/{project}/datasets/{dataset}",
+            get(datasets::get)
+                .patch(datasets::patch)
+                .put(datasets::patch)
+                .delete(datasets::delete),
+        )
         .route(
             "/projects/{project}/datasets/{dataset}/tables",
-            get(list_tables),
+            get(tables::list).post(tables::insert),
         )
         .route(
             "/projects/{project}/datasets/{dataset}/tables/{table}",
-            get(get_table),
+            get(tables::get)
+                .patch(tables::patch)
+                .put(tables::patch)
+                .delete(tables::delete),
         )
+        .route(
+            "/projects/{project}/datasets/{dataset}/tables/{table}/data",
+            get(tabledata::list),
+        )
+        .route(
+            "/projects/{project}/datasets/{dataset}/tables/{table}/insertAll",
+            post(tabledata::insert_all),
+        )
+        .route(
+            "/projects/{project}/jobs",
+            get(jobs::list).post(jobs::insert),
+        )
+        .route("/projects/{project}/jobs/{job}", get(jobs::get))
+        .route(
+            "/projects/{project}/jobs/{job}/delete",
+            axum::routing::delete(jobs::delete),
+        )
+        .route("/projects/{project}/jobs/{job}/cancel", post(jobs::cancel))
+        .route("/projects/{project}/queries", post(jobs::query))
+        .route("/projects/{project}/queries/{job}", get(jobs::results))
         .method_not_allowed_fallback(not_implemented);
     Router::new()
         .nest("/bigquery/v2", api.clone())
         .merge(api)
+        .route(
+            "/upload/bigquery/v2/projects/{project}/jobs",
+            post(uploads::begin).put(uploads::receive),
+        )
+        .route(
+            "/resumable/upload/bigquery/v2/projects/{project}/jobs",
+            post(uploads::begin).put(uploads::receive),
+        )
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&state),
             faulty::play,
@@ -99,6 +152,25 @@ async fn not_implemented(uri: Uri) -> RestError {
     )
 }
 
+/// The members of a body.
+fn object(body: Value) -> Result<Map<String, Value>, RestError> {
+    match body {
+        Value::Object(members) => Ok(members),
+        _ => Err(RestError::invalid("The request body must be an object")),
+    }
+}
+
+/// Sets what is given and removes what is given as null.
+fn merge(settings: &mut Map<String, Value>, changes: Map<String, Value>) {
+    for (key, value) in changes {
+        if value.is_null() {
+            settings.remove(&key);
+        } else {
+            settings.insert(key, value);
+        }
+    }
+}
+
 type Shared = State<Arc<RestState>>;
 type Answer = Result<Json<Value>, RestError>;
 
@@ -130,64 +202,18 @@ impl Page {
     }
 }
 
-async fn get_table(
-    State(state): Shared,
-    Path((project, dataset, table)): Path<(String, String, String)>,
-) -> Answer {
-    let opened = blocking(&state, move |catalog| {
-        let name = TableName::try_new(&project, &dataset, &table)?;
-        catalog.table(&name)
-    })
-    .await?;
-    Ok(Json(resource::table(&state.endpoint, &opened)))
-}
-
-async fn get_dataset(
-    State(state): Shared,
-    Path((project, dataset)): Path<(String, String)>,
-) -> Answer {
-    let (p, d) = (project.clone(), dataset.clone());
-    blocking(&state, move |catalog| catalog.require_dataset(&p, &d)).await?;
-    Ok(Json(resource::dataset(&state.endpoint, &project, &dataset)))
-}
-
-async fn list_datasets(
-    State(state): Shared,
-    Path(project): Path<String>,
-    Query(page): Query<Page>,
-) -> Answer {
-    let p = project.clone();
-    let all = blocking(&state, move |catalog| catalog.datasets(&p)).await?;
-    let (ids, next) = page.take(all)?;
-    Ok(Json(resource::dataset_list(&project, &ids, next)))
-}
-
-async fn list_tables(
-    State(state): Shared,
-    Path((project, dataset)): Path<(String, String)>,
-    Query(page): Query<Page>,
-) -> Answer {
-    let (p, d) = (project.clone(), dataset.clone());
-    let all = blocking(&state, move |catalog| catalog.tables(&p, &d)).await?;
-    let total = all.len();
-    let (ids, next) = page.take(all)?;
-    Ok(Json(resource::table_list(
-        &project, &dataset, &ids, total, next,
-    )))
-}
-
-async fn blocking<T: Send + 'static>(
+async fn blocking<T: Send + 'static, E: Into<RestError> + Send + 'static>(
     state: &Arc<RestState>,
-    work: impl FnOnce(&Catalog) -> Result<T, CatalogError> + Send + 'static,
+    work: impl FnOnce(&Arc<Catalog>) -> Result<T, E> + Send + 'static,
 ) -> Result<T, RestError> {
     let catalog = Arc::clone(&state.catalog);
     match tokio::task::spawn_blocking(move || work(&catalog)).await {
-        Ok(result) => result.map_err(RestError::from),
+        Ok(result) => result.map_err(Into::into),
         Err(e) => Err(RestError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internalError",
             "INTERNAL",
-            format!("reading the catalog failed: {e}"),
+            format!("working on the catalog failed: {e}"),
         )),
     }
 }

@@ -208,32 +208,39 @@ fn translate(expr: &mut ast::Expr, fields: &Fields) {
         match e {
             ast::Expr::Identifier(ident) => resolve(std::slice::from_mut(ident), fields),
             ast::Expr::CompoundIdentifier(path) => resolve(path, fields),
-            ast::Expr::TypedString(typed) => {
-                let value = ast::Expr::Value(typed.value.clone());
-                *e = convert(value, &typed.data_type, &ast::CastKind::Cast);
-            }
-            ast::Expr::Cast {
-                kind,
-                expr,
-                data_type,
-                format: None,
-                ..
-            } => *e = convert(*expr.clone(), data_type, kind),
-            ast::Expr::Function(function) => {
-                if let Some((argument, to)) = conversion(function) {
-                    *e = convert(argument, &to, &ast::CastKind::Cast);
-                } else if let Some((left, right)) = modulo(function) {
-                    *e = ast::Expr::Nested(Box::new(ast::Expr::BinaryOp {
-                        left: Box::new(nested(left)),
-                        op: ast::BinaryOperator::Modulo,
-                        right: Box::new(nested(right)),
-                    }));
-                }
-            }
-            _ => {}
+            other => respell(other),
         }
         ControlFlow::Continue(())
     });
+}
+
+/// Turns one expression's BigQuery spelling into DataFusion's; what is inside it stays as it is.
+pub(crate) fn respell(e: &mut ast::Expr) {
+    match e {
+        ast::Expr::TypedString(typed) => {
+            let value = ast::Expr::Value(typed.value.clone());
+            *e = convert(value, &typed.data_type, &ast::CastKind::Cast);
+        }
+        ast::Expr::Cast {
+            kind,
+            expr,
+            data_type,
+            format: None,
+            ..
+        } => *e = convert(*expr.clone(), data_type, kind),
+        ast::Expr::Function(function) => {
+            if let Some((argument, to)) = conversion(function) {
+                *e = convert(argument, &to, &ast::CastKind::Cast);
+            } else if let Some((left, right)) = modulo(function) {
+                *e = ast::Expr::Nested(Box::new(ast::Expr::BinaryOp {
+                    left: Box::new(nested(left)),
+                    op: ast::BinaryOperator::Modulo,
+                    right: Box::new(nested(right)),
+                }));
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Replaces each name of a path by the column's own spelling, quoted so that the planner leaves it alone.
@@ -342,7 +349,7 @@ fn plain_name(function: &ast::Function) -> Option<String> {
 }
 
 /// The arguments of a call that has nothing but plain ones.
-fn arguments(function: &ast::Function) -> Option<Vec<&ast::Expr>> {
+pub(crate) fn arguments(function: &ast::Function) -> Option<Vec<&ast::Expr>> {
     let FunctionArguments::List(list) = &function.args else {
         return None;
     };

@@ -20,11 +20,16 @@ use crate::clock::{Clock, SystemClock};
 use crate::connection::Connections;
 use crate::decode_budget::DecodeBudget;
 use crate::faults::{FaultScript, Faults};
-use crate::grpc_service::ReadService;
 use crate::grpc_service::generated::big_query_read_server::BigQueryReadServer;
+use crate::grpc_service::generated_beta::big_query_read_server::BigQueryReadServer as BetaReadServer;
+use crate::grpc_service::{BetaReadService, ReadService};
+use crate::jobs::Jobs;
 use crate::request_log::{LoggedCall, RequestLog};
-use crate::rest_service::{self, RestState};
+use crate::rest_service::{self, RestState, Uploads};
 use crate::session::{MessageSize, SessionSettings, Sessions};
+use crate::write_service::WriteService;
+use crate::write_service::generated::big_query_write_server::BigQueryWriteServer;
+use crate::write_streams::WriteStreams;
 
 /// Largest gRPC message in either direction, the service's own limit.
 const MAX_GRPC_MESSAGE_BYTES: usize = 128 << 20;
@@ -98,6 +103,7 @@ impl Emulator {
             message_size: MessageSize::Within(STREAMED_BYTES),
             skew_percent: None,
             session_lifetime: Duration::from_secs(6 * 3600),
+            append_idle: Duration::from_secs(600),
             faults: FaultScript::new(),
             clock: Arc::new(SystemClock),
         }
@@ -113,6 +119,7 @@ pub struct EmulatorBuilder {
     message_size: MessageSize,
     skew_percent: Option<u8>,
     session_lifetime: Duration,
+    append_idle: Duration,
     faults: FaultScript,
     clock: Arc<dyn Clock>,
 }
@@ -165,6 +172,13 @@ impl EmulatorBuilder {
         self
     }
 
+    /// How long a connection of appends may be silent before it is closed, default 10 minutes as in the service.
+    #[must_use]
+    pub fn append_idle(mut self, idle: Duration) -> Self {
+        self.append_idle = idle;
+        self
+    }
+
     /// Faults to be played; none by default.
     #[must_use]
     pub fn faults(mut self, script: FaultScript) -> Self {
@@ -196,12 +210,18 @@ impl EmulatorBuilder {
             .map_err(listen_error)?;
         let local_addr = listener.local_addr().map_err(listen_error)?;
 
-        let catalog = Arc::new(Catalog::new(data_dir));
+        let catalog = Arc::new(Catalog::new(data_dir.clone(), Arc::clone(&self.clock)));
         let log = Arc::new(RequestLog::default());
         let faults = Arc::new(Faults::new(self.faults));
         let seed = seed(self.clock.now(), local_addr.port());
+        let jobs = Arc::new(Jobs::new(
+            Arc::clone(&catalog),
+            Arc::clone(&self.clock),
+            seed,
+        ));
         let read = ReadService {
             catalog: Arc::clone(&catalog),
+            jobs: Arc::clone(&jobs),
             sessions: Arc::new(Sessions::new(SessionSettings {
                 lifetime: self.session_lifetime,
                 streams: self.streams,
@@ -211,10 +231,18 @@ impl EmulatorBuilder {
             })),
             faults: Arc::clone(&faults),
             log: Arc::clone(&log),
-            clock: self.clock,
+            clock: Arc::clone(&self.clock),
             decoding: Arc::new(DecodeBudget::new(DECODING_BYTES)),
         };
+        let write = WriteService {
+            catalog: Arc::clone(&catalog),
+            streams: Arc::new(WriteStreams::new(seed)),
+            clock: Arc::clone(&self.clock),
+            idle: self.append_idle,
+        };
         let rest = RestState {
+            jobs,
+            uploads: Uploads::new(data_dir.clone()),
             catalog,
             faults,
             log: Arc::clone(&log),
@@ -225,7 +253,7 @@ impl EmulatorBuilder {
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(
             listener,
-            routes(read, rest),
+            routes(read, write, rest),
             Arc::clone(&connections),
             stopped,
         ));
@@ -248,11 +276,19 @@ fn seed(now: SystemTime, port: u16) -> u64 {
     nanos ^ (u64::from(port) << 48) ^ u64::from(std::process::id())
 }
 
-fn routes(read: ReadService, rest: RestState) -> Routes {
-    let read = BigQueryReadServer::new(read)
+fn routes(read: ReadService, write: WriteService, rest: RestState) -> Routes {
+    let read = Arc::new(read);
+    let beta = BetaReadServer::new(BetaReadService(Arc::clone(&read)))
+        .max_encoding_message_size(MAX_GRPC_MESSAGE_BYTES);
+    let read = BigQueryReadServer::from_arc(read)
         .max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_GRPC_MESSAGE_BYTES);
+    let write = BigQueryWriteServer::new(write)
+        // One above the API's own limit, which is answered in the API's words.
+        .max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES);
     let router = Routes::new(read)
+        .add_service(beta)
+        .add_service(write)
         .into_axum_router()
         .merge(rest_service::router(Arc::new(rest)))
         .fallback(rest_service::unknown_path);

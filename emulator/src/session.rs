@@ -10,13 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::arrow_message::BufferCompression;
-use crate::catalog::{Catalog, CatalogError};
+use crate::catalog::{Catalog, CatalogError, PARTITION_DATE, PARTITION_TIME, Table};
 use crate::layout::{self, StreamCountRequest};
 use crate::name::{NameError, TableName};
 use crate::projection::{Projection, UnknownField};
-use crate::read_plan::ReadPlan;
-use crate::row_restriction::{FilterPlanner, RowRestrictionError};
+use crate::read_plan::{Format, ReadPlan};
+use crate::row_restriction::{FilterPlanner, RowFilter, RowRestrictionError};
 
 /// How far back a table may be read.
 const TIME_TRAVEL: Duration = Duration::from_secs(168 * 3600);
@@ -34,7 +33,7 @@ pub(crate) struct SessionRequest {
     pub table: String,
     pub selected_fields: Vec<String>,
     pub row_restriction: String,
-    pub compression: BufferCompression,
+    pub format: Format,
     pub snapshot_time: Option<SystemTime>,
     pub max_stream_count: i32,
     pub preferred_min_stream_count: i32,
@@ -54,6 +53,16 @@ pub(crate) enum SessionError {
     UnknownField(#[from] UnknownField),
     #[error(transparent)]
     RowRestriction(#[from] RowRestrictionError),
+    #[error("request failed: non-table entities cannot be read with the storage API")]
+    NotATable,
+    #[error(
+        "request failed: Only external tables with connections can be read with the Storage API."
+    )]
+    External,
+    #[error(
+        "request failed: Query error: Cannot query over table '{table}' without a filter over column(s) {columns} that can be used for partition elimination"
+    )]
+    PartitionFilter { table: String, columns: String },
     #[error("request failed: {setting} is {value}, it must not be negative")]
     NegativeCount { setting: &'static str, value: i32 },
     #[error(
@@ -237,12 +246,24 @@ impl Sessions {
         let table_name = TableName::from_resource(&request.table)?;
         let count = self.checked_count(request)?;
         check_snapshot(request.snapshot_time, now)?;
-        let table = catalog.table(&table_name)?;
+        let table = match request.snapshot_time {
+            // Commits are as fine as microseconds; a snapshot of the very last moment is simply the table.
+            Some(at) if at < now => catalog.table_at(&table_name, at)?,
+            _ => catalog.table(&table_name)?,
+        };
+        match table.kind() {
+            "TABLE" => {}
+            "EXTERNAL" => return Err(SessionError::External),
+            _ => return Err(SessionError::NotATable),
+        }
         let selected = Projection::resolve(&table.schema, &request.selected_fields)?;
-        let filter = self
-            .planner
-            .plan(&table_name, &table.schema, &request.row_restriction)?;
-        let plan = ReadPlan::try_new(table, &selected, filter, request.compression)?;
+        let filter = self.planner.plan(
+            &table_name,
+            &table.filter_schema(),
+            &request.row_restriction,
+        )?;
+        check_partition_filter(&table, filter.as_ref())?;
+        let plan = ReadPlan::try_new(table, &selected, filter, request.format)?;
 
         let streams = layout::stream_count(plan.selected_bytes, plan.table.rows, count);
         let boundaries = plan.table.group_boundaries();
@@ -346,6 +367,48 @@ fn parent_project(parent: &str) -> Result<&str, SessionError> {
     let project = parent.strip_prefix("projects/").ok_or_else(malformed)?;
     crate::name::check(crate::name::NamePart::Project, project).map_err(|_| malformed())?;
     Ok(project)
+}
+
+/// A table may ask that every read says which partitions it wants.
+fn check_partition_filter(table: &Table, filter: Option<&RowFilter>) -> Result<(), SessionError> {
+    let Some(metadata) = &table.metadata else {
+        return Ok(());
+    };
+    let resource = &metadata.resource;
+    let partitioning = resource
+        .get("timePartitioning")
+        .or_else(|| resource.get("rangePartitioning"));
+    let required = |value: Option<&serde_json::Value>| {
+        value.and_then(serde_json::Value::as_bool).unwrap_or(false)
+    };
+    let required = required(resource.get("requirePartitionFilter"))
+        || required(partitioning.and_then(|p| p.get("requirePartitionFilter")));
+    if !required {
+        return Ok(());
+    }
+    let column = partitioning
+        .and_then(|p| p.get("field"))
+        .and_then(serde_json::Value::as_str);
+    let wanted = column.map_or_else(
+        || vec![PARTITION_DATE, PARTITION_TIME],
+        |column| vec![column],
+    );
+    let schema = table.filter_schema();
+    let filtered = filter.is_some_and(|f| {
+        f.columns
+            .iter()
+            .filter_map(|index| schema.fields().get(*index))
+            .any(|field| wanted.iter().any(|w| w.eq_ignore_ascii_case(field.name())))
+    });
+    if filtered {
+        return Ok(());
+    }
+    let columns: Vec<String> = wanted.iter().map(|column| format!("'{column}'")).collect();
+    let name = &table.name;
+    Err(SessionError::PartitionFilter {
+        table: format!("{}.{}.{}", name.project(), name.dataset(), name.table()),
+        columns: columns.join(", "),
+    })
 }
 
 fn check_snapshot(snapshot: Option<SystemTime>, now: SystemTime) -> Result<(), SessionError> {

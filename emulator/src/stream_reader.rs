@@ -20,8 +20,9 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use parquet::errors::ParquetError;
 
 use crate::arrow_message::MessageEncoder;
+use crate::avro;
 use crate::catalog::DataFile;
-use crate::read_plan::{ConvertError, ReadPlan};
+use crate::read_plan::{ConvertError, Format, ReadPlan};
 
 /// Until real rows have been measured no batch is larger than this many rows.
 const FIRST_BATCH_ROWS: usize = 8192;
@@ -68,7 +69,7 @@ impl From<ConvertError> for ReadError {
 /// One response's worth of rows.
 #[derive(Debug)]
 pub(crate) struct Message {
-    /// One encapsulated RecordBatch message.
+    /// One encapsulated RecordBatch message, or Avro rows.
     pub body: Bytes,
     /// Rows in it.
     pub rows: u64,
@@ -85,7 +86,8 @@ struct Ready {
 /// Reads the rows of one stream in order.
 pub(crate) struct StreamReader {
     plan: Arc<ReadPlan>,
-    encoder: MessageEncoder,
+    /// `None` for Avro, whose rows need nothing that goes from one message to the next.
+    encoder: Option<MessageEncoder>,
     /// The table's row numbers the stream holds.
     run: Range<u64>,
     /// The next table row to decode.
@@ -109,6 +111,7 @@ pub(crate) struct StreamReader {
 pub(crate) struct Decoder {
     reader: ParquetRecordBatchReader,
     path: PathBuf,
+    partition_time: Option<i64>,
     /// The table's row number after the last row this reader gives.
     end_row: u64,
 }
@@ -140,8 +143,12 @@ impl StreamReader {
         let guess = usize::try_from(target_bytes as u64 / plan.estimated_row_bytes())
             .unwrap_or(FIRST_BATCH_ROWS);
         Ok(Self {
-            encoder: MessageEncoder::try_new(&plan.schema, plan.compression)
-                .map_err(ReadError::Wire)?,
+            encoder: match plan.format {
+                Format::Arrow(compression) => Some(
+                    MessageEncoder::try_new(&plan.schema, compression).map_err(ReadError::Wire)?,
+                ),
+                Format::Avro => None,
+            },
             plan,
             run,
             next_row,
@@ -183,9 +190,24 @@ impl StreamReader {
     /// # Errors
     /// [`ReadError`]; the stream is then at an end.
     pub fn next_message(&mut self) -> Result<Option<Message>, ReadError> {
+        match self.next_ready()? {
+            Some(ready) => self.encode(&ready).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The next rows as they are, for those who do not send messages.
+    ///
+    /// # Errors
+    /// As [`StreamReader::next_message`].
+    pub fn next_batch(&mut self) -> Result<Option<RecordBatch>, ReadError> {
+        Ok(self.next_ready()?.map(|ready| ready.batch))
+    }
+
+    fn next_ready(&mut self) -> Result<Option<Ready>, ReadError> {
         loop {
             if let Some(ready) = self.ready.pop_front() {
-                return self.encode(&ready).map(Some);
+                return Ok(Some(ready));
             }
             let Some(decoded) = self.next_decoded()? else {
                 if self.to_skip > 0 {
@@ -207,7 +229,11 @@ impl StreamReader {
         let start = self.progress_at(self.told);
         self.told = ready.reaches;
         Ok(Message {
-            body: self.encoder.encode(&ready.batch).map_err(ReadError::Wire)?,
+            body: match &mut self.encoder {
+                Some(encoder) => encoder.encode(&ready.batch),
+                None => avro::encode(&ready.batch),
+            }
+            .map_err(ReadError::Wire)?,
             rows: ready.batch.num_rows() as u64,
             progress: start..self.progress_at(ready.reaches),
         })
@@ -220,7 +246,8 @@ impl StreamReader {
 
     /// Converts, filters and skips; queues what remains, cut to size.
     fn accept(&mut self, decoded: &RecordBatch) -> Result<(), ReadError> {
-        let mut batch = self.plan.convert(decoded)?;
+        let partition_time = self.open.as_ref().and_then(|open| open.partition_time);
+        let mut batch = self.plan.convert(decoded, partition_time)?;
         let skipped = self.to_skip.min(batch.num_rows() as u64);
         self.to_skip -= skipped;
         if skipped > 0 {
@@ -334,12 +361,13 @@ impl StreamReader {
         let reader = open_rows(
             file,
             row - file.first_row..end_row - file.first_row,
-            &self.plan.leaves,
+            &file.own_leaves(&self.plan.leaves),
             self.batch_rows,
         )?;
         Ok(Decoder {
             reader,
             path: file.path.clone(),
+            partition_time: file.partition_time,
             end_row,
         })
     }

@@ -12,8 +12,10 @@ use parquet::basic::LogicalType;
 use parquet::schema::types::SchemaDescriptor;
 
 mod convert;
+mod storage;
 
-pub(crate) use convert::to_wire;
+pub(crate) use convert::{absent, to_wire};
+pub(crate) use storage::{storage_schema, to_storage};
 
 /// Metadata key under which the service names a type that Arrow cannot tell from its storage type.
 pub(crate) const EXTENSION_NAME: &str = "ARROW:extension:name";
@@ -161,7 +163,8 @@ impl Walk<'_> {
     }
 }
 
-fn extension_metadata(sql_type: &str) -> HashMap<String, String> {
+/// The metadata of a field whose SQL type Arrow cannot tell from its storage type.
+pub(crate) fn extension_metadata(sql_type: &str) -> HashMap<String, String> {
     let mut metadata = HashMap::from([(
         EXTENSION_NAME.to_owned(),
         format!("{SQL_TYPE_PREFIX}{sql_type}"),
@@ -183,7 +186,8 @@ pub(crate) fn sql_type(field: &Field) -> Option<&str> {
         .and_then(|name| name.strip_prefix(SQL_TYPE_PREFIX))
 }
 
-fn leaf_type(stored: &DataType) -> Option<DataType> {
+/// The wire type of a stored type that has no children; `None` for those that have, and for what BigQuery has no type for.
+pub(crate) fn leaf_type(stored: &DataType) -> Option<DataType> {
     Some(match stored {
         DataType::Dictionary(_, value) => return leaf_type(value),
         DataType::Boolean => DataType::Boolean,

@@ -1,18 +1,26 @@
 //! One table: its files in storage order, its wire schema, its sizes.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData};
 
-use super::{CatalogError, Fingerprint, io_error};
+use super::data_name::DataName;
+use super::{CatalogError, Listing, TableMetadata, io_error};
 use crate::name::TableName;
+use crate::schema;
 use crate::wire;
+
+/// The pseudo column that tells when rows arrived, of tables partitioned by that.
+pub(crate) const PARTITION_TIME: &str = "_PARTITIONTIME";
+
+/// The same as a date.
+pub(crate) const PARTITION_DATE: &str = "_PARTITIONDATE";
 
 /// Dictionaries and pages are about a mebibyte each where writers keep their defaults; a page is held as stored and as decoded.
 const MOST_COLUMN_BYTES: u64 = 3 << 20;
@@ -32,12 +40,27 @@ pub(crate) struct DataFile {
     pub first_row: u64,
     /// For every row group the file's row number just after it, ascending.
     pub group_ends: Vec<u64>,
+    /// `_PARTITIONTIME` of its rows, microseconds since 1970.
+    pub partition_time: Option<i64>,
+    /// For every leaf of the table's schema the file's own leaf; `None` when both have the same.
+    leaf_map: Option<Vec<Option<usize>>>,
 }
 
 impl DataFile {
     /// Rows in the file.
     pub fn rows(&self) -> u64 {
         self.group_ends.last().copied().unwrap_or(0)
+    }
+
+    /// The file's own leaves for leaves of the table; those it does not have are left out.
+    pub fn own_leaves(&self, leaves: &[usize]) -> Vec<usize> {
+        let own = |leaf: usize| match &self.leaf_map {
+            None => Some(leaf),
+            Some(map) => map.get(leaf).copied().flatten(),
+        };
+        let mut found: Vec<usize> = leaves.iter().filter_map(|leaf| own(*leaf)).collect();
+        found.sort_unstable();
+        found
     }
 
     /// The table's row number just after the file's last row.
@@ -51,8 +74,10 @@ impl DataFile {
 pub(crate) struct Table {
     /// Its name.
     pub name: TableName,
-    /// Files in storage order; at least one.
+    /// Files in storage order.
     pub files: Vec<DataFile>,
+    /// What is known about the table beside its files.
+    pub metadata: Option<TableMetadata>,
     /// What the service would send.
     pub schema: SchemaRef,
     /// Rows in all files.
@@ -64,61 +89,52 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(super) fn open(name: TableName, listing: &Fingerprint) -> Result<Self, CatalogError> {
-        let mut files = Vec::with_capacity(listing.len());
-        let mut schema: Option<Schema> = None;
-        let mut leaf_bytes: Vec<u64> = Vec::new();
-        let mut rows = 0;
-        let mut latest = SystemTime::UNIX_EPOCH;
-        for (path, len, modified) in listing {
-            let file = File::open(path).map_err(io_error(path))?;
-            let parquet_error = |source: ParquetError| CatalogError::Parquet {
-                path: path.clone(),
-                source,
-            };
-            let metadata = load(&file).map_err(parquet_error)?;
-            let file_schema = wire::wire_schema(metadata.schema(), metadata.parquet_schema())
-                .map_err(|source| CatalogError::UnsupportedColumn {
-                    table: name.clone(),
-                    source: Box::new(source),
-                })?;
-            let mut leaves = Vec::new();
-            file_schema
-                .fields()
-                .iter()
-                .for_each(|f| wire::leaves(f, &mut leaves));
-            leaf_bytes.resize(leaves.len(), 0);
-            add_leaf_bytes(metadata.metadata(), &leaves, &mut leaf_bytes);
-            schema = Some(match schema {
-                None => file_schema,
-                Some(first) => {
-                    merge(first, &file_schema).ok_or_else(|| CatalogError::FilesDisagree {
-                        table: name.clone(),
-                        path: path.clone(),
-                    })?
-                }
-            });
-            let group_ends = group_ends(metadata.metadata());
-            let data_file = DataFile {
-                path: path.clone(),
-                len: *len,
-                modified: *modified,
-                metadata: for_decoding(metadata),
-                first_row: rows,
-                group_ends,
-            };
-            rows = data_file.end_row();
-            latest = latest.max(*modified);
-            files.push(data_file);
+    pub(super) fn open(name: TableName, listing: &Listing) -> Result<Self, CatalogError> {
+        let declared = listing
+            .metadata
+            .as_ref()
+            .filter(|m| !m.schema.is_empty())
+            .map(|m| schema::to_arrow(&m.schema));
+        let mut opening = Opening::new(declared);
+        for (path, len, modified) in &listing.files {
+            opening.add(&name, path, *len, *modified)?;
         }
+        let modified = listing
+            .metadata
+            .as_ref()
+            .map(|m| SystemTime::UNIX_EPOCH + Duration::from_micros(m.modified_us.unsigned_abs()));
         Ok(Self {
             name,
-            files,
-            schema: Arc::new(schema.unwrap_or_else(Schema::empty)),
-            rows,
-            leaf_bytes,
-            modified: latest,
+            schema: Arc::new(opening.schema.unwrap_or_else(Schema::empty)),
+            rows: opening.rows,
+            leaf_bytes: opening.leaf_bytes,
+            modified: opening.latest.max(modified.unwrap_or(opening.latest)),
+            files: opening.files,
+            metadata: listing.metadata.clone(),
         })
+    }
+
+    /// TABLE, VIEW and so on.
+    pub fn kind(&self) -> &'static str {
+        self.metadata.as_ref().map_or("TABLE", TableMetadata::kind)
+    }
+
+    /// Whether `_PARTITIONTIME` exists.
+    pub fn has_partition_time(&self) -> bool {
+        self.metadata
+            .as_ref()
+            .is_some_and(TableMetadata::has_partition_time)
+    }
+
+    /// The columns a filter may name: those of the table, then the pseudo columns.
+    pub fn filter_schema(&self) -> Schema {
+        let mut fields: Vec<FieldRef> = self.schema.fields().iter().cloned().collect();
+        if self.has_partition_time() {
+            let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+            fields.push(Arc::new(Field::new(PARTITION_TIME, utc, true)));
+            fields.push(Arc::new(Field::new(PARTITION_DATE, DataType::Date32, true)));
+        }
+        Schema::new(fields)
     }
 
     /// Logical bytes of the whole table.
@@ -156,6 +172,117 @@ impl Table {
     }
 }
 
+/// A table whose files are being opened one after the other.
+struct Opening {
+    /// Whether the schema was declared; otherwise it is that of the files.
+    declared: bool,
+    schema: Option<Schema>,
+    paths: Vec<String>,
+    files: Vec<DataFile>,
+    rows: u64,
+    leaf_bytes: Vec<u64>,
+    latest: SystemTime,
+}
+
+impl Opening {
+    fn new(declared: Option<Schema>) -> Self {
+        let paths = declared.as_ref().map(leaf_paths).unwrap_or_default();
+        Self {
+            declared: declared.is_some(),
+            leaf_bytes: vec![0; paths.len()],
+            schema: declared,
+            paths,
+            files: Vec::new(),
+            rows: 0,
+            latest: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    fn add(
+        &mut self,
+        name: &TableName,
+        path: &Path,
+        len: u64,
+        modified: SystemTime,
+    ) -> Result<(), CatalogError> {
+        let file = File::open(path).map_err(io_error(path))?;
+        let parquet_error = |source: ParquetError| CatalogError::Parquet {
+            path: path.to_owned(),
+            source,
+        };
+        let metadata = load(&file).map_err(parquet_error)?;
+        let own =
+            wire::wire_schema(metadata.schema(), metadata.parquet_schema()).map_err(|source| {
+                CatalogError::UnsupportedColumn {
+                    table: name.clone(),
+                    source: Box::new(source),
+                }
+            })?;
+        let mut leaves = Vec::new();
+        own.fields()
+            .iter()
+            .for_each(|f| wire::leaves(f, &mut leaves));
+        let sizes = leaf_bytes(metadata.metadata(), &leaves);
+        let leaf_map = if self.declared {
+            let own_paths = leaf_paths(&own);
+            let find = |path: &String| own_paths.iter().position(|own| own == path);
+            Some(self.paths.iter().map(find).collect::<Vec<_>>())
+        } else {
+            self.schema = Some(match self.schema.take() {
+                None => own,
+                Some(first) => merge(first, &own).ok_or_else(|| CatalogError::FilesDisagree {
+                    table: name.clone(),
+                    path: path.to_owned(),
+                })?,
+            });
+            self.leaf_bytes.resize(sizes.len(), 0);
+            None
+        };
+        for (leaf, total) in self.leaf_bytes.iter_mut().enumerate() {
+            let own = leaf_map
+                .as_ref()
+                .map_or(Some(leaf), |map| map.get(leaf).copied().flatten());
+            *total += own.and_then(|own| sizes.get(own)).copied().unwrap_or(0);
+        }
+        let file_name = path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .unwrap_or_default();
+        let data_file = DataFile {
+            path: path.to_owned(),
+            len,
+            modified,
+            group_ends: group_ends(metadata.metadata()),
+            metadata: for_decoding(metadata),
+            first_row: self.rows,
+            partition_time: DataName::parse(file_name).partition_time(),
+            leaf_map,
+        };
+        self.rows = data_file.end_row();
+        self.latest = self.latest.max(modified);
+        self.files.push(data_file);
+        Ok(())
+    }
+}
+
+/// Dotted paths of a schema's leaves, in Parquet's order.
+fn leaf_paths(schema: &Schema) -> Vec<String> {
+    fn walk(data_type: &DataType, path: &str, out: &mut Vec<String>) {
+        match data_type {
+            DataType::Struct(children) => children
+                .iter()
+                .for_each(|c| walk(c.data_type(), &format!("{path}.{}", c.name()), out)),
+            DataType::List(item) => walk(item.data_type(), path, out),
+            _ => out.push(path.to_owned()),
+        }
+    }
+    let mut paths = Vec::new();
+    for field in schema.fields() {
+        walk(field.data_type(), field.name(), &mut paths);
+    }
+    paths
+}
+
 fn load(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
     // Page offsets let a read start in the middle of a row group without touching the pages before it.
     let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
@@ -180,7 +307,8 @@ fn group_ends(metadata: &ParquetMetaData) -> Vec<u64> {
         .collect()
 }
 
-fn add_leaf_bytes(metadata: &ParquetMetaData, leaves: &[DataType], bytes: &mut [u64]) {
+fn leaf_bytes(metadata: &ParquetMetaData, leaves: &[DataType]) -> Vec<u64> {
+    let mut bytes = vec![0; leaves.len()];
     for group in metadata.row_groups() {
         for ((column, leaf), total) in group.columns().iter().zip(leaves).zip(bytes.iter_mut()) {
             let nulls = column
@@ -201,6 +329,7 @@ fn add_leaf_bytes(metadata: &ParquetMetaData, leaves: &[DataType], bytes: &mut [
             };
         }
     }
+    bytes
 }
 
 /// The schema of two files with the same columns: a column is required only when it is in both.

@@ -66,16 +66,18 @@ pub(super) async fn carry_out(
 // The batch's own count is marked as deprecated, but a server that miscounts does so in both places.
 #[allow(deprecated)]
 pub(super) fn alter(action: &FaultAction, response: &mut proto::ReadRowsResponse) {
-    let Some(Rows::ArrowRecordBatch(batch)) = &mut response.rows else {
-        return;
+    let (body, count) = match &mut response.rows {
+        Some(Rows::ArrowRecordBatch(batch)) => {
+            (&mut batch.serialized_record_batch, &mut batch.row_count)
+        }
+        Some(Rows::AvroRows(rows)) => (&mut rows.serialized_binary_rows, &mut rows.row_count),
+        None => return,
     };
     match action {
-        FaultAction::Corrupt(corruption) => {
-            batch.serialized_record_batch = corruption.apply(&batch.serialized_record_batch);
-        }
+        FaultAction::Corrupt(corruption) => *body = corruption.apply(body),
         FaultAction::WrongRowCount { off_by } => {
             response.row_count = response.row_count.saturating_add(*off_by);
-            batch.row_count = batch.row_count.saturating_add(*off_by);
+            *count = count.saturating_add(*off_by);
         }
         _ => {}
     }

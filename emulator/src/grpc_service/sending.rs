@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::Stream;
 use googleapis_tonic_google_cloud_bigquery_storage_v1::google::cloud::bigquery::storage::v1 as proto;
 use prost::bytes::Bytes;
+use proto::read_rows_response::{Rows, Schema};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::Status;
@@ -15,6 +16,7 @@ use super::status;
 use crate::clock::Clock;
 use crate::connection::ConnectionHandle;
 use crate::faults::FaultAction;
+use crate::read_plan::{Format, ReadPlan};
 use crate::request_log::Served;
 use crate::session::Session;
 use crate::stream_reader::Message;
@@ -29,7 +31,9 @@ pub(super) struct Source {
 /// The state of one call.
 pub(super) struct Sending {
     source: Source,
-    session: Arc<Session>,
+    plan: Arc<ReadPlan>,
+    /// What may expire; rows of a query job have no session.
+    session: Option<Arc<Session>>,
     stream: String,
     clock: Arc<dyn Clock>,
     served: Arc<Served>,
@@ -46,14 +50,15 @@ pub(super) struct Sending {
 impl Sending {
     pub fn new(
         source: Source,
-        session: Arc<Session>,
+        plan: Arc<ReadPlan>,
         stream: String,
         clock: Arc<dyn Clock>,
         served: Arc<Served>,
     ) -> Self {
         Self {
             source,
-            session,
+            plan,
+            session: None,
             stream,
             clock,
             served,
@@ -64,6 +69,12 @@ impl Sending {
             sent: 0,
             ended: false,
         }
+    }
+
+    /// Ends the call when `session` expires.
+    pub fn within(mut self, session: Option<Arc<Session>>) -> Self {
+        self.session = session;
+        self
     }
 
     /// Gives the call its fault and the connection it may cut.
@@ -104,17 +115,19 @@ impl Sending {
         if !self.pause.is_zero() {
             tokio::time::sleep(self.pause).await;
         }
-        self.session
-            .check_alive(&self.stream, self.clock.now())
-            .map_err(|e| status(&e))?;
+        if let Some(session) = &self.session {
+            session
+                .check_alive(&self.stream, self.clock.now())
+                .map_err(|e| status(&e))?;
+        }
         let Some(message) = self.source.messages.recv().await.transpose()? else {
             return Ok(None);
         };
         // The schema comes with the first response of every call, so that a client that reconnects can decode.
-        let schema = (self.sent == 0).then(|| self.session.plan.schema_message.clone());
+        let schema = (self.sent == 0).then(|| self.plan.schema_message.clone());
         self.sent += 1;
         self.served.add(message.rows);
-        let mut response = response(message, schema);
+        let mut response = response(message, schema, self.plan.format);
         if let Some(action) = fault {
             fault_play::alter(&action, &mut response);
             if action == FaultAction::Duplicate {
@@ -136,7 +149,11 @@ impl Sending {
         due.tell("ReadRows", &self.stream, sent);
         match due.fault.action {
             FaultAction::Slow(time) => self.pause = time,
-            FaultAction::ExpireSession => self.session.expire(self.clock.now()),
+            FaultAction::ExpireSession => {
+                if let Some(session) = &self.session {
+                    session.expire(self.clock.now());
+                }
+            }
             action => {
                 fault_play::carry_out(&action, self.connection.as_ref()).await?;
                 return Ok(Some(action));
@@ -148,8 +165,26 @@ impl Sending {
 
 // The field is marked as deprecated in favour of the response's own, but the service still fills it.
 #[allow(deprecated)]
-fn response(message: Message, schema: Option<Bytes>) -> proto::ReadRowsResponse {
+fn response(message: Message, schema: Option<Bytes>, format: Format) -> proto::ReadRowsResponse {
     let row_count = i64::try_from(message.rows).unwrap_or(i64::MAX);
+    let rows = match format {
+        Format::Arrow(_) => Rows::ArrowRecordBatch(proto::ArrowRecordBatch {
+            serialized_record_batch: message.body,
+            row_count,
+        }),
+        Format::Avro => Rows::AvroRows(proto::AvroRows {
+            serialized_binary_rows: message.body,
+            row_count,
+        }),
+    };
+    let schema = schema.map(|message| match format {
+        Format::Arrow(_) => Schema::ArrowSchema(proto::ArrowSchema {
+            serialized_schema: message,
+        }),
+        Format::Avro => Schema::AvroSchema(proto::AvroSchema {
+            schema: String::from_utf8_lossy(&message).into_owned(),
+        }),
+    });
     proto::ReadRowsResponse {
         row_count,
         stats: Some(proto::StreamStats {
@@ -162,14 +197,7 @@ fn response(message: Message, schema: Option<Bytes>) -> proto::ReadRowsResponse 
             throttle_percent: 0,
         }),
         uncompressed_byte_size: None,
-        rows: Some(proto::read_rows_response::Rows::ArrowRecordBatch(
-            proto::ArrowRecordBatch {
-                serialized_record_batch: message.body,
-                row_count,
-            },
-        )),
-        schema: schema.map(|serialized_schema| {
-            proto::read_rows_response::Schema::ArrowSchema(proto::ArrowSchema { serialized_schema })
-        }),
+        rows: Some(rows),
+        schema,
     }
 }

@@ -15,6 +15,7 @@ pub(super) struct RestError {
     http: StatusCode,
     reason: Cow<'static, str>,
     status: &'static str,
+    location: Option<String>,
     message: String,
 }
 
@@ -29,17 +30,39 @@ impl RestError {
             http,
             reason: reason.into(),
             status,
+            location: None,
             message,
         }
+    }
+
+    /// Says what the error is about.
+    pub fn at(mut self, location: Option<String>) -> Self {
+        self.location = location;
+        self
+    }
+
+    /// A request that makes no sense.
+    pub fn invalid(message: &str) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid",
+            "INVALID_ARGUMENT",
+            message.to_owned(),
+        )
     }
 }
 
 impl IntoResponse for RestError {
     fn into_response(self) -> Response {
+        let mut error = json!({"message": self.message, "domain": "global", "reason": self.reason});
+        if let Some(location) = &self.location {
+            error["location"] = json!(location);
+            error["locationType"] = json!("parameter");
+        }
         let body = json!({"error": {
             "code": self.http.as_u16(),
             "message": self.message,
-            "errors": [{"message": self.message, "domain": "global", "reason": self.reason}],
+            "errors": [error],
             "status": self.status,
         }});
         (self.http, Json(body)).into_response()
@@ -53,10 +76,24 @@ impl From<CatalogError> for RestError {
             CatalogError::DatasetNotFound { .. } | CatalogError::TableNotFound { .. } => {
                 (StatusCode::NOT_FOUND, "notFound", "NOT_FOUND")
             }
+            CatalogError::DatasetExists { .. } | CatalogError::TableExists { .. } => {
+                (StatusCode::CONFLICT, "duplicate", "ALREADY_EXISTS")
+            }
+            CatalogError::DatasetInUse { .. } => (
+                StatusCode::BAD_REQUEST,
+                "resourceInUse",
+                "FAILED_PRECONDITION",
+            ),
+            CatalogError::Schema(_) | CatalogError::SchemaChange(_) => {
+                (StatusCode::BAD_REQUEST, "invalid", "INVALID_ARGUMENT")
+            }
             CatalogError::UnsupportedColumn { .. } | CatalogError::FilesDisagree { .. } => {
                 (StatusCode::BAD_REQUEST, "invalid", "FAILED_PRECONDITION")
             }
-            CatalogError::Io { .. } | CatalogError::Parquet { .. } => (
+            CatalogError::Io { .. }
+            | CatalogError::Parquet { .. }
+            | CatalogError::Write { .. }
+            | CatalogError::Metadata { .. } => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internalError",
                 "INTERNAL",

@@ -2,56 +2,101 @@
 
 use std::time::SystemTime;
 
-use arrow::datatypes::{DataType, Field};
 use serde_json::{Map, Value, json};
 
-use super::Table;
-use crate::wire;
+use crate::catalog::{DatasetMetadata, Table};
+use crate::schema;
 
 const LOCATION: &str = "US";
 
 pub(super) fn table(endpoint: &str, table: &Table) -> Value {
     let name = &table.name;
-    let fields: Vec<Value> = table.schema.fields().iter().map(|f| field(f)).collect();
     let modified = unix_millis(table.modified);
     let bytes = table.logical_bytes().to_string();
-    json!({
-        "kind": "bigquery#table",
-        "etag": etag(&format!("{name}{modified}{bytes}")),
-        "id": name.to_string(),
-        "selfLink": format!("{endpoint}/bigquery/v2/{}", name.to_resource()),
-        "tableReference": {
-            "projectId": name.project(),
-            "datasetId": name.dataset(),
-            "tableId": name.table(),
-        },
-        "schema": {"fields": fields},
-        "numBytes": bytes,
-        "numLongTermBytes": "0",
-        "numRows": table.rows.to_string(),
-        "creationTime": modified,
-        "lastModifiedTime": modified,
-        "type": "TABLE",
-        "location": LOCATION,
-    })
+    let mut value = Map::new();
+    let mut set = |key: &str, v: Value| value.insert(key.to_owned(), v);
+    set("kind", json!("bigquery#table"));
+    set("etag", json!(etag(&format!("{name}{modified}{bytes}"))));
+    set("id", json!(name.to_string()));
+    set(
+        "selfLink",
+        json!(format!("{endpoint}/bigquery/v2/{}", name.to_resource())),
+    );
+    set(
+        "tableReference",
+        json!({"projectId": name.project(), "datasetId": name.dataset(), "tableId": name.table()}),
+    );
+    let columns = match &table.metadata {
+        Some(metadata) if !metadata.schema.is_empty() => metadata.schema.clone(),
+        _ => schema::from_arrow(&table.schema),
+    };
+    if !columns.is_empty() {
+        set("schema", json!({"fields": columns}));
+    }
+    set("numBytes", json!(bytes));
+    set("numLongTermBytes", json!("0"));
+    set("numRows", json!(table.rows.to_string()));
+    let created = table
+        .metadata
+        .as_ref()
+        .map_or_else(|| modified.clone(), |m| (m.created_us / 1000).to_string());
+    set("creationTime", json!(created));
+    set("lastModifiedTime", json!(modified));
+    set("type", json!(table.kind()));
+    set("location", json!(LOCATION));
+    if let Some(metadata) = &table.metadata {
+        for (key, setting) in &metadata.resource {
+            value.insert(key.clone(), setting.clone());
+        }
+    }
+    Value::Object(value)
 }
 
-pub(super) fn dataset(endpoint: &str, project: &str, dataset: &str) -> Value {
-    let mut value = dataset_entry(project, dataset);
+pub(super) fn dataset(
+    endpoint: &str,
+    project: &str,
+    dataset: &str,
+    metadata: &DatasetMetadata,
+) -> Value {
+    let mut value = dataset_entry(project, dataset, metadata);
     if let Value::Object(fields) = &mut value {
         let link = format!("{endpoint}/bigquery/v2/projects/{project}/datasets/{dataset}");
-        fields.insert("etag".to_owned(), json!(etag(&link)));
-        fields.insert("selfLink".to_owned(), json!(link));
+        let mut set = |key: &str, v: Value| fields.insert(key.to_owned(), v);
+        set(
+            "etag",
+            json!(etag(&format!("{link}{}", metadata.modified_us))),
+        );
+        set("selfLink", json!(link));
+        set(
+            "creationTime",
+            json!((metadata.created_us / 1000).to_string()),
+        );
+        set(
+            "lastModifiedTime",
+            json!((metadata.modified_us / 1000).to_string()),
+        );
+        set("type", json!("DEFAULT"));
+        for (key, setting) in &metadata.resource {
+            fields.insert(key.clone(), setting.clone());
+        }
     }
     value
 }
 
-pub(super) fn dataset_list(project: &str, ids: &[String], next: Option<String>) -> Value {
+pub(super) fn dataset_list(
+    project: &str,
+    datasets: &[(DatasetMetadata, String)],
+    next: Option<String>,
+) -> Value {
     let mut list = Map::new();
+    let ids: Vec<&str> = datasets.iter().map(|(_, id)| id.as_str()).collect();
     list.insert("kind".to_owned(), json!("bigquery#datasetList"));
     list.insert("etag".to_owned(), json!(etag(&ids.join("/"))));
-    if !ids.is_empty() {
-        let entries: Vec<Value> = ids.iter().map(|id| dataset_entry(project, id)).collect();
+    if !datasets.is_empty() {
+        let entries: Vec<Value> = datasets
+            .iter()
+            .map(|(metadata, id)| dataset_entry(project, id, metadata))
+            .collect();
         list.insert("datasets".to_owned(), Value::Array(entries));
     }
     with_next(list, next)
@@ -60,23 +105,24 @@ pub(super) fn dataset_list(project: &str, ids: &[String], next: Option<String>) 
 pub(super) fn table_list(
     project: &str,
     dataset: &str,
-    ids: &[String],
+    tables: &[(String, &'static str)],
     total: usize,
     next: Option<String>,
 ) -> Value {
     let mut list = Map::new();
     list.insert("kind".to_owned(), json!("bigquery#tableList"));
+    let ids: Vec<&str> = tables.iter().map(|(id, _)| id.as_str()).collect();
     list.insert("etag".to_owned(), json!(etag(&ids.join("/"))));
-    if !ids.is_empty() {
-        let entry = |id: &String| {
+    if !tables.is_empty() {
+        let entry = |(id, kind): &(String, &'static str)| {
             json!({
                 "kind": "bigquery#table",
                 "id": format!("{project}:{dataset}.{id}"),
                 "tableReference": {"projectId": project, "datasetId": dataset, "tableId": id},
-                "type": "TABLE",
+                "type": kind,
             })
         };
-        list.insert("tables".to_owned(), ids.iter().map(entry).collect());
+        list.insert("tables".to_owned(), tables.iter().map(entry).collect());
     }
     list.insert("totalItems".to_owned(), json!(total));
     with_next(list, next)
@@ -89,56 +135,19 @@ fn with_next(mut list: Map<String, Value>, next: Option<String>) -> Value {
     Value::Object(list)
 }
 
-fn dataset_entry(project: &str, dataset: &str) -> Value {
-    json!({
+fn dataset_entry(project: &str, dataset: &str, metadata: &DatasetMetadata) -> Value {
+    let mut entry = json!({
         "kind": "bigquery#dataset",
         "id": format!("{project}:{dataset}"),
         "datasetReference": {"datasetId": dataset, "projectId": project},
-        "location": LOCATION,
-    })
-}
-
-/// A column in the REST form: the old type names, and a mode in place of nullability.
-fn field(wire: &Field) -> Value {
-    let (mode, element) = match wire.data_type() {
-        DataType::List(item) => ("REPEATED", item.data_type()),
-        other if wire.is_nullable() => ("NULLABLE", other),
-        other => ("REQUIRED", other),
-    };
-    let mut value = json!({
-        "name": wire.name(),
-        "type": type_name(element, wire::sql_type(wire)),
-        "mode": mode,
+        "location": metadata.location(),
     });
-    if let (DataType::Struct(children), Value::Object(entries)) = (element, &mut value) {
-        entries.insert(
-            "fields".to_owned(),
-            children.iter().map(|c| field(c)).collect(),
-        );
+    for key in ["labels", "friendlyName"] {
+        if let (Some(setting), Value::Object(fields)) = (metadata.resource.get(key), &mut entry) {
+            fields.insert(key.to_owned(), setting.clone());
+        }
     }
-    value
-}
-
-fn type_name(wire: &DataType, sql_type: Option<&str>) -> String {
-    if let Some(sql_type) = sql_type {
-        return sql_type.to_ascii_uppercase();
-    }
-    match wire {
-        DataType::Boolean => "BOOLEAN",
-        DataType::Int64 => "INTEGER",
-        DataType::Float64 => "FLOAT",
-        DataType::Binary => "BYTES",
-        DataType::Date32 => "DATE",
-        DataType::Time64(_) => "TIME",
-        DataType::Timestamp(_, Some(_)) => "TIMESTAMP",
-        DataType::Timestamp(_, None) => "DATETIME",
-        DataType::Decimal128(_, _) => "NUMERIC",
-        DataType::Decimal256(_, _) => "BIGNUMERIC",
-        DataType::Interval(_) => "INTERVAL",
-        DataType::Struct(_) => "RECORD",
-        _ => "STRING",
-    }
-    .to_owned()
+    entry
 }
 
 fn unix_millis(at: SystemTime) -> String {
@@ -148,7 +157,7 @@ fn unix_millis(at: SystemTime) -> String {
 }
 
 /// Changes when the content does; opaque to clients.
-fn etag(content: &str) -> String {
+pub(super) fn etag(content: &str) -> String {
     let hash = content
         .bytes()
         .fold(0, |h: u64, b| crate::faults::mix(h ^ u64::from(b)));

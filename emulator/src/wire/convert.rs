@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, StructArray, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, ListArray, StructArray, new_empty_array, new_null_array,
+};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Fields};
 use arrow::error::ArrowError;
+
+use super::storage;
 
 /// Converts `array` to the type of the wire field `target`.
 ///
@@ -35,10 +39,29 @@ pub(crate) fn to_wire(array: &ArrayRef, target: &Field) -> Result<ArrayRef, Arro
             | DataType::LargeListView(stored),
             DataType::List(_),
         ) => to_wire(&cast(array, &DataType::List(Arc::clone(stored)))?, target),
+        (DataType::FixedSizeBinary(_), DataType::Interval(_)) => storage::intervals(array),
         (DataType::Null, wire) => Ok(new_null_array(wire, array.len())),
         (stored, wire) if stored == wire => Ok(Arc::clone(array)),
         (_, wire) => cast(array, wire),
     }
+}
+
+/// A column that the stored rows do not have: null everywhere, or empty where it is repeated.
+///
+/// # Errors
+/// [`ArrowError`] when the column is required.
+pub(crate) fn absent(field: &Field, rows: usize) -> Result<ArrayRef, ArrowError> {
+    if let DataType::List(item) = field.data_type() {
+        let offsets = OffsetBuffer::new_zeroed(rows);
+        let values = new_empty_array(item.data_type());
+        let list = ListArray::try_new(Arc::clone(item), offsets, values, None)?;
+        return Ok(Arc::new(list));
+    }
+    if !field.is_nullable() {
+        let message = format!("stored rows have no column {}", field.name());
+        return Err(ArrowError::SchemaError(message));
+    }
+    Ok(new_null_array(field.data_type(), rows))
 }
 
 fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
@@ -53,11 +76,9 @@ fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
 fn to_struct(array: &StructArray, children: &Fields) -> Result<ArrayRef, ArrowError> {
     let columns = children
         .iter()
-        .map(|child| {
-            let column = array.column_by_name(child.name()).ok_or_else(|| {
-                ArrowError::SchemaError(format!("decoded struct has no field {}", child.name()))
-            })?;
-            to_wire(column, child)
+        .map(|child| match array.column_by_name(child.name()) {
+            Some(column) => to_wire(column, child),
+            None => absent(child, array.len()),
         })
         .collect::<Result<Vec<_>, _>>()?;
     let array = StructArray::try_new_with_length(

@@ -13,4 +13,6 @@ mod reads;
 mod recovery;
 mod refusals;
 mod rest;
+mod tables;
 mod wire_types;
+mod writes;

@@ -78,11 +78,6 @@ async fn bad_sessions_are_refused_as_the_service_refuses_them() {
             "time travel timestamp exceeds the maximum time travel duration of 168h",
         ),
         (
-            arrow_session().set_data_format(DataFormat::Avro),
-            "UNIMPLEMENTED",
-            "this emulator serves the ARROW format, not AVRO",
-        ),
-        (
             arrow_session().set_data_format(DataFormat::Unspecified),
             "INVALID_ARGUMENT",
             "request failed: data format must be ARROW or AVRO",

@@ -9,15 +9,47 @@ use millpond_emulator::{Emulator, RunningEmulator};
 use crate::harness::*;
 
 pub async fn call(emulator: &RunningEmulator, method: &str, path: &str) -> (u16, Value) {
+    send(emulator, method, path, "application/json", "").await
+}
+
+/// A call with a body of JSON.
+pub async fn send_json(
+    emulator: &RunningEmulator,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> (u16, Value) {
+    send(
+        emulator,
+        method,
+        path,
+        "application/json",
+        &body.to_string(),
+    )
+    .await
+}
+
+/// A call with any body.
+pub async fn send(
+    emulator: &RunningEmulator,
+    method: &str,
+    path: &str,
+    content_type: &str,
+    body: &str,
+) -> (u16, Value) {
     let mut socket = TcpStream::connect(emulator.local_addr()).await.unwrap();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
     );
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut text = String::new();
     socket.read_to_string(&mut text).await.unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let code = head.split(' ').nth(1).unwrap().parse().unwrap();
+    if body.is_empty() {
+        return (code, Value::Null);
+    }
     (
         code,
         serde_json::from_str(body).unwrap_or_else(|e| panic!("{e} in {text}")),
@@ -118,14 +150,11 @@ async fn errors_have_the_service_s_body() {
             400,
             "invalid",
         ),
-        (
-            "DELETE",
-            "/projects/p/datasets/d/tables/t",
-            501,
-            "notImplemented",
-        ),
+        ("PUT", "/projects/p/datasets", 501, "notImplemented"),
+        ("DELETE", "/projects/p/datasets/d", 400, "resourceInUse"),
+        ("DELETE", "/projects/p/datasets/d/tables/u", 404, "notFound"),
+        ("GET", "/projects/p/jobs/nope", 404, "notFound"),
         ("GET", "/nothing/here", 404, "notFound"),
-        ("POST", "/bigquery/v2/projects/p/jobs", 404, "notFound"),
     ] {
         let (got, body) = call(&emulator, method, path).await;
         assert_eq!(

@@ -1,0 +1,416 @@
+//! The values of each BigQuery type, as text, numbers or bytes write them.
+
+use arrow::compute::kernels::cast_utils::{
+    Parser, parse_decimal, parse_interval_month_day_nano, string_to_datetime,
+};
+use arrow::datatypes::{
+    Decimal128Type, Decimal256Type, DecimalType, Float64Type, IntervalMonthDayNano, i256,
+};
+use base64::Engine as _;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc};
+use serde_json::Value;
+
+use super::Cell;
+
+/// Both ends of a range.
+pub(super) type Scalar = [Cell; 2];
+
+type Converted<T> = Result<T, String>;
+
+/// Longest piece of a value shown in a message.
+const SHOWN_CHARS: usize = 60;
+
+/// A value as a message shows it.
+pub(super) fn shown(cell: &Cell) -> String {
+    let text = match cell {
+        Cell::Null => "NULL".to_owned(),
+        Cell::Bool(value) => value.to_string(),
+        Cell::Int(value) => value.to_string(),
+        Cell::Float(value) | Cell::Seconds(value) => value.to_string(),
+        Cell::Text(text) => text.clone(),
+        Cell::Bytes(bytes) => format!("{} bytes", bytes.len()),
+        Cell::List(_) => "an array".to_owned(),
+        Cell::Record(_) => "a record".to_owned(),
+    };
+    text.chars().take(SHOWN_CHARS).collect()
+}
+
+fn cannot<T>(kind: &str) -> Converted<T> {
+    Err(format!("Cannot convert value to {kind} (bad value)."))
+}
+
+pub(super) fn boolean(cell: &Cell) -> Converted<bool> {
+    match cell {
+        Cell::Bool(value) => Ok(*value),
+        Cell::Int(0) => Ok(false),
+        Cell::Int(1) => Ok(true),
+        Cell::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "t" | "yes" | "y" | "1" => Ok(true),
+            "false" | "f" | "no" | "n" | "0" => Ok(false),
+            _ => cannot("boolean"),
+        },
+        _ => cannot("boolean"),
+    }
+}
+
+// A float is taken only when it is a whole number in range, and then the cast is exact.
+#[allow(clippy::cast_possible_truncation)]
+pub(super) fn integer(cell: &Cell) -> Converted<i64> {
+    match cell {
+        Cell::Int(value) => Ok(*value),
+        Cell::Float(value) | Cell::Seconds(value)
+            if value.fract() == 0.0 && value.abs() < 9.2e18 =>
+        {
+            Ok(*value as i64)
+        }
+        Cell::Text(text) => text.trim().parse().or_else(|_| cannot("integer")),
+        _ => cannot("integer"),
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+pub(super) fn float(cell: &Cell) -> Converted<f64> {
+    match cell {
+        Cell::Float(value) | Cell::Seconds(value) => Ok(*value),
+        Cell::Int(value) => Ok(*value as f64),
+        Cell::Text(text) => {
+            let text = text.trim();
+            let text = match text.to_ascii_lowercase().as_str() {
+                "+inf" | "inf" | "+infinity" | "infinity" => return Ok(f64::INFINITY),
+                "-inf" | "-infinity" => return Ok(f64::NEG_INFINITY),
+                "nan" => return Ok(f64::NAN),
+                _ => text,
+            };
+            Float64Type::parse(text).map_or_else(|| cannot("float"), Ok)
+        }
+        _ => cannot("float"),
+    }
+}
+
+/// Text, or a scalar written out.
+pub(super) fn string(cell: &Cell) -> Converted<String> {
+    match cell {
+        Cell::Text(text) => Ok(text.clone()),
+        Cell::Bool(_) | Cell::Int(_) | Cell::Float(_) => Ok(shown(cell)),
+        Cell::Bytes(bytes) => match String::from_utf8(bytes.clone()) {
+            Ok(text) => Ok(text),
+            Err(_) => cannot("string"),
+        },
+        _ => cannot("string"),
+    }
+}
+
+/// Base64 with or without padding, in the plain or the URL alphabet.
+pub(super) fn bytes(cell: &Cell) -> Converted<Vec<u8>> {
+    match cell {
+        Cell::Bytes(bytes) => Ok(bytes.clone()),
+        Cell::Text(text) => {
+            let config = GeneralPurposeConfig::new()
+                .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+            let plain = GeneralPurpose::new(&base64::alphabet::STANDARD, config);
+            let text = text.replace('-', "+").replace('_', "/");
+            plain
+                .decode(text.trim())
+                .map_err(|_| "Could not decode base64 string to bytes.".to_owned())
+        }
+        _ => cannot("bytes"),
+    }
+}
+
+/// Days since 1970.
+pub(super) fn date(cell: &Cell) -> Converted<i32> {
+    match cell {
+        Cell::Int(days) => i32::try_from(*days).or_else(|_| cannot("date")),
+        Cell::Text(text) => {
+            let date = NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d");
+            let days = date.map(|d| {
+                d.signed_duration_since(chrono::DateTime::UNIX_EPOCH.date_naive())
+                    .num_days()
+            });
+            match days.map(i32::try_from) {
+                Ok(Ok(days)) => Ok(days),
+                _ => Err("Could not convert value to date (bad format).".to_owned()),
+            }
+        }
+        _ => cannot("date"),
+    }
+}
+
+/// Microseconds since midnight; an integer is the packed form of CivilTimeEncoder, bit fields of hour, minute, second and
+/// microsecond.
+pub(super) fn time(cell: &Cell) -> Converted<i64> {
+    match cell {
+        Cell::Int(packed) => packed_time(*packed).map_or_else(|| cannot("time"), Ok),
+        Cell::Text(text) => {
+            let parsed = NaiveTime::parse_from_str(text.trim(), "%H:%M:%S%.f");
+            parsed
+                .map(micros_of)
+                .map_err(|_| "Could not convert value to time (bad format).".to_owned())
+        }
+        _ => cannot("time"),
+    }
+}
+
+fn micros_of(time: NaiveTime) -> i64 {
+    i64::from(time.num_seconds_from_midnight()) * 1_000_000 + i64::from(time.nanosecond() / 1000)
+}
+
+fn packed_time(packed: i64) -> Option<i64> {
+    let micros = packed & 0xf_ffff;
+    let second = (packed >> 20) & 0x3f;
+    let minute = (packed >> 26) & 0x3f;
+    let hour = (packed >> 32) & 0x1f;
+    let fits = packed >> 37 == 0 && micros < 1_000_000 && second < 60 && minute < 60 && hour < 24;
+    fits.then_some(((hour * 60 + minute) * 60 + second) * 1_000_000 + micros)
+}
+
+/// Microseconds since 1970 without a zone; an integer is the packed form of CivilTimeEncoder.
+pub(super) fn datetime(cell: &Cell) -> Converted<i64> {
+    match cell {
+        Cell::Int(packed) => packed_datetime(*packed).map_or_else(|| cannot("datetime"), Ok),
+        Cell::Text(text) => {
+            let text = text.trim().replace(['T', 't'], " ");
+            NaiveDateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f")
+                .or_else(|_| NaiveDateTime::parse_from_str(&text, "%Y-%m-%d %H:%M"))
+                .or_else(|_| {
+                    NaiveDate::parse_from_str(&text, "%Y-%m-%d").map(|d| d.and_time(NaiveTime::MIN))
+                })
+                .map(|d| d.and_utc().timestamp_micros())
+                .map_err(|_| "Could not convert value to datetime (bad format).".to_owned())
+        }
+        _ => cannot("datetime"),
+    }
+}
+
+fn packed_datetime(packed: i64) -> Option<i64> {
+    let time = packed_time(packed & 0x1f_ffff_ffff)?;
+    let day = u32::try_from((packed >> 37) & 0x1f).ok()?;
+    let month = u32::try_from((packed >> 42) & 0xf).ok()?;
+    let year = i32::try_from(packed >> 46).ok()?;
+    let date = NaiveDate::from_ymd_opt(year, month, day)?;
+    Some(date.and_time(NaiveTime::MIN).and_utc().timestamp_micros() + time)
+}
+
+/// Microseconds since 1970.
+// Microseconds of every year BigQuery has are far below the limit of the conversion.
+#[allow(clippy::cast_possible_truncation)]
+pub(super) fn timestamp(cell: &Cell) -> Converted<i64> {
+    match cell {
+        Cell::Int(micros) => Ok(*micros),
+        Cell::Float(seconds) | Cell::Seconds(seconds) if seconds.abs() < 2.6e11 => {
+            // Split first: a product would lose the last digits.
+            let whole = seconds.trunc();
+            Ok(whole as i64 * 1_000_000 + ((seconds - whole) * 1e6).round() as i64)
+        }
+        Cell::Text(text) => parse_timestamp(text.trim()).map_or_else(
+            || Err("Could not convert value to timestamp (bad format).".to_owned()),
+            Ok,
+        ),
+        _ => cannot("timestamp"),
+    }
+}
+
+fn parse_timestamp(text: &str) -> Option<i64> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return timestamp(&Cell::Seconds(seconds)).ok();
+    }
+    let text = text
+        .strip_suffix(" UTC")
+        .or_else(|| text.strip_suffix('Z'))
+        .unwrap_or(text);
+    string_to_datetime(&Utc, text)
+        .ok()
+        .map(|t| t.timestamp_micros())
+}
+
+fn decimal_text(cell: &Cell) -> Converted<String> {
+    match cell {
+        Cell::Text(text) => Ok(text.trim().to_owned()),
+        Cell::Int(value) => Ok(value.to_string()),
+        Cell::Float(value) | Cell::Seconds(value) if value.is_finite() => Ok(value.to_string()),
+        _ => cannot("numeric"),
+    }
+}
+
+/// The bytes of a protobuf numeric: the scaled number, little endian, in two's complement, as short as it can be.
+fn little_endian<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
+    let fill = if bytes.last().is_some_and(|b| b & 0x80 != 0) {
+        0xff
+    } else {
+        0
+    };
+    let mut all = [fill; N];
+    all.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(all)
+}
+
+pub(super) fn decimal128(cell: &Cell, precision: u8, scale: i8) -> Converted<i128> {
+    if let Cell::Bytes(bytes) = cell {
+        // On the wire a numeric has nine digits after the point, whatever its column declares.
+        let number = little_endian::<16>(bytes).map(i128::from_le_bytes);
+        let shift = 10_i128.pow(u32::try_from(9 - scale).unwrap_or(0));
+        return match number.map(|n| (n / shift, n % shift)) {
+            Some((number, 0)) if Decimal128Type::is_valid_decimal_precision(number, precision) => {
+                Ok(number)
+            }
+            _ => cannot("numeric"),
+        };
+    }
+    let text = decimal_text(cell)?;
+    exact_digits(&text, scale)?;
+    parse_decimal::<Decimal128Type>(&text, precision, scale)
+        .map_err(|_| format!("Invalid NUMERIC value: {text}."))
+}
+
+pub(super) fn decimal256(cell: &Cell, precision: u8, scale: i8) -> Converted<i256> {
+    if let Cell::Bytes(bytes) = cell {
+        let number = little_endian::<32>(bytes).map(i256::from_le_bytes);
+        let shift = i256::from_i128(10).wrapping_pow(u32::try_from(38 - scale).unwrap_or(0));
+        return match number.map(|n| (n.wrapping_div(shift), n.wrapping_rem(shift))) {
+            Some((number, rest))
+                if rest == i256::ZERO
+                    && Decimal256Type::is_valid_decimal_precision(number, precision) =>
+            {
+                Ok(number)
+            }
+            _ => cannot("bignumeric"),
+        };
+    }
+    let text = decimal_text(cell)?;
+    exact_digits(&text, scale)?;
+    parse_decimal::<Decimal256Type>(&text, precision, scale)
+        .map_err(|_| format!("Invalid BIGNUMERIC value: {text}."))
+}
+
+/// Digits after the point beyond the scale would be cut off in silence.
+fn exact_digits(text: &str, scale: i8) -> Converted<()> {
+    let mantissa = text.split(['e', 'E']).next().unwrap_or(text);
+    let digits = mantissa
+        .split_once('.')
+        .map_or(0, |(_, fraction)| fraction.trim_end_matches('0').len());
+    if mantissa.len() == text.len() && digits > usize::try_from(scale).unwrap_or(0) {
+        return Err(format!("Invalid NUMERIC value: {text}."));
+    }
+    Ok(())
+}
+
+/// BigQuery's canonical form `Y-M D H:M:S.F`, an ISO 8601 duration, or words.
+pub(super) fn interval(cell: &Cell) -> Converted<IntervalMonthDayNano> {
+    let bad = || Err("Could not convert value to interval (bad format).".to_owned());
+    let Cell::Text(text) = cell else {
+        return cannot("interval");
+    };
+    let text = text.trim();
+    match canonical_interval(text) {
+        Some(interval) => Ok(interval),
+        None => parse_interval_month_day_nano(text).or_else(|_| bad()),
+    }
+}
+
+fn canonical_interval(text: &str) -> Option<IntervalMonthDayNano> {
+    let parts: Vec<&str> = text.split(' ').collect();
+    let [months, days, time] = parts.as_slice() else {
+        return None;
+    };
+    let signed = |text: &str| match text.strip_prefix('-') {
+        Some(rest) => (-1_i32, rest.to_owned()),
+        None => (1_i32, text.to_owned()),
+    };
+    let (sign, months) = signed(months);
+    let (years, months) = months.split_once('-')?;
+    let months: i32 = sign * (years.parse::<i32>().ok()? * 12 + months.parse::<i32>().ok()?);
+    let days: i32 = days.parse().ok()?;
+    let (sign, time) = signed(time);
+    let clock: Vec<&str> = time.split(':').collect();
+    let [hours, minutes, seconds] = clock.as_slice() else {
+        return None;
+    };
+    let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
+    let nanos: i64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+    let minutes = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
+    let seconds = minutes * 60 + whole.parse::<i64>().ok()?;
+    let nanoseconds = seconds
+        .checked_mul(1_000_000_000)?
+        .checked_add(nanos)?
+        .checked_mul(i64::from(sign))?;
+    Some(IntervalMonthDayNano {
+        months,
+        days,
+        nanoseconds,
+    })
+}
+
+/// Both ends of `[start, end)`; UNBOUNDED or NULL is an end that does not exist.
+pub(super) fn range(cell: &Cell) -> Converted<Scalar> {
+    match cell {
+        Cell::Record(ends) => {
+            let end = |index: usize| ends.get(index).cloned().unwrap_or(Cell::Null);
+            Ok([end(0), end(1)])
+        }
+        Cell::Text(text) => {
+            let inner = text
+                .trim()
+                .strip_prefix('[')
+                .and_then(|t| t.strip_suffix(')'))
+                .and_then(|t| t.split_once(','));
+            let Some((start, end)) = inner else {
+                return Err("Could not convert value to range (bad format).".to_owned());
+            };
+            let end_of = |text: &str| match text.trim() {
+                "UNBOUNDED" | "NULL" => Cell::Null,
+                text => Cell::Text(text.to_owned()),
+            };
+            Ok([end_of(start), end_of(end)])
+        }
+        _ => cannot("range"),
+    }
+}
+
+/// JSON text in its shortest form.
+pub(super) fn json(cell: &Cell) -> Converted<String> {
+    match cell {
+        Cell::Text(text) => serde_json::from_str::<Value>(text)
+            .map(|value| value.to_string())
+            .map_err(|_| "Invalid JSON value.".to_owned()),
+        _ => cannot("json"),
+    }
+}
+
+/// Well-known text; GeoJSON points are turned into it, other shapes are left to whoever can compute with them.
+pub(super) fn geography(cell: &Cell) -> Converted<String> {
+    let Cell::Text(text) = cell else {
+        return cannot("geography");
+    };
+    if !text.trim_start().starts_with('{') {
+        return Ok(text.clone());
+    }
+    let value: Value = serde_json::from_str(text).map_err(|_| "Invalid GeoJSON.".to_owned())?;
+    geojson(&value).ok_or_else(|| "Unsupported GeoJSON.".to_owned())
+}
+
+fn geojson(value: &Value) -> Option<String> {
+    let coordinates = value.get("coordinates")?;
+    let pair = |v: &Value| Some(format!("{} {}", v.get(0)?, v.get(1)?));
+    let line = |v: &Value| {
+        let points: Option<Vec<String>> = v.as_array()?.iter().map(pair).collect();
+        Some(format!("({})", points?.join(", ")))
+    };
+    let rings = |v: &Value| {
+        let rings: Option<Vec<String>> = v.as_array()?.iter().map(line).collect();
+        Some(format!("({})", rings?.join(", ")))
+    };
+    Some(match value.get("type")?.as_str()? {
+        "Point" => format!("POINT({})", pair(coordinates)?),
+        "LineString" => format!("LINESTRING{}", line(coordinates)?),
+        "MultiPoint" => format!("MULTIPOINT{}", line(coordinates)?),
+        "Polygon" => format!("POLYGON{}", rings(coordinates)?),
+        "MultiLineString" => format!("MULTILINESTRING{}", rings(coordinates)?),
+        "MultiPolygon" => {
+            let parts: Option<Vec<String>> = coordinates.as_array()?.iter().map(rings).collect();
+            format!("MULTIPOLYGON({})", parts?.join(", "))
+        }
+        _ => return None,
+    })
+}

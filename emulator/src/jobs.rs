@@ -1,0 +1,310 @@
+//! Jobs: load, query and copy, each run to its end when it is inserted, and remembered afterwards.
+//!
+//! Owns job names, states and statistics. Must not know how requests are written.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::catalog::{Catalog, CatalogError, micros};
+use crate::clock::Clock;
+use crate::name::TableName;
+
+mod copy;
+mod destination;
+mod load;
+mod query;
+
+/// Jobs beyond this many are forgotten, oldest first.
+const REMEMBERED: usize = 10_000;
+
+/// Why a job failed, or could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct JobError {
+    /// The service's short word, such as `invalidQuery`.
+    pub reason: &'static str,
+    /// What it is about, such as `query`.
+    pub location: Option<String>,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl JobError {
+    pub(crate) fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            location: None,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new("invalid", message)
+    }
+
+    pub(crate) fn at(mut self, location: &str) -> Self {
+        self.location = Some(location.to_owned());
+        self
+    }
+
+    /// The error in the REST form.
+    pub fn to_json(&self) -> Value {
+        let mut value = json!({"reason": self.reason, "message": self.message});
+        if let Some(location) = &self.location {
+            value["location"] = json!(location);
+        }
+        value
+    }
+}
+
+impl From<CatalogError> for JobError {
+    fn from(error: CatalogError) -> Self {
+        let reason = match &error {
+            CatalogError::DatasetNotFound { .. } | CatalogError::TableNotFound { .. } => "notFound",
+            CatalogError::DatasetExists { .. } | CatalogError::TableExists { .. } => "duplicate",
+            CatalogError::Io { .. }
+            | CatalogError::Parquet { .. }
+            | CatalogError::Write { .. }
+            | CatalogError::Metadata { .. } => "internalError",
+            _ => "invalid",
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+/// Where the rows of a query are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct QueryResult {
+    pub table: TableName,
+    /// Whether the client named the table.
+    pub explicit: bool,
+}
+
+/// A job that has ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    pub project: String,
+    pub id: String,
+    pub location: String,
+    /// As the client gave it, with what the server added.
+    pub configuration: Value,
+    pub created_ms: i64,
+    pub ended_ms: i64,
+    /// The part of the statistics that belongs to the kind of job.
+    pub statistics: Map<String, Value>,
+    pub error: Option<JobError>,
+    pub result: Option<QueryResult>,
+}
+
+impl Job {
+    /// Bytes that a query reads, or would.
+    pub fn bytes_processed(&self) -> u64 {
+        self.statistics
+            .get("totalBytesProcessed")
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0)
+    }
+
+    /// Whether the job was only to be checked.
+    pub fn is_dry_run(&self) -> bool {
+        self.configuration["dryRun"].as_bool().unwrap_or(false)
+    }
+
+    /// The job in the REST form.
+    pub fn to_json(&self, endpoint: &str) -> Value {
+        let mut statistics = self.statistics.clone();
+        let mut set = |key: &str, ms: i64| statistics.insert(key.to_owned(), json!(ms.to_string()));
+        set("creationTime", self.created_ms);
+        set("startTime", self.created_ms);
+        set("endTime", self.ended_ms);
+        let mut status = json!({"state": "DONE"});
+        if let Some(error) = &self.error {
+            status["errorResult"] = error.to_json();
+            status["errors"] = json!([error.to_json()]);
+        }
+        let (project, location, id) = (&self.project, &self.location, &self.id);
+        let mut reference = json!({"projectId": project, "location": location});
+        let mut value = json!({
+            "kind": "bigquery#job",
+            "etag": format!("{:016x}", crate::faults::mix(self.ended_ms.unsigned_abs())),
+            "id": format!("{project}:{location}.{id}"),
+            "selfLink": format!("{endpoint}/bigquery/v2/projects/{project}/jobs/{id}?location={location}"),
+            "user_email": "anonymous@localhost",
+            "configuration": self.configuration,
+            "statistics": statistics,
+            "status": status,
+        });
+        if !self.is_dry_run() {
+            reference["jobId"] = json!(id);
+        }
+        value["jobReference"] = reference;
+        value
+    }
+}
+
+/// What a job does, and what it needs for that.
+struct Work<'a> {
+    catalog: &'a Arc<Catalog>,
+    project: &'a str,
+    id: &'a str,
+    now: SystemTime,
+    configuration: &'a mut Value,
+    data: Option<Bytes>,
+}
+
+/// What a job has done.
+#[derive(Debug, Default)]
+struct Done {
+    statistics: Map<String, Value>,
+    result: Option<QueryResult>,
+}
+
+/// The jobs of a server.
+#[derive(Debug)]
+pub(crate) struct Jobs {
+    catalog: Arc<Catalog>,
+    clock: Arc<dyn Clock>,
+    seed: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    made: u64,
+    /// By serial number, so that the oldest come first.
+    by_serial: BTreeMap<u64, Arc<Job>>,
+}
+
+impl Jobs {
+    pub fn new(catalog: Arc<Catalog>, clock: Arc<dyn Clock>, seed: u64) -> Self {
+        Self {
+            catalog,
+            clock,
+            seed,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Runs a job to its end. A job that fails is a job, too: its error is in its status. Blocks, on a thread of a runtime.
+    ///
+    /// # Errors
+    /// [`JobError`] when the request is no job at all, or names one that exists.
+    pub fn run(
+        &self,
+        project: &str,
+        request: &Value,
+        data: Option<Bytes>,
+    ) -> Result<Arc<Job>, JobError> {
+        let mut configuration = request["configuration"].clone();
+        let (serial, unique) = self.serial();
+        let reference = &request["jobReference"];
+        let id = reference["jobId"]
+            .as_str()
+            .map_or_else(|| format!("job_{unique}"), str::to_owned);
+        if !id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        {
+            return Err(JobError::invalid(format!("Invalid job ID \"{id}\"")));
+        }
+        let location = reference["location"].as_str().unwrap_or("US").to_owned();
+        if self.get(project, &id).is_some() {
+            return Err(JobError::new(
+                "duplicate",
+                format!("Already Exists: Job {project}:{location}.{id}"),
+            ));
+        }
+        let created = self.clock.now();
+        let mut work = Work {
+            catalog: &self.catalog,
+            project,
+            id: &id,
+            now: created,
+            configuration: &mut configuration,
+            data,
+        };
+        let kind = ["query", "load", "copy"]
+            .into_iter()
+            .find(|kind| work.configuration[*kind].is_object());
+        let outcome = match kind {
+            Some("query") => query::run(&mut work),
+            Some("load") => load::run(&mut work),
+            Some("copy") => copy::run(&mut work),
+            _ => {
+                return Err(JobError::invalid(
+                    "Job configuration must contain exactly one job-specific configuration object (e.g., query, load, extract, spark), but there were 0: ",
+                ));
+            }
+        };
+        if let (Some(kind), Value::Object(members)) = (kind, &mut configuration) {
+            members.insert("jobType".to_owned(), json!(kind.to_ascii_uppercase()));
+        }
+        let (done, error) = match outcome {
+            Ok(done) => (done, None),
+            Err(e) => (Done::default(), Some(e)),
+        };
+        let job = Arc::new(Job {
+            project: project.to_owned(),
+            id,
+            location,
+            configuration,
+            created_ms: micros(created) / 1000,
+            ended_ms: micros(self.clock.now()).div_euclid(1000),
+            statistics: done.statistics,
+            error,
+            result: done.result,
+        });
+        if !job.is_dry_run() {
+            self.remember(serial, Arc::clone(&job));
+        }
+        Ok(job)
+    }
+
+    pub fn get(&self, project: &str, id: &str) -> Option<Arc<Job>> {
+        let state = self.lock();
+        let is_it = |job: &&Arc<Job>| job.project == project && job.id == id;
+        state.by_serial.values().find(is_it).cloned()
+    }
+
+    /// Forgets a job; whether there was one.
+    pub fn delete(&self, project: &str, id: &str) -> bool {
+        let mut state = self.lock();
+        let before = state.by_serial.len();
+        state
+            .by_serial
+            .retain(|_, job| job.project != project || job.id != id);
+        state.by_serial.len() < before
+    }
+
+    /// All jobs of a project, latest first.
+    pub fn list(&self, project: &str) -> Vec<Arc<Job>> {
+        let state = self.lock();
+        let jobs = state.by_serial.values().rev();
+        jobs.filter(|job| job.project == project).cloned().collect()
+    }
+
+    fn remember(&self, serial: u64, job: Arc<Job>) {
+        let mut state = self.lock();
+        state.by_serial.insert(serial, job);
+        while state.by_serial.len() > REMEMBERED {
+            state.by_serial.pop_first();
+        }
+    }
+
+    /// The next number, and a name made from it that no other server gives.
+    fn serial(&self) -> (u64, String) {
+        let mut state = self.lock();
+        state.made += 1;
+        let unique = crate::faults::mix(self.seed ^ state.made);
+        (state.made, format!("{unique:016x}"))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,244 @@
+//! The table a job writes to: found or made, emptied or refused, as its dispositions say.
+
+use serde_json::{Map, Value};
+
+use super::{JobError, Work};
+use crate::catalog::CatalogError;
+use crate::name::TableName;
+use crate::schema::{self, FieldSchema};
+
+/// A destination and the partition of it that is written.
+#[derive(Debug, Clone)]
+pub(super) struct Destination {
+    pub table: TableName,
+    pub partition: Option<String>,
+}
+
+/// What a job says about its destination.
+pub(super) struct Dispositions<'a> {
+    settings: &'a Value,
+    default_write: &'static str,
+}
+
+impl<'a> Dispositions<'a> {
+    pub fn new(settings: &'a Value, default_write: &'static str) -> Self {
+        Self {
+            settings,
+            default_write,
+        }
+    }
+
+    fn write(&self) -> &str {
+        self.settings["writeDisposition"]
+            .as_str()
+            .unwrap_or(self.default_write)
+    }
+
+    fn creates(&self) -> bool {
+        self.settings["createDisposition"].as_str() != Some("CREATE_NEVER")
+    }
+
+    fn option(&self, name: &str) -> bool {
+        self.settings["schemaUpdateOptions"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|o| o.as_str() == Some(name)))
+    }
+
+    /// What a new table takes over beside its schema.
+    fn resource(&self) -> Map<String, Value> {
+        let mut resource = Map::new();
+        for key in [
+            "timePartitioning",
+            "rangePartitioning",
+            "clustering",
+            "destinationTableProperties",
+        ] {
+            match &self.settings[key] {
+                Value::Null => {}
+                Value::Object(properties) if key == "destinationTableProperties" => {
+                    resource.extend(properties.clone());
+                }
+                value => {
+                    resource.insert(key.to_owned(), value.clone());
+                }
+            }
+        }
+        resource
+    }
+}
+
+/// Reads a table reference; the part of its id after a dollar sign is a partition.
+pub(super) fn reference(value: &Value, project: &str) -> Result<Destination, JobError> {
+    let part = |key: &str| value[key].as_str();
+    let (Some(dataset), Some(id)) = (part("datasetId"), part("tableId")) else {
+        return Err(JobError::invalid("Required parameter is missing: table"));
+    };
+    let (id, partition) = match id.split_once('$') {
+        Some((id, partition)) => (id, Some(partition.to_owned())),
+        None => (id, None),
+    };
+    if let Some(partition) = &partition
+        && crate::catalog::partition_time(partition).is_none()
+    {
+        return Err(JobError::invalid(format!(
+            "Invalid date partition id: {partition}"
+        )));
+    }
+    let project = part("projectId").unwrap_or(project);
+    let table =
+        TableName::try_new(project, dataset, id).map_err(|e| JobError::invalid(e.to_string()))?;
+    Ok(Destination { table, partition })
+}
+
+/// The columns a destination has, if it exists.
+pub(super) fn existing(
+    work: &Work<'_>,
+    destination: &Destination,
+) -> Result<Option<Vec<FieldSchema>>, JobError> {
+    match work.catalog.table(&destination.table) {
+        Ok(table) => {
+            if table.kind() != "TABLE" {
+                return Err(JobError::invalid(format!(
+                    "{} is not allowed for this operation because it is currently a {}.",
+                    destination.table,
+                    table.kind()
+                )));
+            }
+            let columns = match &table.metadata {
+                Some(metadata) => metadata.schema.clone(),
+                None => schema::from_arrow(&table.schema),
+            };
+            Ok(Some(columns))
+        }
+        Err(CatalogError::TableNotFound { .. }) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Makes the destination ready to take rows of `columns`; rows it holds are taken out when it is to be truncated.
+///
+/// # Errors
+/// [`JobError`] when a disposition or the schema stands against it. Nothing has been changed then.
+pub(super) fn prepare(
+    work: &Work<'_>,
+    destination: &Destination,
+    columns: &[FieldSchema],
+    dispositions: &Dispositions<'_>,
+) -> Result<(), JobError> {
+    let table = &destination.table;
+    let Some(existing) = existing(work, destination)? else {
+        if !dispositions.creates() {
+            return Err(CatalogError::TableNotFound {
+                table: table.clone(),
+            }
+            .into());
+        }
+        let columns = columns.to_vec();
+        return Ok(work
+            .catalog
+            .create_table(table, columns, dispositions.resource())?);
+    };
+    match dispositions.write() {
+        "WRITE_EMPTY" => {
+            if work.catalog.table(table)?.rows > 0 {
+                let text = format!("Already Exists: Table {table}");
+                return Err(JobError::new("duplicate", text));
+            }
+        }
+        "WRITE_TRUNCATE" | "WRITE_TRUNCATE_DATA" if destination.partition.is_some() => {
+            return Err(JobError::new(
+                "notImplemented",
+                format!(
+                    "truncating a single partition of {table} is not supported by this emulator"
+                ),
+            ));
+        }
+        "WRITE_TRUNCATE" => {
+            work.catalog.truncate(table)?;
+            let columns = columns.to_vec();
+            work.catalog.update_table(table, |metadata| {
+                metadata.schema = columns;
+                metadata.resource.extend(dispositions.resource());
+                Ok(())
+            })?;
+            return Ok(());
+        }
+        "WRITE_TRUNCATE_DATA" => work.catalog.truncate(table)?,
+        "WRITE_APPEND" => {}
+        other => {
+            return Err(JobError::invalid(format!(
+                "Invalid value for writeDisposition: {other}"
+            )));
+        }
+    }
+    extend(work, table, &existing, columns, dispositions)
+}
+
+/// Adds and relaxes columns where the job allows it.
+fn extend(
+    work: &Work<'_>,
+    table: &TableName,
+    existing: &[FieldSchema],
+    columns: &[FieldSchema],
+    dispositions: &Dispositions<'_>,
+) -> Result<(), JobError> {
+    let mismatch = |detail: String| {
+        JobError::invalid(format!(
+            "Provided Schema does not match Table {table}. {detail}"
+        ))
+    };
+    let mut merged = existing.to_vec();
+    let mut changed = false;
+    for column in columns {
+        let known = merged
+            .iter_mut()
+            .find(|k| k.name.eq_ignore_ascii_case(&column.name));
+        match known {
+            None if dispositions.option("ALLOW_FIELD_ADDITION") => {
+                merged.push(FieldSchema {
+                    mode: if column.mode == "REPEATED" {
+                        "REPEATED".to_owned()
+                    } else {
+                        "NULLABLE".to_owned()
+                    },
+                    ..column.clone()
+                });
+                changed = true;
+            }
+            None => {
+                return Err(mismatch(format!(
+                    "Cannot add fields (field: {})",
+                    column.name
+                )));
+            }
+            Some(known) if known.kind != column.kind => {
+                return Err(mismatch(format!(
+                    "Field {} has changed type from {} to {}",
+                    column.name, known.kind, column.kind
+                )));
+            }
+            Some(known) if known.mode != column.mode => {
+                let relaxes = known.mode == "REQUIRED" && column.mode == "NULLABLE";
+                // Rows of a required column fit one that may be null.
+                let narrower = known.mode == "NULLABLE" && column.mode == "REQUIRED";
+                if relaxes && dispositions.option("ALLOW_FIELD_RELAXATION") {
+                    known.mode.clone_from(&column.mode);
+                    changed = true;
+                } else if !(narrower || relaxes && dispositions.settings["schema"].is_null()) {
+                    return Err(mismatch(format!(
+                        "Field {} has changed mode from {} to {}",
+                        column.name, known.mode, column.mode
+                    )));
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    if changed {
+        work.catalog.update_table(table, |metadata| {
+            metadata.schema = merged;
+            Ok(())
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use arrow::util::pretty::pretty_format_batches;
+use futures::TryStreamExt;
+use serde_json::{Map, json};
+use tempfile::TempDir;
+
+use super::*;
+use crate::cells::{self, UnknownFields, json_row};
+use crate::clock::SystemClock;
+use crate::schema::{self, FieldSchema};
+
+/// A catalog with the table `p:d.t` of three rows and a view on it.
+fn catalog(root: &TempDir) -> Arc<Catalog> {
+    let catalog = Arc::new(Catalog::new(root.path().to_owned(), Arc::new(SystemClock)));
+    catalog.create_dataset("p", "d", Map::new()).unwrap();
+    let columns: Vec<FieldSchema> = serde_json::from_value(json!([
+        {"name": "id", "type": "INT64"}, {"name": "Name", "type": "STRING"}, {"name": "x", "type": "FLOAT64"},
+    ]))
+    .unwrap();
+    let columns = schema::checked(&columns).unwrap();
+    let name = TableName::try_new("p", "d", "t").unwrap();
+    catalog.create_table(&name, columns, Map::new()).unwrap();
+    let schema = catalog.table(&name).unwrap().schema.clone();
+    let rows = [
+        json!({"id": 1, "Name": "a", "x": 1.5}),
+        json!({"id": 2, "Name": null, "x": -0.5}),
+        json!({"id": 3, "Name": "b"}),
+    ];
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|r| json_row(schema.fields(), r, UnknownFields::Refuse).unwrap())
+        .collect();
+    let mut writer = catalog.writer(&name, None).unwrap();
+    writer
+        .write(&cells::batch(&schema, &rows).unwrap())
+        .unwrap();
+    writer.commit().unwrap();
+    let view = TableName::try_new("p", "d", "v").unwrap();
+    let query = json!({"query": "SELECT id, Name FROM d.t WHERE id > 1"});
+    let resource = Map::from_iter([("view".to_owned(), query)]);
+    catalog.create_table(&view, Vec::new(), resource).unwrap();
+    catalog
+}
+
+async fn answer(catalog: &Catalog, sql: &str, given: &[Parameter]) -> Result<String, String> {
+    let defaults = Defaults {
+        project: "p".to_owned(),
+        dataset: None,
+    };
+    let planned = plan(catalog, sql, &defaults, given)
+        .await
+        .map_err(|e| e.to_string())?;
+    let schema = planned.schema.clone();
+    let rows = planned.run().await.map_err(|e| e.to_string())?;
+    let mut batches: Vec<RecordBatch> = rows.try_collect().await.map_err(|e| e.to_string())?;
+    batches.push(RecordBatch::new_empty(schema));
+    Ok(pretty_format_batches(&batches).unwrap().to_string())
+}
+
+/// The lines of a result without the frame: the header, then rows with their values separated by `|`.
+async fn lines(catalog: &Catalog, sql: &str) -> Vec<String> {
+    let text = answer(catalog, sql, &[]).await.unwrap();
+    text.lines()
+        .filter(|l| l.starts_with('|'))
+        .map(|l| l.trim_matches('|').replace(' ', ""))
+        .collect()
+}
+
+#[tokio::test]
+async fn queries_over_tables_and_views() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    assert_eq!(
+        lines(
+            &catalog,
+            "SELECT id, x FROM `p.d.t` WHERE Name IS NOT NULL ORDER BY id DESC"
+        )
+        .await,
+        ["id|x", "3|", "1|1.5"]
+    );
+    assert_eq!(
+        lines(&catalog, "SELECT COUNT(*), SUM(v.id) AS s FROM d.v AS v").await,
+        ["f0_|s", "2|5"]
+    );
+    assert_eq!(
+        lines(
+            &catalog,
+            "WITH w AS (SELECT id FROM d.t) SELECT w.id FROM w ORDER BY 1 LIMIT 1 OFFSET 1"
+        )
+        .await,
+        ["id", "2"]
+    );
+    // Nulls come first, as they are the smallest.
+    assert_eq!(
+        lines(&catalog, "SELECT Name FROM d.t ORDER BY Name").await,
+        ["Name", "", "a", "b"]
+    );
+    assert_eq!(
+        lines(&catalog, "SELECT y, REPEAT('A', 3) AS r, IF(y > 1, 'more', 'one') AS w FROM UNNEST(GENERATE_ARRAY(1, 2)) AS y ORDER BY y").await,
+        ["y|r|w", "1|AAA|one", "2|AAA|more"]
+    );
+}
+
+#[tokio::test]
+async fn parameters_are_literals() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let named = [Parameter {
+        name: "least".to_owned(),
+        kind: "INT64".to_owned(),
+        value: Some("2".to_owned()),
+    }];
+    let text = answer(&catalog, "SELECT id FROM d.t WHERE id >= @least", &named)
+        .await
+        .unwrap();
+    assert!(text.contains("| 2  |") && text.contains("| 3  |") && !text.contains("| 1  |"));
+    let missing = answer(&catalog, "SELECT id FROM d.t WHERE id >= @most", &named).await;
+    assert!(missing.unwrap_err().contains("@most"));
+}
+
+#[tokio::test]
+async fn what_might_mean_something_else_is_refused_by_name() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (sql, named) in [
+        ("SELECT ST_X(Name) FROM d.t", "ST_X"),
+        ("SELECT id / 2 FROM d.t", "operator /"),
+        (
+            "SELECT CAST(x AS INT64) FROM d.t",
+            "conversion from Float64",
+        ),
+        (
+            "SELECT CAST(x AS STRING) FROM d.t",
+            "conversion from Float64",
+        ),
+        ("DELETE FROM d.t WHERE TRUE", "DELETE"),
+        ("SELECT 1; SELECT 2", "several statements"),
+        ("SELECT * FROM `p.d.t*`", "wildcard"),
+        (
+            "SELECT * FROM d.INFORMATION_SCHEMA.TABLES",
+            "INFORMATION_SCHEMA",
+        ),
+        (
+            "SELECT * FROM d.t TABLESAMPLE SYSTEM (10 PERCENT)",
+            "sample",
+        ),
+        ("SELECT nothing FROM d.t", "nothing"),
+        ("SELECT name FROM d.t", "name"),
+        ("SELECT * FROM t", "must be qualified"),
+        ("SELECT * FROM d.none", "Not found: Table p:d.none"),
+        ("SELEC 1", "Syntax error"),
+    ] {
+        let refused = answer(&catalog, sql, &[]).await.unwrap_err();
+        assert!(refused.contains(named), "{sql}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn bytes_are_those_of_the_columns_read() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let defaults = Defaults {
+        project: "p".to_owned(),
+        dataset: None,
+    };
+    for (sql, bytes) in [
+        ("SELECT id FROM d.t", 24),
+        ("SELECT id, x FROM d.t", 40),
+        ("SELECT x FROM d.t WHERE id = 1", 40),
+        ("SELECT id FROM d.v", 24),
+        ("SELECT 1", 0),
+    ] {
+        let planned = plan(&catalog, sql, &defaults, &[]).await.unwrap();
+        assert_eq!(planned.bytes, bytes, "{sql}");
+    }
+}

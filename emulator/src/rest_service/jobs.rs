@@ -1,0 +1,236 @@
+//! Jobs: inserted, described, listed, cancelled, and the rows of queries.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::error::RestError;
+use super::tabledata::{self, PageOptions, RowsPage};
+use super::{Answer, Page, RestState, Shared, blocking, resource};
+use crate::jobs::{Job, JobError};
+use crate::schema;
+
+impl From<JobError> for RestError {
+    fn from(error: JobError) -> Self {
+        let (http, status) = match error.reason {
+            "notFound" => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+            "duplicate" => (StatusCode::CONFLICT, "ALREADY_EXISTS"),
+            "accessDenied" => (StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
+            "internalError" => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
+            "notImplemented" => (StatusCode::NOT_IMPLEMENTED, "UNIMPLEMENTED"),
+            _ => (StatusCode::BAD_REQUEST, "INVALID_ARGUMENT"),
+        };
+        Self::new(http, error.reason, status, error.message).at(error.location)
+    }
+}
+
+/// Runs a job off the async threads.
+async fn run_job(
+    state: &Arc<RestState>,
+    project: &str,
+    request: Value,
+    data: Option<Bytes>,
+) -> Result<Arc<Job>, RestError> {
+    let (jobs, project) = (Arc::clone(&state.jobs), project.to_owned());
+    let run = move || jobs.run(&project, &request, data);
+    match tokio::task::spawn_blocking(run).await {
+        Ok(result) => result.map_err(RestError::from),
+        Err(e) => Err(RestError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internalError",
+            "INTERNAL",
+            format!("the job failed: {e}"),
+        )),
+    }
+}
+
+/// Runs a job and answers with it. A query that cannot even be planned is refused as a request.
+pub(super) async fn run(
+    state: &Arc<RestState>,
+    project: &str,
+    request: Value,
+    data: Option<Bytes>,
+) -> Answer {
+    let job = run_job(state, project, request, data).await?;
+    if let Some(error) = &job.error
+        && (job.is_dry_run() || matches!(error.reason, "invalidQuery"))
+    {
+        return Err(error.clone().into());
+    }
+    Ok(Json(job.to_json(&state.endpoint)))
+}
+
+pub(super) async fn insert(
+    State(state): Shared,
+    Path(project): Path<String>,
+    Json(body): Json<Value>,
+) -> Answer {
+    run(&state, &project, body, None).await
+}
+
+fn find(state: &RestState, project: &str, id: &str) -> Result<Arc<Job>, RestError> {
+    state.jobs.get(project, id).ok_or_else(|| {
+        let text = format!("Not found: Job {project}:{id}");
+        RestError::new(StatusCode::NOT_FOUND, "notFound", "NOT_FOUND", text)
+    })
+}
+
+pub(super) async fn get(
+    State(state): Shared,
+    Path((project, id)): Path<(String, String)>,
+) -> Answer {
+    let job = find(&state, &project, &id)?;
+    Ok(Json(job.to_json(&state.endpoint)))
+}
+
+/// A job has always ended, so there is nothing left to cancel.
+pub(super) async fn cancel(
+    State(state): Shared,
+    Path((project, id)): Path<(String, String)>,
+) -> Answer {
+    let job = find(&state, &project, &id)?;
+    Ok(Json(json!({
+        "kind": "bigquery#jobCancelResponse",
+        "job": job.to_json(&state.endpoint),
+    })))
+}
+
+pub(super) async fn delete(
+    State(state): Shared,
+    Path((project, id)): Path<(String, String)>,
+) -> Result<StatusCode, RestError> {
+    find(&state, &project, &id)?;
+    state.jobs.delete(&project, &id);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn list(
+    State(state): Shared,
+    Path(project): Path<String>,
+    Query(page): Query<Page>,
+) -> Answer {
+    let (jobs, next) = page.take(state.jobs.list(&project))?;
+    let entries: Vec<Value> = jobs
+        .iter()
+        .map(|job| {
+            let mut entry = job.to_json(&state.endpoint);
+            entry["state"] = json!("DONE");
+            entry
+        })
+        .collect();
+    let mut body = json!({"kind": "bigquery#jobList", "etag": resource::etag(&entries.len().to_string()), "jobs": entries});
+    if let Some(next) = next {
+        body["nextPageToken"] = json!(next);
+    }
+    Ok(Json(body))
+}
+
+/// A query and its first page of rows in one call.
+pub(super) async fn query(
+    State(state): Shared,
+    Path(project): Path<String>,
+    Json(body): Json<Value>,
+) -> Answer {
+    let mut query = json!({"query": body["query"], "useLegacySql": body["useLegacySql"].as_bool().unwrap_or(true)});
+    for key in [
+        "defaultDataset",
+        "parameterMode",
+        "queryParameters",
+        "maximumBytesBilled",
+        "destinationEncryptionConfiguration",
+        "createSession",
+        "connectionProperties",
+        "useQueryCache",
+    ] {
+        if !body[key].is_null() {
+            query[key] = body[key].clone();
+        }
+    }
+    let mut configuration =
+        json!({"query": query, "dryRun": body["dryRun"].as_bool().unwrap_or(false)});
+    if !body["labels"].is_null() {
+        configuration["labels"] = body["labels"].clone();
+    }
+    let request =
+        json!({"configuration": configuration, "jobReference": {"location": body["location"]}});
+    let job = run_job(&state, &project, request, None).await?;
+    let max = match &body["maxResults"] {
+        Value::String(text) => text.parse().ok(),
+        other => other.as_u64(),
+    };
+    let int64 = body["formatOptions"]["useInt64Timestamp"].as_bool();
+    answer(
+        &state,
+        &job,
+        PageOptions::of_body(max, int64),
+        "bigquery#queryResponse",
+    )
+    .await
+}
+
+pub(super) async fn results(
+    State(state): Shared,
+    Path((project, id)): Path<(String, String)>,
+    Query(options): Query<PageOptions>,
+) -> Answer {
+    let job = find(&state, &project, &id)?;
+    answer(&state, &job, options, "bigquery#getQueryResultsResponse").await
+}
+
+async fn answer(
+    state: &Arc<RestState>,
+    job: &Arc<Job>,
+    options: PageOptions,
+    kind: &str,
+) -> Answer {
+    if let Some(error) = &job.error {
+        return Err(error.clone().into());
+    }
+    let mut reference = json!({"projectId": job.project, "location": job.location});
+    if !job.is_dry_run() {
+        reference["jobId"] = json!(job.id);
+    }
+    let bytes = job.bytes_processed().to_string();
+    let mut body = json!({
+        "kind": kind,
+        "etag": resource::etag(&job.id),
+        "jobReference": reference,
+        "jobComplete": true,
+        "cacheHit": false,
+        "totalBytesProcessed": bytes,
+        "location": job.location,
+        "queryId": job.id,
+        "creationTime": job.created_ms.to_string(),
+        "startTime": job.created_ms.to_string(),
+        "endTime": job.ended_ms.to_string(),
+    });
+    if let Some(billed) = job.statistics.get("query").map(|q| &q["totalBytesBilled"]) {
+        body["totalBytesBilled"] = billed.clone();
+    }
+    let Some(result) = job.result.clone() else {
+        let schema = job.statistics.get("query").map(|q| q["schema"].clone());
+        body["schema"] = schema.unwrap_or_else(|| json!({"fields": []}));
+        body["totalRows"] = json!("0");
+        return Ok(Json(body));
+    };
+    let (page, columns) = blocking(state, move |catalog| {
+        let table = catalog.table(&result.table)?;
+        let columns = schema::from_arrow(&table.schema);
+        let page: RowsPage = tabledata::page(catalog, &result.table, &options)?;
+        Ok::<_, RestError>((page, columns))
+    })
+    .await?;
+    body["schema"] = json!({"fields": columns});
+    body["totalRows"] = json!(page.total.to_string());
+    if !page.rows.is_empty() {
+        body["rows"] = Value::Array(page.rows);
+    }
+    if let Some(next) = page.next {
+        body["pageToken"] = json!(next);
+    }
+    Ok(Json(body))
+}

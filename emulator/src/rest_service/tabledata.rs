@@ -1,0 +1,210 @@
+//! Rows of a table, read page by page or inserted one by one.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::error::RestError;
+use super::rows::{self, TimestampForm};
+use super::tables::table_name;
+use super::{Answer, Shared, blocking, object, resource};
+use crate::catalog::{Catalog, CatalogError};
+use crate::cells::{self, Cell, UnknownFields, json_row};
+use crate::name::TableName;
+use crate::table_rows::{RowsError, TableRows};
+
+/// Rows of a page when the client does not say.
+const DEFAULT_ROWS: u64 = 10_000;
+
+/// A page ends once it has about this many bytes of Arrow data, as the service's end at some size.
+const PAGE_BYTES: usize = 10 << 20;
+
+/// Which rows, and how they are written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct PageOptions {
+    max_results: Option<u64>,
+    start_index: Option<u64>,
+    page_token: Option<String>,
+    selected_fields: Option<String>,
+    #[serde(rename = "formatOptions.useInt64Timestamp")]
+    use_int64_timestamp: Option<String>,
+}
+
+impl PageOptions {
+    /// The form a request body asks for.
+    pub fn of_body(max_results: Option<u64>, use_int64_timestamp: Option<bool>) -> Self {
+        Self {
+            max_results,
+            use_int64_timestamp: use_int64_timestamp.map(|v| v.to_string()),
+            ..Self::default()
+        }
+    }
+}
+
+/// Rows of a table and where the next ones begin.
+#[derive(Debug, Default)]
+pub(super) struct RowsPage {
+    pub rows: Vec<Value>,
+    pub total: u64,
+    pub next: Option<String>,
+}
+
+/// Reads one page. Blocks.
+pub(super) fn page(
+    catalog: &Catalog,
+    table: &TableName,
+    options: &PageOptions,
+) -> Result<RowsPage, RestError> {
+    let table = catalog.table(table)?;
+    let start = match options.page_token.as_deref() {
+        None | Some("") => options.start_index.unwrap_or(0),
+        Some(token) => token
+            .parse::<u64>()
+            .map_err(|_| RestError::invalid(&format!("Invalid page token {token:?}")))?,
+    };
+    let timestamps = match options.use_int64_timestamp.as_deref() {
+        Some("true" | "True") => TimestampForm::Micros,
+        _ => TimestampForm::Seconds,
+    };
+    let selected: Vec<String> = options
+        .selected_fields
+        .as_deref()
+        .unwrap_or_default()
+        .split(',')
+        .filter(|name| !name.is_empty())
+        .map(|name| name.trim().to_owned())
+        .collect();
+    let limit = options.max_results.unwrap_or(DEFAULT_ROWS);
+    let total = table.rows;
+    let mut found = Vec::new();
+    let mut bytes = 0;
+    for batch in TableRows::try_new(table, &selected, start, limit)? {
+        let batch = batch?;
+        bytes += batch.get_array_memory_size();
+        found.extend(rows::rows(&batch, timestamps));
+        if bytes > PAGE_BYTES {
+            break;
+        }
+    }
+    let end = start + found.len() as u64;
+    Ok(RowsPage {
+        rows: found,
+        total,
+        next: (end < total && limit > 0).then(|| end.to_string()),
+    })
+}
+
+impl From<RowsError> for RestError {
+    fn from(error: RowsError) -> Self {
+        match error {
+            RowsError::UnknownField(e) => Self::invalid(&e.to_string()),
+            other => Self::new(
+                axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+                "internalError",
+                "INTERNAL",
+                other.to_string(),
+            ),
+        }
+    }
+}
+
+pub(super) async fn list(
+    State(state): Shared,
+    Path((project, dataset, table)): Path<(String, String, String)>,
+    Query(options): Query<PageOptions>,
+) -> Answer {
+    let found = blocking(&state, move |catalog| {
+        page(catalog, &table_name(&project, &dataset, &table)?, &options)
+    })
+    .await?;
+    let mut body = json!({
+        "kind": "bigquery#tableDataList",
+        "etag": resource::etag(&found.total.to_string()),
+        "totalRows": found.total.to_string(),
+    });
+    if !found.rows.is_empty() {
+        body["rows"] = Value::Array(found.rows);
+    }
+    if let Some(next) = found.next {
+        body["pageToken"] = json!(next);
+    }
+    Ok(Json(body))
+}
+
+/// Rows as `insertAll` brings them; rows that do not fit are named, and then none is inserted unless they may be skipped.
+pub(super) async fn insert_all(
+    State(state): Shared,
+    Path((project, dataset, table)): Path<(String, String, String)>,
+    Json(body): Json<Value>,
+) -> Answer {
+    let body = object(body)?;
+    let flag = |key: &str| body.get(key).and_then(Value::as_bool).unwrap_or(false);
+    let skip_invalid = flag("skipInvalidRows");
+    let unknown = if flag("ignoreUnknownValues") {
+        UnknownFields::Ignore
+    } else {
+        UnknownFields::Refuse
+    };
+    let rows: Vec<Value> = body
+        .get("rows")
+        .and_then(Value::as_array)
+        .map(|rows| rows.iter().map(|r| r["json"].clone()).collect())
+        .unwrap_or_default();
+    let errors = blocking(&state, move |catalog| {
+        let name = table_name(&project, &dataset, &table)?;
+        insert_rows(catalog, &name, &rows, unknown, skip_invalid).map_err(RestError::from)
+    })
+    .await?;
+    let mut answer = json!({"kind": "bigquery#tableDataInsertAllResponse"});
+    if !errors.is_empty() {
+        answer["insertErrors"] = Value::Array(errors);
+    }
+    Ok(Json(answer))
+}
+
+fn insert_rows(
+    catalog: &Arc<Catalog>,
+    name: &TableName,
+    rows: &[Value],
+    unknown: UnknownFields,
+    skip_invalid: bool,
+) -> Result<Vec<Value>, CatalogError> {
+    let table = catalog.table(name)?;
+    let error = |row: usize, message: &str| json!({"index": row, "errors": [{"reason": "invalid", "location": "", "debugInfo": "", "message": message}]});
+    let mut errors = Vec::new();
+    let mut good: Vec<Cell> = Vec::new();
+    for (index, row) in rows.iter().enumerate() {
+        let cell = json_row(table.schema.fields(), row, unknown);
+        let fits =
+            cell.and_then(
+                |cell| match cells::batch(&table.schema, std::slice::from_ref(&cell)) {
+                    Ok(_) => Ok(cell),
+                    Err(wrong) => Err(wrong.into_iter().map(|e| e.message).collect::<String>()),
+                },
+            );
+        match fits {
+            Ok(cell) => good.push(cell),
+            Err(message) => errors.push(error(index, &message)),
+        }
+    }
+    if !errors.is_empty() && !skip_invalid {
+        let refused: Vec<usize> = errors
+            .iter()
+            .filter_map(|e: &Value| usize::try_from(e["index"].as_u64()?).ok())
+            .collect();
+        for index in (0..rows.len()).filter(|i| !refused.contains(i)) {
+            errors.push(json!({"index": index, "errors": [{"reason": "stopped", "location": "", "debugInfo": "", "message": ""}]}));
+        }
+        return Ok(errors);
+    }
+    if let Ok(batch) = cells::batch(&table.schema, &good) {
+        let mut writer = catalog.writer(name, None)?;
+        writer.write(&batch)?;
+        writer.commit()?;
+    }
+    Ok(errors)
+}
