@@ -5,14 +5,15 @@
 mod step_json;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::category::CategoryError;
+use crate::category::store::CategoryTable;
 use crate::chain::{Branch, DropReason, Tail};
 use crate::date_parts::DatePartsError;
 use crate::exact_float::ExactFloat;
@@ -29,12 +30,13 @@ const DEEPEST: usize = 32;
 ///
 /// Every learned number stands under its scikit-learn name (`mean_`, `scale_`, `statistics_`, …). Finite floats are JSON
 /// numbers that read back bit for bit; the others are `"nan"`, `"inf"` and `"-inf"`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct FeaturesArtifact {
     /// Everything but the side tables.
     pub json: Value,
-    /// Vocabularies too long for JSON, by the name under which the JSON refers to them (`vocabulary-0`, …).
-    pub tables: BTreeMap<String, RecordBatch>,
+    /// Vocabularies too long for JSON, by the name under which the JSON refers to them (`vocabulary-0`, …). Those of very
+    /// many categories are not in memory: they are to be read batch by batch, and may have to be read more than once.
+    pub tables: BTreeMap<String, Arc<dyn CategoryTable>>,
 }
 
 /// Why a saved artefact cannot be used.
@@ -175,7 +177,8 @@ impl FittedFeatures {
         Ok(FeaturesArtifact { json, tables })
     }
 
-    /// Rebuilds what was saved. Transforms are the same to the bit.
+    /// Rebuilds what was saved. Transforms are the same to the bit. Long vocabularies stay in their tables, which are
+    /// needed again only for saving.
     ///
     /// # Errors
     /// An unknown format or version; anything that is not as [`Self::to_artifact`] writes it.
@@ -237,7 +240,7 @@ impl FittedFeatures {
 fn write_branch(
     branch: &Branch,
     part: &str,
-    tables: &mut BTreeMap<String, RecordBatch>,
+    tables: &mut BTreeMap<String, Arc<dyn CategoryTable>>,
 ) -> Result<Map<String, Value>, ArtifactError> {
     let mut map = Map::new();
     let mut steps = Vec::with_capacity(branch.steps.len());
@@ -282,7 +285,7 @@ fn write_branch(
 
 /// What is at hand while a column is read.
 struct Reader<'a> {
-    tables: &'a BTreeMap<String, RecordBatch>,
+    tables: &'a BTreeMap<String, Arc<dyn CategoryTable>>,
     compiler: &'a dyn ExpressionCompiler,
     column: &'a str,
 }

@@ -7,6 +7,10 @@ pub(crate) mod counts;
 pub(crate) mod frequency;
 pub(crate) mod lookup;
 pub(crate) mod name;
+pub(crate) mod runs;
+pub(crate) mod store;
+#[cfg(test)]
+pub(crate) mod test_store;
 pub(crate) mod vocabulary;
 
 use std::cmp::Ordering;
@@ -17,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::counts::CategoryCounts;
 pub use self::frequency::MinFrequency;
+use self::store::StoreError;
 
 /// One distinct value of a column.
 ///
@@ -248,6 +253,47 @@ pub enum CategoryError {
         rows: u64,
         /// Rows of the batch.
         of: usize,
+    },
+    /// The place for categories that do not fit in memory failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A run of categories came back in another form than it was written in.
+    #[error("{rows} spilled categories came back in another form")]
+    RunChanged {
+        /// Rows of the batch that differs.
+        rows: usize,
+    },
+    /// Counts that are partly in a store were to be read without it.
+    #[error("the counts are in {runs} spilled runs and can only be read back from there")]
+    Spilled {
+        /// Number of runs.
+        runs: usize,
+    },
+    /// No memory for looking up categories.
+    #[error(
+        "{categories} distinct values need {bytes} bytes to be looked up, which the system refused"
+    )]
+    IndexMemory {
+        /// Number of distinct values.
+        categories: usize,
+        /// Bytes needed.
+        bytes: usize,
+    },
+    /// Two texts had the same fingerprint under every key.
+    #[error("distinct texts could not be told apart by their fingerprints under {keys} keys")]
+    SameFingerprint {
+        /// Keys tried.
+        keys: u64,
+    },
+    /// A one-hot encoder that would make more columns than a table can have in practice.
+    #[error(
+        "{columns} categories would become columns, and at most {limit} may; set min_frequency or max_categories, or use ordinal_encoder"
+    )]
+    TooManyColumns {
+        /// Columns needed.
+        columns: u64,
+        /// The limit.
+        limit: u64,
     },
     /// A saved encoder that is not one.
     #[error("saved {encoder} is not valid: {reason}")]

@@ -188,6 +188,21 @@ impl FittedFeatures {
         self.rows
     }
 
+    /// Bytes of the vocabularies held. Everything else that was learned is small.
+    pub fn memory_bytes(&self) -> usize {
+        let mut bytes = 0;
+        for chain in &self.chains {
+            chain.branch.visit_all(&mut |branch| {
+                bytes += branch
+                    .steps
+                    .iter()
+                    .map(FittedStep::memory_bytes)
+                    .sum::<usize>();
+            });
+        }
+        bytes
+    }
+
     /// Transforms a batch: one array per field of [`Self::output_fields`], as long as the batch. Columns are found by
     /// name, in any order. `counts` grows by what was met.
     ///

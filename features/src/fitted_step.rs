@@ -146,6 +146,15 @@ impl FittedStep {
         }
     }
 
+    /// Bytes of the vocabulary held.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match self {
+            Self::OneHotEncoder(fitted) => fitted.memory_bytes(),
+            Self::OrdinalEncoder(fitted) => fitted.memory_bytes(),
+            _ => 0,
+        }
+    }
+
     /// Whether the step hands its input on as it is.
     pub(crate) fn is_identity(&self) -> bool {
         matches!(self, Self::Kept(_))

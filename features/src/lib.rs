@@ -43,6 +43,9 @@ mod step;
 mod transform_counts;
 
 pub use crate::artifact::{ArtifactError, FeaturesArtifact};
+pub use crate::category::store::{
+    CategoryStore, CategoryTable, MemoryTable, Reservation, StoreError, TableBatches, TableWriter,
+};
 pub use crate::category::{Category, CategoryCounts, CategoryError, InvalidParts, MinFrequency};
 pub use crate::clip::Clip;
 pub use crate::date_parts::{DateEncoding, DatePart, DateParts, DatePartsError};

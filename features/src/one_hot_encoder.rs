@@ -3,6 +3,7 @@
 //! Owns its options, the grouping into output columns and the encoding of batches. Must not know how categories are
 //! counted, or which column of which recipe they come from.
 
+mod grouping;
 mod parts;
 
 use std::collections::HashSet;
@@ -13,11 +14,17 @@ use arrow::datatypes::DataType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::grouping::{Grouping, Output};
 use crate::category::frequency::FrequencyLimits;
+use crate::category::lookup::compact::CompactIndex;
 use crate::category::lookup::{CategoryLookup, NO_CODE, UNKNOWN, first_unknown};
 use crate::category::name::python_text;
-use crate::category::vocabulary::Vocabulary;
-use crate::category::{CategoryCounts, CategoryError, CategoryKind, MinFrequency};
+use crate::category::runs::VocabularyRoom;
+use crate::category::store::{CategoryTable, Reservation};
+use crate::category::vocabulary::{
+    CountedRun, LearnedVocabulary, SavedVocabulary, StoredTable, Vocabulary,
+};
+use crate::category::{Category, CategoryCounts, CategoryError, CategoryKind, MinFrequency};
 
 /// What happens to values never seen in training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -107,17 +114,70 @@ impl OneHotEncoder {
         self.limits().check()
     }
 
-    /// Gives columns to the categories that were counted in training rows.
+    /// Gives columns to the categories that were counted in training rows, in memory or in the store of `room`.
     ///
     /// # Errors
-    /// Contradictory options, or no rows.
-    pub(crate) fn fit(&self, counts: CategoryCounts) -> Result<FittedOneHotEncoder, CategoryError> {
+    /// Contradictory options, no rows, too many columns; what the store fails with.
+    pub(crate) fn fit(
+        &self,
+        counts: CategoryCounts,
+        room: Option<&VocabularyRoom>,
+    ) -> Result<FittedOneHotEncoder, CategoryError> {
         self.limits().check()?;
-        let vocabulary = counts.into_vocabulary()?;
-        if vocabulary.rows() == 0 {
+        if counts.total() == 0 {
             return Err(CategoryError::NoRows);
         }
-        Ok(FittedOneHotEncoder::new(self.clone(), vocabulary))
+        let (reservation, mut fitted) = match counts.into_learned(room)? {
+            LearnedVocabulary::InMemory(vocabulary) => {
+                let bytes = Vocabulary::fitted_bytes(vocabulary.len(), vocabulary.value_bytes());
+                (
+                    VocabularyRoom::reserve(room, bytes)?,
+                    FittedOneHotEncoder::new(self.clone(), vocabulary)?,
+                )
+            }
+            LearnedVocabulary::Stored(run) => (
+                VocabularyRoom::reserve(room, CompactIndex::bytes(run.len()))?,
+                self.fit_stored(run)?,
+            ),
+        };
+        fitted._reservation = reservation;
+        Ok(fitted)
+    }
+
+    /// Only the codes come into memory, and the categories that have a column.
+    fn fit_stored(&self, run: CountedRun) -> Result<FittedOneHotEncoder, CategoryError> {
+        let mut counts = run.histogram().clone();
+        if run.missing() > 0 {
+            counts.add(run.missing());
+        }
+        let grouping = Grouping::try_new(self, &counts, run.rows())?;
+        let mut outputs = Vec::new();
+        let mut missing = UNKNOWN;
+        let index = CompactIndex::build(run.len(), |filling| {
+            let mut columns = grouping.begin();
+            for part in run.read()? {
+                let (values, counts) = part?;
+                let codes = columns.next_values(run.kind(), &values, &counts);
+                filling.add_values(&values, codes.into_iter())?;
+            }
+            if run.missing() > 0 {
+                missing = columns.next(run.missing(), || Category::Missing);
+            }
+            outputs = columns.finish();
+            Ok(())
+        })?;
+        let lookup = CategoryLookup::compact(run.kind(), index, missing);
+        let words = Words::Stored {
+            saved: run.to_saved(),
+            table: Arc::new(StoredTable::new(run, None)),
+        };
+        Ok(FittedOneHotEncoder::assemble(
+            self.clone(),
+            words,
+            outputs,
+            grouping.rest,
+            lookup,
+        ))
     }
 
     fn limits(&self) -> FrequencyLimits {
@@ -128,79 +188,83 @@ impl OneHotEncoder {
     }
 }
 
-/// One output column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Output {
-    /// The category at this position of the vocabulary.
-    Category(usize),
-    /// All infrequent categories.
-    Infrequent,
+/// The categories of a fitted encoder.
+#[derive(Debug, Clone)]
+enum Words {
+    InMemory(Vocabulary),
+    Stored {
+        saved: SavedVocabulary,
+        /// Categories and counts.
+        table: Arc<dyn CategoryTable>,
+    },
 }
 
 /// A [`OneHotEncoder`] that has seen its training rows.
 #[derive(Debug, Clone)]
 pub(crate) struct FittedOneHotEncoder {
     options: OneHotEncoder,
-    vocabulary: Vocabulary,
+    words: Words,
+    kind: CategoryKind,
     outputs: Vec<Output>,
     /// The output of values never seen: [`NO_CODE`] if all columns are 0. Not used under `handle_unknown: error`.
     unknown: i32,
     lookup: CategoryLookup,
+    /// Held as long as what it was granted for.
+    _reservation: Option<Arc<dyn Reservation>>,
 }
 
 impl FittedOneHotEncoder {
     /// Everything follows from the options and the vocabulary.
-    fn new(options: OneHotEncoder, vocabulary: Vocabulary) -> Self {
-        let infrequent = options
-            .limits()
-            .infrequent(vocabulary.counts(), vocabulary.rows());
-        let mut outputs: Vec<Output> = infrequent
-            .iter()
-            .enumerate()
-            .filter(|(_, infrequent)| !**infrequent)
-            .map(|(index, _)| Output::Category(index))
+    fn new(options: OneHotEncoder, vocabulary: Vocabulary) -> Result<Self, CategoryError> {
+        let counts = vocabulary.counts().iter().copied().collect();
+        let grouping = Grouping::try_new(&options, &counts, vocabulary.rows())?;
+        let mut columns = grouping.begin();
+        let counts = vocabulary.counts().iter().enumerate();
+        let codes: Vec<i32> = counts
+            .map(|(index, count)| columns.next(*count, || vocabulary.category(index)))
             .collect();
-        if outputs.len() < infrequent.len() {
-            outputs.push(Output::Infrequent);
-        }
-        let dropped = match options.drop {
-            None => 0,
-            Some(OneHotDrop::First) => 1,
-            Some(OneHotDrop::IfBinary) => usize::from(outputs.len() == 2),
-        };
-        outputs.drain(..dropped.min(outputs.len()));
+        let outputs = columns.finish();
+        let lookup = CategoryLookup::new(&vocabulary, &codes, UNKNOWN);
+        let words = Words::InMemory(vocabulary);
+        Ok(Self::assemble(
+            options,
+            words,
+            outputs,
+            grouping.rest,
+            lookup,
+        ))
+    }
 
-        let mut codes = vec![NO_CODE; infrequent.len()];
-        let mut rest = NO_CODE;
-        for (code, output) in (0..).zip(&outputs) {
-            match *output {
-                Output::Infrequent => rest = code,
-                Output::Category(index) => {
-                    if let Some(place) = codes.get_mut(index) {
-                        *place = code;
-                    }
-                }
-            }
-        }
-        for (code, _) in codes
-            .iter_mut()
-            .zip(&infrequent)
-            .filter(|(_, infrequent)| **infrequent)
-        {
-            *code = rest;
-        }
+    /// `rest` is the code of infrequent categories.
+    fn assemble(
+        options: OneHotEncoder,
+        words: Words,
+        outputs: Vec<Output>,
+        rest: i32,
+        lookup: CategoryLookup,
+    ) -> Self {
         let unknown = match options.handle_unknown {
             OneHotUnknown::InfrequentIfExist => rest,
             OneHotUnknown::Error | OneHotUnknown::Ignore => NO_CODE,
         };
-        let lookup = CategoryLookup::new(&vocabulary, &codes, UNKNOWN);
         Self {
             options,
-            vocabulary,
+            words,
+            kind: lookup.kind(),
             outputs,
             unknown,
             lookup,
+            _reservation: None,
         }
+    }
+
+    /// Bytes held, the names of the columns aside.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let words = match &self.words {
+            Words::InMemory(vocabulary) => vocabulary.memory_bytes(),
+            Words::Stored { .. } => 0,
+        };
+        words + self.outputs.capacity() * size_of::<Output>() + self.lookup.memory_bytes()
     }
 
     /// Number of output columns.
@@ -215,13 +279,10 @@ impl FittedOneHotEncoder {
     pub(crate) fn output_names(&self, column: &str) -> Vec<String> {
         let mut taken = HashSet::with_capacity(self.outputs.len());
         let name = |output: &Output| {
-            let name = match *output {
+            let name = match output {
                 Output::Infrequent => format!("{column}_infrequent_sklearn"),
-                Output::Category(index) => {
-                    format!(
-                        "{column}_{}",
-                        python_text(&self.vocabulary.category(index), self.vocabulary.kind())
-                    )
+                Output::Category(category) => {
+                    format!("{column}_{}", python_text(category, self.kind))
                 }
             };
             let free = std::iter::once(name.clone())

@@ -3,6 +3,7 @@
 //! Owns its options, the numbering of categories and the encoding of batches. Must not know how categories are counted,
 //! or which column of which recipe they come from.
 
+mod numbering;
 mod parts;
 
 use std::sync::Arc;
@@ -13,9 +14,15 @@ use arrow::datatypes::DataType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::numbering::Numbering;
 use crate::category::frequency::FrequencyLimits;
+use crate::category::lookup::compact::CompactIndex;
 use crate::category::lookup::{CategoryLookup, MIN_CODE, NO_CODE, UNKNOWN, first_unknown};
-use crate::category::vocabulary::Vocabulary;
+use crate::category::runs::VocabularyRoom;
+use crate::category::store::{CategoryTable, Reservation};
+use crate::category::vocabulary::{
+    CountedRun, Ids, LearnedVocabulary, SavedVocabulary, StoredTable, Vocabulary,
+};
 use crate::category::{CategoryCounts, CategoryError, CategoryKind, MinFrequency};
 
 /// The order in which categories are numbered.
@@ -179,25 +186,72 @@ impl OrdinalEncoder {
         Ok(())
     }
 
-    /// Numbers the categories that were counted in training rows.
+    /// Numbers the categories that were counted in training rows, in memory or in the store of `room`.
     ///
     /// # Errors
-    /// Contradictory options, no rows, or a code given for missing or unknown values that a category has got.
+    /// Contradictory options, no rows, or a code given for missing or unknown values that a category has got; what the
+    /// store fails with.
     pub(crate) fn fit(
         &self,
         counts: CategoryCounts,
+        room: Option<&VocabularyRoom>,
     ) -> Result<FittedOrdinalEncoder, CategoryError> {
         self.check_options()?;
-        let vocabulary = counts.into_vocabulary()?;
-        if vocabulary.rows() == 0 {
+        if counts.total() == 0 {
             return Err(CategoryError::NoRows);
         }
-        let numbering = self.number(&vocabulary)?;
-        Ok(FittedOrdinalEncoder::new(
-            self.clone(),
-            vocabulary,
-            numbering,
-        ))
+        match counts.into_learned(room)? {
+            LearnedVocabulary::InMemory(vocabulary) => {
+                let numbering = self.number(&vocabulary)?;
+                let bytes = Vocabulary::fitted_bytes(vocabulary.len(), vocabulary.value_bytes());
+                let reservation = VocabularyRoom::reserve(room, bytes)?;
+                let ids = ids_of(&vocabulary, &numbering);
+                let mut fitted =
+                    FittedOrdinalEncoder::new(self.clone(), vocabulary, ids, numbering.unknown);
+                fitted._reservation = reservation;
+                Ok(fitted)
+            }
+            LearnedVocabulary::Stored(run) => {
+                let reservation = VocabularyRoom::reserve(room, CompactIndex::bytes(run.len()))?;
+                let mut fitted = self.fit_stored(run)?;
+                fitted._reservation = reservation;
+                Ok(fitted)
+            }
+        }
+    }
+
+    fn number(&self, vocabulary: &Vocabulary) -> Result<Numbering, CategoryError> {
+        let (counts, missing) = (vocabulary.histogram(), vocabulary.missing());
+        Numbering::try_new(self, &counts, missing, vocabulary.rows())
+    }
+
+    /// Only the codes come into memory.
+    fn fit_stored(&self, run: CountedRun) -> Result<FittedOrdinalEncoder, CategoryError> {
+        let numbering = Numbering::try_new(self, run.histogram(), run.missing(), run.rows())?;
+        let mut missing = self.unseen_missing();
+        let index = CompactIndex::build(run.len(), |filling| {
+            let mut ids = numbering.begin();
+            for part in run.read()? {
+                let (values, counts) = part?;
+                let codes = counts.values().iter().map(|count| ids.next(*count));
+                filling.add_values(&values, codes)?;
+            }
+            if run.missing() > 0 {
+                missing = ids.missing().unwrap_or(NO_CODE);
+            }
+            Ok(())
+        })?;
+        let unknown = numbering.unknown;
+        Ok(FittedOrdinalEncoder {
+            options: self.clone(),
+            unknown,
+            lookup: CategoryLookup::compact(run.kind(), index, missing),
+            words: Words::Stored {
+                saved: run.to_saved(),
+                table: Arc::new(StoredTable::new(run, Some(Arc::new(numbering)))),
+            },
+            _reservation: None,
+        })
     }
 
     fn limits(&self) -> FrequencyLimits {
@@ -229,135 +283,74 @@ impl OrdinalEncoder {
             _ => UNKNOWN,
         }
     }
-
-    fn number(&self, vocabulary: &Vocabulary) -> Result<Numbering, CategoryError> {
-        let missing_rule = self.missing_rule();
-        let apart = vocabulary.has_missing() && missing_rule != OrdinalMissing::Category;
-        let counts = vocabulary.counts();
-        let counts = counts
-            .get(..counts.len() - usize::from(apart))
-            .unwrap_or_default();
-        let (mut ids, first, frequent) = match self.order {
-            CategoryOrder::Value => self.number_by_value(counts, vocabulary.rows()),
-            CategoryOrder::Frequency => self.number_by_frequency(
-                counts,
-                vocabulary.has_missing() && !apart,
-                vocabulary.rows(),
-            ),
-        };
-        if apart {
-            ids.push(match missing_rule {
-                OrdinalMissing::Encoded(code) => code,
-                OrdinalMissing::Keep | OrdinalMissing::Category => NO_CODE,
-            });
-        }
-        let end = first + frequent;
-        let free = |option, code| {
-            if (first..end).contains(&code) {
-                Err(CategoryError::CodeTaken {
-                    option,
-                    code,
-                    first,
-                    last: end - 1,
-                })
-            } else {
-                Ok(code)
-            }
-        };
-        if let OrdinalMissing::Encoded(code) = missing_rule
-            && (apart || self.order == CategoryOrder::Frequency)
-        {
-            free("missing.encoded", code)?;
-        }
-        let unknown = match (self.unknown_rule(), self.order) {
-            (OrdinalUnknown::Error, _) => None,
-            (OrdinalUnknown::UseEncodedValue, _) => match self.unknown_value {
-                Some(code) => Some(free("unknown_value", code)?),
-                None => return Err(CategoryError::UnknownValueMissing),
-            },
-            (OrdinalUnknown::Infrequent, CategoryOrder::Value) => Some(end),
-            (OrdinalUnknown::Infrequent, CategoryOrder::Frequency) => Some(0),
-        };
-        Ok(Numbering { ids, unknown })
-    }
-
-    /// Ids, the first id of a frequent category, and their number.
-    fn number_by_value(&self, counts: &[u64], rows: u64) -> (Vec<i32>, i32, i32) {
-        let infrequent = self.limits().infrequent(counts, rows);
-        let frequent = infrequent.iter().filter(|flag| !**flag).count() as i32;
-        let mut next = 0..;
-        let ids = infrequent.iter().map(|flag| {
-            if *flag {
-                frequent
-            } else {
-                next.next().unwrap_or(frequent)
-            }
-        });
-        (ids.collect(), 0, frequent)
-    }
-
-    fn number_by_frequency(
-        &self,
-        counts: &[u64],
-        missing_is_last: bool,
-        rows: u64,
-    ) -> (Vec<i32>, i32, i32) {
-        // A missing value stands at the end of the vocabulary but before the others among equally frequent ones.
-        let last = counts.len().wrapping_sub(1);
-        let place = |index: usize| {
-            if missing_is_last && index == last {
-                0
-            } else {
-                index + 1
-            }
-        };
-        let mut rarest_first: Vec<(u64, std::cmp::Reverse<usize>, usize)> = counts
-            .iter()
-            .enumerate()
-            .map(|(index, &count)| (count, std::cmp::Reverse(place(index)), index))
-            .collect();
-        rarest_first.sort_unstable();
-        let ascending: Vec<u64> = rarest_first.iter().map(|(count, ..)| *count).collect();
-        let infrequent = self.limits().infrequent(&ascending, rows);
-        let mut ids = vec![0; counts.len()];
-        let mut frequent = 0;
-        for ((.., index), infrequent) in rarest_first.iter().zip(&infrequent).rev() {
-            if !infrequent && let Some(id) = ids.get_mut(*index) {
-                frequent += 1;
-                *id = frequent;
-            }
-        }
-        (ids, 1, frequent)
-    }
 }
 
-/// The ids of a vocabulary.
-#[derive(Debug, Clone, PartialEq)]
-struct Numbering {
-    /// One per category, [`NO_CODE`] for a missing value that stays missing.
-    ids: Vec<i32>,
-    /// The id of values never seen; none if they are an error.
-    unknown: Option<i32>,
+/// One id per category, [`NO_CODE`] for a missing value that stays missing.
+fn ids_of(vocabulary: &Vocabulary, numbering: &Numbering) -> Vec<i32> {
+    let mut next = numbering.begin();
+    let categories = vocabulary.len() - usize::from(vocabulary.has_missing());
+    let mut ids = Vec::with_capacity(vocabulary.len());
+    let counts = vocabulary.counts().iter().take(categories);
+    ids.extend(counts.map(|count| next.next(*count)));
+    if vocabulary.has_missing() {
+        ids.push(next.missing().unwrap_or(NO_CODE));
+    }
+    ids
+}
+
+/// The categories of a fitted encoder.
+#[derive(Debug, Clone)]
+enum Words {
+    InMemory {
+        vocabulary: Vocabulary,
+        /// One per category, [`NO_CODE`] for a missing value that stays missing.
+        ids: Vec<i32>,
+    },
+    Stored {
+        saved: SavedVocabulary,
+        /// Categories, counts and ids.
+        table: Arc<dyn CategoryTable>,
+    },
 }
 
 /// An [`OrdinalEncoder`] that has seen its training rows.
 #[derive(Debug, Clone)]
 pub(crate) struct FittedOrdinalEncoder {
     options: OrdinalEncoder,
-    vocabulary: Vocabulary,
-    numbering: Numbering,
+    words: Words,
+    /// The id of values never seen; none if they are an error.
+    unknown: Option<i32>,
     lookup: CategoryLookup,
+    /// Held as long as what it was granted for.
+    _reservation: Option<Arc<dyn Reservation>>,
 }
 
 impl FittedOrdinalEncoder {
-    fn new(options: OrdinalEncoder, vocabulary: Vocabulary, numbering: Numbering) -> Self {
-        let lookup = CategoryLookup::new(&vocabulary, &numbering.ids, options.unseen_missing());
+    fn new(
+        options: OrdinalEncoder,
+        vocabulary: Vocabulary,
+        ids: Vec<i32>,
+        unknown: Option<i32>,
+    ) -> Self {
+        let lookup = CategoryLookup::new(&vocabulary, &ids, options.unseen_missing());
         Self {
             options,
-            vocabulary,
-            numbering,
+            words: Words::InMemory { vocabulary, ids },
+            unknown,
             lookup,
+            _reservation: None,
         }
+    }
+
+    /// Bytes held.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let words = match &self.words {
+            Words::InMemory { vocabulary, ids } => {
+                vocabulary.memory_bytes() + ids.capacity() * size_of::<i32>()
+            }
+            Words::Stored { .. } => 0,
+        };
+        words + self.lookup.memory_bytes()
     }
 
     /// One id per value (Int32, null only for missing values that stay missing). `unknown` grows by the number of values
@@ -373,7 +366,7 @@ impl FittedOrdinalEncoder {
         let mut ids = self.lookup.codes(values)?;
         let unseen = ids.iter().filter(|id| **id == UNKNOWN).count() as u64;
         if unseen > 0 {
-            let Some(code) = self.numbering.unknown else {
+            let Some(code) = self.unknown else {
                 return Err(CategoryError::UnknownCategory {
                     value: first_unknown(values, &ids),
                     rows: unseen,

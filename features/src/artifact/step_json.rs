@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -11,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{ArtifactError, Reader, invalid, to_map};
 use crate::category::CategoryError;
+use crate::category::store::CategoryTable;
 use crate::date_parts::DateParts;
 use crate::fitted_step::{BoundSql, FittedStep};
 use crate::numeric;
@@ -18,7 +18,8 @@ use crate::one_hot_encoder::FittedOneHotEncoder;
 use crate::ordinal_encoder::FittedOrdinalEncoder;
 use crate::simple_imputer::{FillKind, FillStatistic, FittedSimpleImputer};
 
-type Tables = BTreeMap<String, RecordBatch>;
+type Table = Arc<dyn CategoryTable>;
+type Tables = BTreeMap<String, Table>;
 
 pub(super) fn write(
     step: &FittedStep,
@@ -45,7 +46,7 @@ pub(super) fn write(
 }
 
 fn with_table(
-    parts: Result<(Value, Option<RecordBatch>), CategoryError>,
+    parts: Result<(Value, Option<Table>), CategoryError>,
     part: &str,
     tables: &mut Tables,
 ) -> Result<Map<String, Value>, ArtifactError> {
@@ -161,7 +162,7 @@ fn encoder<'a>(
     json: &'a Value,
     reader: &Reader<'a>,
     part: &str,
-) -> Result<(&'a Value, Option<&'a RecordBatch>), ArtifactError> {
+) -> Result<(&'a Value, Option<&'a Table>), ArtifactError> {
     let fitted = json
         .get("fitted")
         .ok_or_else(|| invalid(part, "`fitted` is missing"))?;

@@ -4,11 +4,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
+use arrow::array::{
+    ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
+};
 use arrow::datatypes::Schema;
 use proptest::prelude::*;
 
 use super::*;
+use crate::category::store::MemoryTable;
+use crate::category::test_store::{all_rows, contents};
 use crate::{
     Clip, DateParts, Drop, FeaturePlan, Log1p, MaxAbsScaler, MinMaxScaler, NoExpressions,
     OneHotEncoder, OrdinalEncoder, RobustScaler, Roles, SimpleImputer, SplitSpec, StandardScaler,
@@ -121,7 +125,10 @@ fn every_step_is_read_back() {
         tables: artifact.tables.clone(),
     };
     let reloaded = FittedFeatures::from_artifact(&reread, &NoExpressions).unwrap();
-    assert_eq!(reloaded.to_artifact().unwrap(), artifact);
+    assert_eq!(
+        contents(&reloaded.to_artifact().unwrap()),
+        contents(&artifact)
+    );
     assert_eq!(reloaded.output_fields(), fitted.output_fields());
     let counts = &mut TransformCounts::default();
     assert_eq!(
@@ -215,10 +222,9 @@ fn damaged_files_give_an_error_or_features_but_never_a_panic() {
     let outcome = runner.run(&input, |(place, value, drop_tables)| {
         let mut damaged = artifact.clone();
         if drop_tables {
-            damaged
-                .tables
-                .values_mut()
-                .for_each(|table| *table = table.slice(0, 7));
+            damaged.tables.values_mut().for_each(|table| {
+                *table = Arc::new(MemoryTable::new(all_rows(table.as_ref()).slice(0, 7)))
+            });
         }
         damage(&mut damaged.json, &mut { place }, &values[value]);
         if let Ok(fitted) = FittedFeatures::from_artifact(&damaged, &NoExpressions) {

@@ -5,6 +5,8 @@
 mod dictionary;
 mod text;
 
+use std::sync::Arc;
+
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, LargeStringArray, LargeStringBuilder, PrimitiveArray,
 };
@@ -18,12 +20,14 @@ use hashbrown::HashMap;
 use self::dictionary::PendingDictionary;
 pub(crate) use self::dictionary::same_array;
 use self::text::TextCounts;
-use super::vocabulary::Vocabulary;
+use super::runs::{MergedRun, RunWriter, VocabularyRoom};
+use super::store::{CategoryStore, CategoryTable};
+use super::vocabulary::{CountedRun, LearnedVocabulary, Vocabulary};
 use super::{Category, CategoryError, CategoryKind};
 
 /// Exact counts of the distinct values of one column, independent of the order of rows, batches and merges.
 ///
-/// Memory grows with the number of distinct values, not with the number of rows.
+/// Memory grows with the number of distinct values, not with the number of rows, unless [`spill`](Self::spill) is called.
 #[derive(Debug, Clone)]
 pub struct CategoryCounts {
     kind: CategoryKind,
@@ -31,6 +35,8 @@ pub struct CategoryCounts {
     total: u64,
     values: Values,
     pending: Option<PendingDictionary>,
+    /// What was spilled, each value possibly in several of them.
+    runs: Vec<Arc<dyn CategoryTable>>,
 }
 
 #[derive(Debug, Clone)]
@@ -49,18 +55,13 @@ impl CategoryCounts {
     /// [`CategoryError::UnsupportedType`] for any other type.
     pub fn try_new(data_type: &DataType) -> Result<Self, CategoryError> {
         let kind = CategoryKind::of(data_type)?;
-        let values = match kind {
-            CategoryKind::Bool => Values::Bool([0; 2]),
-            CategoryKind::Int => Values::Int(HashMap::new()),
-            CategoryKind::Float32 | CategoryKind::Float64 => Values::Float(HashMap::new()),
-            CategoryKind::Text => Values::Text(TextCounts::default()),
-        };
         Ok(Self {
             kind,
             missing: 0,
             total: 0,
-            values,
+            values: Values::new(kind),
             pending: None,
+            runs: Vec::new(),
         })
     }
 
@@ -170,6 +171,7 @@ impl CategoryCounts {
         }
         self.total += other.total;
         self.missing += other.missing;
+        self.runs.append(&mut other.runs);
         match (&mut self.values, other.values) {
             (Values::Bool(own), Values::Bool(others)) => {
                 for (count, more) in own.iter_mut().zip(others) {
@@ -194,17 +196,38 @@ impl CategoryCounts {
         Ok(())
     }
 
+    /// Hands the values met so far to `store`, as one sorted run, and goes on with empty memory. The result is the same
+    /// as if everything had stayed in memory, but [`into_counts`](Self::into_counts) then needs a store too.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush); [`CategoryError::Store`] when the store fails.
+    pub fn spill(&mut self, store: &dyn CategoryStore) -> Result<(), CategoryError> {
+        self.flush()?;
+        if self.values.len() == 0 {
+            return Ok(());
+        }
+        let mut run = RunWriter::begin(store, self.kind)?;
+        match std::mem::replace(&mut self.values, Values::new(self.kind)) {
+            Values::Bool(_) => {}
+            Values::Int(counts) => run.ints(&sorted_ints(counts))?,
+            Values::Float(counts) => run.floats(&sorted_floats(counts))?,
+            Values::Text(counts) => run.texts(&counts.sorted())?,
+        }
+        self.runs.push(run.finish()?);
+        Ok(())
+    }
+
+    /// Whether something was spilled.
+    #[must_use]
+    pub fn has_spilled(&self) -> bool {
+        !self.runs.is_empty()
+    }
+
     /// Bytes held: O(distinct values), plus the dictionary seen last.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        let values = match &self.values {
-            Values::Bool(_) => 0,
-            Values::Int(counts) => counts.allocation_size(),
-            Values::Float(counts) => counts.allocation_size(),
-            Values::Text(counts) => counts.memory_bytes(),
-        };
         size_of::<Self>()
-            + values
+            + self.values.memory_bytes()
             + self
                 .pending
                 .as_ref()
@@ -217,18 +240,56 @@ impl CategoryCounts {
         self.total
     }
 
-    /// The distinct values in [`Category`] order, each with the number of its rows.
+    /// The distinct values in [`Category`] order, each with the number of its rows. For counts that have not spilled.
     ///
     /// # Errors
-    /// As [`flush`](Self::flush).
+    /// As [`flush`](Self::flush); [`CategoryError::Spilled`].
     pub fn into_counts(self) -> Result<Vec<(Category, u64)>, CategoryError> {
         let vocabulary = self.into_vocabulary()?;
         Ok(vocabulary.iter().collect())
     }
 
+    /// What was learned, in memory if it has not spilled and is small enough for `room`, or else as one run in the store.
+    /// Vocabularies that stand in JSON are always in memory.
+    pub(crate) fn into_learned(
+        mut self,
+        room: Option<&VocabularyRoom>,
+    ) -> Result<LearnedVocabulary, CategoryError> {
+        self.flush()?;
+        let Some(room) = room else {
+            return Ok(LearnedVocabulary::InMemory(self.into_vocabulary()?));
+        };
+        let fits = |categories: usize, value_bytes: usize| {
+            Vocabulary::stays_in_memory(self.kind, categories, value_bytes, room.in_memory_bytes)
+        };
+        if self.runs.is_empty() && fits(self.values.len(), self.values.value_bytes()) {
+            return Ok(LearnedVocabulary::InMemory(self.into_vocabulary()?));
+        }
+        self.spill(room.store.as_ref())?;
+        let runs = std::mem::take(&mut self.runs);
+        let run = MergedRun::try_new(room.store.as_ref(), self.kind, runs)?;
+        let categories = usize::try_from(run.counts.categories()).unwrap_or(usize::MAX);
+        let fits = Vocabulary::stays_in_memory(
+            self.kind,
+            categories,
+            run.value_bytes,
+            room.in_memory_bytes,
+        );
+        if fits {
+            let vocabulary = Vocabulary::from_run(&run, self.missing, self.total)?;
+            return Ok(LearnedVocabulary::InMemory(vocabulary));
+        }
+        CountedRun::try_new(run, self.missing, self.total).map(LearnedVocabulary::Stored)
+    }
+
     /// The same as [`into_counts`](Self::into_counts), compactly.
     pub(crate) fn into_vocabulary(mut self) -> Result<Vocabulary, CategoryError> {
         self.flush()?;
+        if self.has_spilled() {
+            return Err(CategoryError::Spilled {
+                runs: self.runs.len(),
+            });
+        }
         let missing = self.missing;
         let with_missing = usize::from(missing > 0);
         let (values, mut counts): (ArrayRef, Vec<u64>) = match self.values {
@@ -243,24 +304,19 @@ impl CategoryCounts {
                     .map(|(value, _)| Some(*value))
                     .chain(std::iter::repeat_n(None, with_missing));
                 (
-                    std::sync::Arc::new(values.collect::<BooleanArray>()),
+                    Arc::new(values.collect::<BooleanArray>()),
                     seen.iter().map(|(_, count)| *count).collect(),
                 )
             }
             Values::Int(counts) => {
-                let mut pairs: Vec<(i64, u64)> = counts.into_iter().collect();
-                pairs.sort_unstable();
+                let pairs = sorted_ints(counts);
                 (
                     numbers::<Int64Type>(pairs.iter().map(|pair| pair.0), with_missing),
                     pairs.iter().map(|pair| pair.1).collect(),
                 )
             }
             Values::Float(counts) => {
-                let mut pairs: Vec<(f64, u64)> = counts
-                    .into_iter()
-                    .map(|(bits, count)| (f64::from_bits(bits), count))
-                    .collect();
-                pairs.sort_unstable_by(|left, right| left.0.total_cmp(&right.0));
+                let pairs = sorted_floats(counts);
                 (
                     numbers::<Float64Type>(pairs.iter().map(|pair| pair.0), with_missing),
                     pairs.iter().map(|pair| pair.1).collect(),
@@ -280,6 +336,16 @@ impl CategoryCounts {
 }
 
 impl Values {
+    fn new(kind: CategoryKind) -> Self {
+        match kind {
+            CategoryKind::Bool => Values::Bool([0; 2]),
+            CategoryKind::Int => Values::Int(HashMap::new()),
+            CategoryKind::Float32 | CategoryKind::Float64 => Values::Float(HashMap::new()),
+            CategoryKind::Text => Values::Text(TextCounts::default()),
+        }
+    }
+
+    /// Number of distinct values, which for booleans is not worth counting.
     fn len(&self) -> usize {
         match self {
             Values::Bool(_) => 0,
@@ -288,6 +354,38 @@ impl Values {
             Values::Text(counts) => counts.len(),
         }
     }
+
+    /// Bytes of the distinct values alone.
+    fn value_bytes(&self) -> usize {
+        match self {
+            Values::Text(counts) => counts.text_bytes(),
+            other => other.len() * size_of::<u64>(),
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Values::Bool(_) => 0,
+            Values::Int(counts) => counts.allocation_size(),
+            Values::Float(counts) => counts.allocation_size(),
+            Values::Text(counts) => counts.memory_bytes(),
+        }
+    }
+}
+
+fn sorted_ints(counts: HashMap<i64, u64>) -> Vec<(i64, u64)> {
+    let mut pairs: Vec<(i64, u64)> = counts.into_iter().collect();
+    pairs.sort_unstable();
+    pairs
+}
+
+fn sorted_floats(counts: HashMap<u64, u64>) -> Vec<(f64, u64)> {
+    let mut pairs: Vec<(f64, u64)> = counts
+        .into_iter()
+        .map(|(bits, count)| (f64::from_bits(bits), count))
+        .collect();
+    pairs.sort_unstable_by(|left, right| left.0.total_cmp(&right.0));
+    pairs
 }
 
 /// The rows that are both selected and not null.
@@ -302,7 +400,7 @@ fn numbers<T: ArrowPrimitiveType>(
     values: impl Iterator<Item = T::Native>,
     nulls: usize,
 ) -> ArrayRef {
-    std::sync::Arc::new(
+    Arc::new(
         values
             .map(Some)
             .chain(std::iter::repeat_n(None, nulls))
@@ -320,7 +418,7 @@ fn texts(sorted: &[(&str, u64)], nulls: usize) -> ArrayRef {
         builder.append_null();
     }
     let array: LargeStringArray = builder.finish();
-    std::sync::Arc::new(array)
+    Arc::new(array)
 }
 
 fn unreadable(values: &ArrayRef) -> CategoryError {

@@ -3,8 +3,10 @@
 //! Owns scikit-learn's `min_frequency` and `max_categories` rule; knows nothing of values or codes.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
+use hashbrown::HashMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::ser::{Serialize, Serializer};
@@ -131,39 +133,133 @@ impl FrequencyLimits {
         Ok(())
     }
 
-    /// One flag per category: set where it is infrequent.
+    /// Where the infrequent categories end, for categories with these counts in `rows` rows.
     ///
-    /// `counts` are in the order that decides ties of `max_categories`: among equally frequent categories the *earlier*
-    /// one becomes infrequent first (scikit-learn cuts a stable ascending sort). `max_categories` counts the group of
-    /// infrequent categories as one, whether or not there is one, as scikit-learn does.
-    pub(crate) fn infrequent(&self, counts: &[u64], rows: u64) -> Vec<bool> {
-        let mut infrequent: Vec<bool> = counts
-            .iter()
-            .map(|&count| {
-                self.min_frequency
-                    .is_some_and(|least| least.is_infrequent(count, rows))
-            })
-            .collect();
-        let frequent = infrequent.iter().filter(|flag| !**flag).count() as u64;
+    /// `max_categories` counts the group of infrequent categories as one, whether or not there is one, as scikit-learn
+    /// does. It makes the rarest categories infrequent, and so does `min_frequency`: the larger of the two numbers counts.
+    pub(crate) fn cut(&self, counts: &CountHistogram, rows: u64) -> Cut {
+        let below = |least: MinFrequency| {
+            let rare = counts
+                .ascending()
+                .filter(|(count, _)| least.is_infrequent(*count, rows));
+            rare.map(|(_, categories)| categories).sum::<u64>()
+        };
+        let all = counts.categories();
+        let mut infrequent = self.min_frequency.map_or(0, below);
         if let Some(most) = self.max_categories
-            && most < frequent + 1
+            && most < all - infrequent + 1
         {
-            let kept = usize::try_from(most.saturating_sub(1)).unwrap_or(usize::MAX);
-            let mut order: Vec<usize> = (0..counts.len()).collect();
-            order.sort_by_key(|&index| counts.get(index).copied().unwrap_or_default());
-            for &index in order.iter().take(counts.len().saturating_sub(kept)) {
-                if let Some(flag) = infrequent.get_mut(index) {
-                    *flag = true;
-                }
-            }
+            infrequent = all.saturating_sub(most.saturating_sub(1));
         }
-        infrequent
+        let mut left = infrequent;
+        for (count, categories) in counts.ascending() {
+            if left < categories {
+                return Cut {
+                    infrequent,
+                    frequent: all - infrequent,
+                    count,
+                    at_count: left,
+                };
+            }
+            left -= categories;
+        }
+        Cut {
+            infrequent,
+            frequent: 0,
+            count: u64::MAX,
+            at_count: 0,
+        }
+    }
+}
+
+/// How many categories occur so many times: all that numbering by frequency needs to know of a vocabulary beforehand.
+/// Its size is that of the number of different counts, at most the square root of twice the number of rows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct CountHistogram {
+    categories: BTreeMap<u64, u64>,
+    total: u64,
+}
+
+impl CountHistogram {
+    /// Adds one category with this count.
+    pub(crate) fn add(&mut self, count: u64) {
+        *self.categories.entry(count).or_insert(0) += 1;
+        self.total += 1;
+    }
+
+    /// Number of categories.
+    pub(crate) fn categories(&self) -> u64 {
+        self.total
+    }
+
+    /// Counts that occur, rising, with the number of categories that have them.
+    pub(crate) fn ascending(&self) -> impl DoubleEndedIterator<Item = (u64, u64)> + '_ {
+        self.categories
+            .iter()
+            .map(|(count, categories)| (*count, *categories))
+    }
+}
+
+impl FromIterator<u64> for CountHistogram {
+    fn from_iter<I: IntoIterator<Item = u64>>(counts: I) -> Self {
+        // Most categories share a few counts: a hash table meets them faster than a tree.
+        let mut seen: HashMap<u64, u64> = HashMap::new();
+        let mut total = 0;
+        for count in counts {
+            *seen.entry(count).or_insert(0) += 1;
+            total += 1;
+        }
+        Self {
+            categories: seen.into_iter().collect(),
+            total,
+        }
+    }
+}
+
+/// The border between infrequent and frequent categories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// Number of infrequent categories.
+    pub(crate) infrequent: u64,
+    /// Number of frequent categories.
+    pub(crate) frequent: u64,
+    /// Categories that occur less often than this are infrequent, those that occur more often are not.
+    pub(crate) count: u64,
+    /// How many of those that occur exactly so often are infrequent.
+    pub(crate) at_count: u64,
+}
+
+/// Tells infrequent categories that come by value: among equally frequent ones the *earlier* become infrequent first, as
+/// scikit-learn cuts a stable ascending sort.
+#[derive(Debug, Clone)]
+pub(crate) struct CutByValue {
+    cut: Cut,
+    met_at_count: u64,
+}
+
+impl CutByValue {
+    pub(crate) fn new(cut: Cut) -> Self {
+        Self {
+            cut,
+            met_at_count: 0,
+        }
+    }
+
+    /// Whether the next category, which occurs `count` times, is infrequent.
+    pub(crate) fn next_is_infrequent(&mut self, count: u64) -> bool {
+        if count == self.cut.count {
+            self.met_at_count += 1;
+            return self.met_at_count <= self.cut.at_count;
+        }
+        count < self.cut.count
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -178,13 +274,53 @@ mod tests {
             max_categories,
         };
         limits.check().unwrap();
-        limits
-            .infrequent(counts, rows)
-            .iter()
-            .enumerate()
-            .filter(|(_, flag)| **flag)
-            .map(|(index, _)| index)
-            .collect()
+        let cut = limits.cut(&counts.iter().copied().collect(), rows);
+        let mut by_value = CutByValue::new(cut);
+        let found: Vec<usize> = (0..counts.len())
+            .filter(|index| by_value.next_is_infrequent(counts[*index]))
+            .collect();
+        assert_eq!(found.len() as u64, cut.infrequent);
+        assert_eq!((counts.len() - found.len()) as u64, cut.frequent);
+        found
+    }
+
+    /// scikit-learn's own way: flags, and a stable sort of them all.
+    fn as_scikit_learn(limits: &FrequencyLimits, counts: &[u64], rows: u64) -> Vec<usize> {
+        let rare = |count: u64| {
+            limits
+                .min_frequency
+                .is_some_and(|least| least.is_infrequent(count, rows))
+        };
+        let mut flags: Vec<bool> = counts.iter().map(|count| rare(*count)).collect();
+        let frequent = flags.iter().filter(|flag| !**flag).count() as u64;
+        if let Some(most) = limits.max_categories
+            && most < frequent + 1
+        {
+            let mut order: Vec<usize> = (0..counts.len()).collect();
+            order.sort_by_key(|index| counts[*index]);
+            let cut = counts.len().saturating_sub(most as usize - 1);
+            order
+                .iter()
+                .take(cut)
+                .for_each(|index| flags[*index] = true);
+        }
+        (0..counts.len()).filter(|index| flags[*index]).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_histogram_is_enough(
+            counts in proptest::collection::vec(1_u64..6, 0..40),
+            least in proptest::option::of(prop_oneof![
+                (1_u64..7).prop_map(MinFrequency::Count),
+                (0.001_f64..0.3).prop_map(MinFrequency::Fraction),
+            ]),
+            most in proptest::option::of(1_u64..45),
+        ) {
+            let rows = counts.iter().sum();
+            let limits = FrequencyLimits { min_frequency: least, max_categories: most };
+            prop_assert_eq!(infrequent(least, most, &counts, rows), as_scikit_learn(&limits, &counts, rows));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Owns the look-up tables and the per-dictionary caches; must not know what the numbers mean.
 
+pub(crate) mod compact;
 mod dictionary;
 
 use std::hash::{BuildHasher, Hasher};
@@ -13,6 +14,7 @@ use arrow::datatypes::{
 };
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
+use self::compact::CompactIndex;
 use self::dictionary::DictionaryCache;
 use super::vocabulary::Vocabulary;
 use super::{Category, CategoryError, CategoryKind};
@@ -39,6 +41,8 @@ enum Index {
     Int(HashMap<i64, i32>),
     Float(HashMap<u64, i32>),
     Text(TextIndex),
+    /// Numbers or texts whose values are not in memory.
+    Compact(CompactIndex),
 }
 
 /// Finds texts in a sorted array of texts.
@@ -102,6 +106,32 @@ impl CategoryLookup {
         }
     }
 
+    /// The codes of a vocabulary of this kind that is not in memory; `missing` is that of missing values.
+    pub(crate) fn compact(kind: CategoryKind, index: CompactIndex, missing: i32) -> Self {
+        Self {
+            kind,
+            index: Index::Compact(index),
+            missing,
+            cache: DictionaryCache::default(),
+        }
+    }
+
+    /// The kind of values looked up.
+    pub(crate) fn kind(&self) -> CategoryKind {
+        self.kind
+    }
+
+    /// Bytes held, without the values of a vocabulary in memory and without the cache, which is bounded.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match &self.index {
+            Index::Bool(_) => 0,
+            Index::Int(codes) => codes.allocation_size(),
+            Index::Float(codes) => codes.allocation_size(),
+            Index::Text(texts) => texts.table.allocation_size(),
+            Index::Compact(index) => index.memory_bytes(),
+        }
+    }
+
     /// One code per value, [`UNKNOWN`] for values never seen and [`NO_CODE`] for those that are to have none.
     ///
     /// Values of a dictionary are looked up once each, however often they occur and however many batches share the
@@ -134,37 +164,38 @@ impl CategoryLookup {
                     |index| if array.value(index) { yes } else { no },
                 ))
             }
-            Index::Int(codes) => match values.data_type() {
-                DataType::Int8 => self.int_codes::<Int8Type>(codes, values),
-                DataType::Int16 => self.int_codes::<Int16Type>(codes, values),
-                DataType::Int32 => self.int_codes::<Int32Type>(codes, values),
-                DataType::Int64 => self.int_codes::<Int64Type>(codes, values),
-                DataType::UInt8 => self.int_codes::<UInt8Type>(codes, values),
-                DataType::UInt16 => self.int_codes::<UInt16Type>(codes, values),
-                DataType::UInt32 => self.int_codes::<UInt32Type>(codes, values),
-                DataType::UInt64 => self.int_codes::<UInt64Type>(codes, values),
-                _ => None,
-            },
-            Index::Float(codes) => match values.data_type() {
-                DataType::Float32 => self.float_codes::<Float32Type>(codes, values),
-                DataType::Float64 => self.float_codes::<Float64Type>(codes, values),
-                _ => None,
-            },
-            Index::Text(texts) => match values.data_type() {
-                DataType::Utf8 => {
-                    let array = values.as_string_opt::<i32>()?;
-                    Some(self.each(values.as_ref(), |index| texts.code(array.value(index))))
+            Index::Int(codes) => self.int_codes(values, |value| codes.get(&value).copied()),
+            Index::Float(codes) => self.float_codes(values, |bits| codes.get(&bits).copied()),
+            Index::Text(texts) => self.text_codes(values, |text| texts.code(text)),
+            Index::Compact(index) => match self.kind {
+                CategoryKind::Text => {
+                    self.text_codes(values, |text| index.code(index.of_text(text)))
                 }
-                DataType::LargeUtf8 => {
-                    let array = values.as_string_opt::<i64>()?;
-                    Some(self.each(values.as_ref(), |index| texts.code(array.value(index))))
+                CategoryKind::Float32 | CategoryKind::Float64 => {
+                    self.float_codes(values, |bits| Some(index.code(CompactIndex::of_bits(bits))))
                 }
-                DataType::Utf8View => {
-                    let array = values.as_string_view_opt()?;
-                    Some(self.each(values.as_ref(), |index| texts.code(array.value(index))))
-                }
-                _ => None,
+                CategoryKind::Int | CategoryKind::Bool => self.int_codes(values, |value| {
+                    Some(index.code(CompactIndex::of_bits(value.cast_unsigned())))
+                }),
             },
+        }
+    }
+
+    fn text_codes(&self, values: &ArrayRef, code: impl Fn(&str) -> i32) -> Option<Vec<i32>> {
+        match values.data_type() {
+            DataType::Utf8 => {
+                let array = values.as_string_opt::<i32>()?;
+                Some(self.each(values.as_ref(), |index| code(array.value(index))))
+            }
+            DataType::LargeUtf8 => {
+                let array = values.as_string_opt::<i64>()?;
+                Some(self.each(values.as_ref(), |index| code(array.value(index))))
+            }
+            DataType::Utf8View => {
+                let array = values.as_string_view_opt()?;
+                Some(self.each(values.as_ref(), |index| code(array.value(index))))
+            }
+            _ => None,
         }
     }
 
@@ -173,16 +204,15 @@ impl CategoryLookup {
         if values.is_null(index) {
             return Some(self.missing);
         }
-        match (&self.index, values.data_type()) {
-            (Index::Text(texts), DataType::Utf8) => {
-                Some(texts.code(values.as_string_opt::<i32>()?.value(index)))
-            }
-            (Index::Text(texts), DataType::LargeUtf8) => {
-                Some(texts.code(values.as_string_opt::<i64>()?.value(index)))
-            }
-            (Index::Text(texts), DataType::Utf8View) => {
-                Some(texts.code(values.as_string_view_opt()?.value(index)))
-            }
+        let code = |text: &str| match &self.index {
+            Index::Text(texts) => Some(texts.code(text)),
+            Index::Compact(index) => Some(index.code(index.of_text(text))),
+            Index::Bool(_) | Index::Int(_) | Index::Float(_) => None,
+        };
+        match values.data_type() {
+            DataType::Utf8 => code(values.as_string_opt::<i32>()?.value(index)),
+            DataType::LargeUtf8 => code(values.as_string_opt::<i64>()?.value(index)),
+            DataType::Utf8View => code(values.as_string_view_opt()?.value(index)),
             _ => self.plain_codes(&values.slice(index, 1))?.first().copied(),
         }
     }
@@ -198,29 +228,52 @@ impl CategoryLookup {
         }
     }
 
-    fn int_codes<T: ArrowPrimitiveType>(
+    fn int_codes(&self, values: &ArrayRef, code: impl Fn(i64) -> Option<i32>) -> Option<Vec<i32>> {
+        match values.data_type() {
+            DataType::Int8 => self.ints::<Int8Type>(values, code),
+            DataType::Int16 => self.ints::<Int16Type>(values, code),
+            DataType::Int32 => self.ints::<Int32Type>(values, code),
+            DataType::Int64 => self.ints::<Int64Type>(values, code),
+            DataType::UInt8 => self.ints::<UInt8Type>(values, code),
+            DataType::UInt16 => self.ints::<UInt16Type>(values, code),
+            DataType::UInt32 => self.ints::<UInt32Type>(values, code),
+            DataType::UInt64 => self.ints::<UInt64Type>(values, code),
+            _ => None,
+        }
+    }
+
+    fn ints<T: ArrowPrimitiveType>(
         &self,
-        codes: &HashMap<i64, i32>,
         values: &ArrayRef,
+        code: impl Fn(i64) -> Option<i32>,
     ) -> Option<Vec<i32>>
     where
         T::Native: TryInto<i64>,
     {
         let array = values.as_primitive_opt::<T>()?;
         Some(self.each(values.as_ref(), |index| {
-            array
-                .value(index)
-                .try_into()
-                .ok()
-                .and_then(|value| codes.get(&value).copied())
-                .unwrap_or(UNKNOWN)
+            let value = array.value(index).try_into().ok();
+            value.and_then(&code).unwrap_or(UNKNOWN)
         }))
     }
 
-    fn float_codes<T: ArrowPrimitiveType>(
+    /// `code` is given the bits of each number.
+    fn float_codes(
         &self,
-        codes: &HashMap<u64, i32>,
         values: &ArrayRef,
+        code: impl Fn(u64) -> Option<i32>,
+    ) -> Option<Vec<i32>> {
+        match values.data_type() {
+            DataType::Float32 => self.floats::<Float32Type>(values, code),
+            DataType::Float64 => self.floats::<Float64Type>(values, code),
+            _ => None,
+        }
+    }
+
+    fn floats<T: ArrowPrimitiveType>(
+        &self,
+        values: &ArrayRef,
+        code: impl Fn(u64) -> Option<i32>,
     ) -> Option<Vec<i32>>
     where
         T::Native: Into<f64>,
@@ -232,10 +285,7 @@ impl CategoryLookup {
                 return self.missing;
             }
             // Adding 0.0 turns -0.0 into 0.0, as when counting.
-            codes
-                .get(&(value + 0.0).to_bits())
-                .copied()
-                .unwrap_or(UNKNOWN)
+            code((value + 0.0).to_bits()).unwrap_or(UNKNOWN)
         }))
     }
 }

@@ -1,37 +1,42 @@
-//! A sorted list of distinct values with their counts, in compact form, and its place in JSON or a side table.
+//! A sorted list of distinct values with their counts, in memory or in a store.
 //!
-//! Owns the representation; must not know what codes the values get.
+//! Owns the representation; must not know what codes the values get, or how it is saved.
+
+mod saved;
+mod stored;
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, LargeStringArray,
-    RecordBatch, UInt64Array,
+    RecordBatch, UInt64Array, new_null_array,
 };
-use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, UInt64Type};
-use serde::{Deserialize, Serialize};
+use arrow::compute::concat;
+use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 
+pub(crate) use self::saved::{IdColumn, SavedVocabulary, TableVocabulary};
+pub(crate) use self::stored::{CountedRun, Ids, NextId, StoredTable};
+use super::frequency::CountHistogram;
+use super::runs::{MergedRun, stored_type};
 use super::{Category, CategoryError, CategoryKind, InvalidParts};
 
 /// Vocabularies with more categories than this are kept in a side table instead of JSON.
 const INLINE_CATEGORIES: usize = 1_000;
 
+/// A vocabulary read from a side table stays in memory up to this size; otherwise only its codes do.
+pub(crate) const LOADED_BYTES: usize = 64 << 20;
+
 /// Codes are i32, and one is needed for rare and unknown values.
 const MAX_CATEGORIES: usize = i32::MAX as usize - 2;
 
-/// A vocabulary as it stands in JSON.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SavedVocabulary {
-    /// The kind of values.
-    values: CategoryKind,
-    n_samples_seen_: u64,
-    n_categories_: usize,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    categories_: Option<Vec<Category>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    counts_: Option<Vec<u64>>,
+/// What was learned of a column's categories.
+#[derive(Debug)]
+pub(crate) enum LearnedVocabulary {
+    /// Everything, in memory.
+    InMemory(Vocabulary),
+    /// Everything, in a store.
+    Stored(CountedRun),
 }
 
 /// Distinct values in [`Category`] order, the missing value last as a null, each with its number of training rows.
@@ -97,28 +102,7 @@ impl Vocabulary {
 
     /// The category at a position; missing beyond the end.
     pub(crate) fn category(&self, index: usize) -> Category {
-        if index >= self.values.len() || self.values.is_null(index) {
-            return Category::Missing;
-        }
-        match self.kind {
-            CategoryKind::Bool => self
-                .values
-                .as_boolean_opt()
-                .map(|array| Category::Bool(array.value(index))),
-            CategoryKind::Int => self
-                .values
-                .as_primitive_opt::<Int64Type>()
-                .map(|array| Category::Int(array.value(index))),
-            CategoryKind::Float32 | CategoryKind::Float64 => self
-                .values
-                .as_primitive_opt::<Float64Type>()
-                .map(|array| Category::Float(array.value(index))),
-            CategoryKind::Text => self
-                .values
-                .as_string_opt::<i64>()
-                .map(|array| Category::Text(array.value(index).to_owned())),
-        }
-        .unwrap_or(Category::Missing)
+        category_at(self.kind, &self.values, index)
     }
 
     /// Categories and counts in order.
@@ -129,50 +113,84 @@ impl Vocabulary {
             .map(|(index, count)| (self.category(index), *count))
     }
 
-    /// What goes into JSON: everything, or only the outline if a side table has the rest.
-    pub(crate) fn to_saved(&self) -> SavedVocabulary {
-        let inline = self.len() <= INLINE_CATEGORIES;
-        SavedVocabulary {
-            values: self.kind,
-            n_samples_seen_: self.rows,
-            n_categories_: self.len(),
-            categories_: inline.then(|| self.iter().map(|(category, _)| category).collect()),
-            counts_: inline.then(|| self.counts.clone()),
-        }
-    }
-
     /// Whether the vocabulary is too long for JSON and needs [`to_table`](Self::to_table).
     pub(crate) fn needs_table(&self) -> bool {
         self.len() > INLINE_CATEGORIES
     }
 
-    /// The reverse of [`to_saved`](Self::to_saved) and [`to_table`](Self::to_table).
-    pub(crate) fn from_saved(
-        saved: SavedVocabulary,
-        table: Option<&RecordBatch>,
-    ) -> Result<Self, InvalidParts> {
-        let vocabulary = match (saved.categories_, saved.counts_, table) {
-            (Some(categories), Some(counts), None) => {
-                Self::from_categories(saved.values, &categories, counts, saved.n_samples_seen_)?
-            }
-            (None, None, Some(table)) => {
-                Self::from_table(saved.values, table, saved.n_samples_seen_)?
-            }
-            _ => return Err(InvalidParts::Table),
+    /// Whether a vocabulary of so many values with so many bytes is to be kept in memory, values and all, when
+    /// `most_bytes` are allowed for it. What stands in JSON always is.
+    pub(crate) fn stays_in_memory(
+        kind: CategoryKind,
+        categories: usize,
+        value_bytes: usize,
+        most_bytes: usize,
+    ) -> bool {
+        kind == CategoryKind::Bool
+            // One more may be missing.
+            || categories < INLINE_CATEGORIES
+            || Self::fitted_bytes(categories, value_bytes) <= most_bytes
+    }
+
+    /// Bytes of a fitted encoder of so many values with so many bytes: values, offsets, counts, codes and look-up table.
+    pub(crate) fn fitted_bytes(categories: usize, value_bytes: usize) -> usize {
+        const PER_CATEGORY: usize = 40;
+        value_bytes.saturating_add(categories.saturating_mul(PER_CATEGORY))
+    }
+
+    /// Bytes held.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let offsets = match self.kind {
+            CategoryKind::Text => self.len() * size_of::<i64>(),
+            _ => 0,
         };
-        let (listed, expected) = (vocabulary.len(), saved.n_categories_);
-        let rows = vocabulary
-            .counts
-            .iter()
-            .try_fold(0_u64, |sum, count| sum.checked_add(*count));
-        if listed != expected || rows != Some(saved.n_samples_seen_) {
-            return Err(InvalidParts::Totals {
-                listed,
-                expected,
-                rows: saved.n_samples_seen_,
-            });
+        self.value_bytes() + offsets + self.counts.capacity() * size_of::<u64>()
+    }
+
+    /// Rows whose value is missing.
+    pub(crate) fn missing(&self) -> u64 {
+        match self.counts.last() {
+            Some(count) if self.has_missing() => *count,
+            _ => 0,
         }
-        Ok(vocabulary)
+    }
+
+    /// How often the categories occur, all but the missing one.
+    pub(crate) fn histogram(&self) -> CountHistogram {
+        let categories = self.len() - usize::from(self.has_missing());
+        self.counts.iter().copied().take(categories).collect()
+    }
+
+    /// Bytes of the values alone, without offsets.
+    pub(crate) fn value_bytes(&self) -> usize {
+        value_bytes(&self.values)
+    }
+
+    /// Reads the whole of a run into memory.
+    ///
+    /// # Errors
+    /// As the store; too many categories.
+    pub(super) fn from_run(
+        run: &MergedRun,
+        missing: u64,
+        rows: u64,
+    ) -> Result<Self, CategoryError> {
+        let mut parts = Vec::new();
+        let mut counts = Vec::new();
+        for part in run.read()? {
+            let (values, of) = part?;
+            counts.extend_from_slice(of.values());
+            parts.push(values);
+        }
+        if missing > 0 {
+            parts.push(new_null_array(&stored_type(run.kind), 1));
+            counts.push(missing);
+        }
+        let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+        let unreadable = |_| CategoryError::UnreadableValues {
+            data_type: stored_type(run.kind),
+        };
+        Self::try_new(run.kind, concat(&parts).map_err(unreadable)?, counts, rows)
     }
 
     /// Builds a vocabulary from saved categories, checking everything that fitting would have guaranteed.
@@ -235,26 +253,28 @@ impl Vocabulary {
             }
         })
     }
+}
 
-    /// Reads `category` and `count` back from a side table. String columns may have been widened or narrowed on the way.
-    pub(crate) fn from_table(
-        kind: CategoryKind,
-        table: &RecordBatch,
-        rows: u64,
-    ) -> Result<Self, InvalidParts> {
-        let wrong = |column| InvalidParts::TableColumn { column };
-        let values = table.column_by_name("category").ok_or(wrong("category"))?;
-        if !kind.accepts(values.data_type()) {
-            return Err(wrong("category"));
-        }
-        let counts = table
-            .column_by_name("count")
-            .and_then(|column| column.as_primitive_opt::<UInt64Type>())
-            .filter(|counts| counts.null_count() == 0)
-            .ok_or(wrong("count"))?;
-        let categories = read_categories(kind, values).ok_or(wrong("category"))?;
-        Self::from_categories(kind, &categories, counts.values().to_vec(), rows)
+/// The value of an array of the type vocabularies keep, as a category; missing beyond the end.
+pub(crate) fn category_at(kind: CategoryKind, values: &ArrayRef, index: usize) -> Category {
+    if index >= values.len() || values.is_null(index) {
+        return Category::Missing;
     }
+    match kind {
+        CategoryKind::Bool => values
+            .as_boolean_opt()
+            .map(|array| Category::Bool(array.value(index))),
+        CategoryKind::Int => values
+            .as_primitive_opt::<Int64Type>()
+            .map(|array| Category::Int(array.value(index))),
+        CategoryKind::Float32 | CategoryKind::Float64 => values
+            .as_primitive_opt::<Float64Type>()
+            .map(|array| Category::Float(array.value(index))),
+        CategoryKind::Text => values
+            .as_string_opt::<i64>()
+            .map(|array| Category::Text(array.value(index).to_owned())),
+    }
+    .unwrap_or(Category::Missing)
 }
 
 fn check_lengths(categories: usize, counts: usize) -> Result<(), InvalidParts> {
@@ -310,35 +330,13 @@ fn as_text(category: &Category) -> Option<&str> {
     }
 }
 
-fn read_categories(kind: CategoryKind, values: &ArrayRef) -> Option<Vec<Category>> {
-    fn list<T>(
-        items: impl Iterator<Item = Option<T>>,
-        make: impl Fn(T) -> Category,
-    ) -> Vec<Category> {
-        items
-            .map(|item| item.map_or(Category::Missing, &make))
-            .collect()
-    }
-    let text = |value: &str| Category::Text(value.to_owned());
-    match (kind, values.data_type()) {
-        (CategoryKind::Bool, _) => Some(list(values.as_boolean_opt()?.iter(), Category::Bool)),
-        (CategoryKind::Int, _) => Some(list(
-            values.as_primitive_opt::<Int64Type>()?.iter(),
-            Category::Int,
-        )),
-        (CategoryKind::Float32 | CategoryKind::Float64, _) => Some(list(
-            values.as_primitive_opt::<Float64Type>()?.iter(),
-            Category::Float,
-        )),
-        (CategoryKind::Text, DataType::Utf8) => {
-            Some(list(values.as_string_opt::<i32>()?.iter(), text))
-        }
-        (CategoryKind::Text, DataType::LargeUtf8) => {
-            Some(list(values.as_string_opt::<i64>()?.iter(), text))
-        }
-        (CategoryKind::Text, DataType::Utf8View) => {
-            Some(list(values.as_string_view_opt()?.iter(), text))
-        }
-        (CategoryKind::Text, _) => None,
+/// Bytes of an array's values, without offsets.
+pub(super) fn value_bytes(values: &ArrayRef) -> usize {
+    match values.as_string_opt::<i64>() {
+        Some(texts) => match (texts.value_offsets().first(), texts.value_offsets().last()) {
+            (Some(first), Some(last)) => usize::try_from(last - first).unwrap_or(0),
+            _ => 0,
+        },
+        None => values.len() * size_of::<u64>(),
     }
 }

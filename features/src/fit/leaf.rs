@@ -375,6 +375,21 @@ impl LeafState {
         Ok(())
     }
 
+    /// The categories counted here, if that is what is gathered.
+    pub(crate) fn counts(&self) -> Option<&CategoryCounts> {
+        match self {
+            Self::Numeric { .. } => None,
+            Self::Array(state) => state.counts.as_deref(),
+        }
+    }
+
+    pub(crate) fn counts_mut(&mut self) -> Option<&mut CategoryCounts> {
+        match self {
+            Self::Numeric { .. } => None,
+            Self::Array(state) => state.counts.as_deref_mut(),
+        }
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
         match self {
             Self::Numeric { taps, .. } => taps.iter().map(TapState::memory_bytes).sum(),

@@ -4,11 +4,14 @@
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 
 use super::FitError;
 use super::leaf::{ArraySegment, ArrayState, LeafProgress, NumericSegment, Use};
 use super::tap::{Gathered, TapProgress, TapState};
+use crate::category::runs::VocabularyRoom;
+use crate::category::vocabulary::{LearnedVocabulary, category_at};
 use crate::category::{Category, CategoryCounts, CategoryError};
 use crate::chain::{Branch, DropReason, Tail};
 use crate::extrema::Extrema;
@@ -25,11 +28,12 @@ pub(super) fn settle(
     chain: &Chain,
     branch: &mut Branch,
     leaves: &mut dyn Iterator<Item = LeafProgress>,
+    room: Option<&VocabularyRoom>,
 ) -> Result<(), FitError> {
     match &mut branch.tail {
         Tail::Streams(branches) => branches
             .iter_mut()
-            .try_for_each(|branch| settle(chain, branch, leaves)),
+            .try_for_each(|branch| settle(chain, branch, leaves, room)),
         Tail::Open { .. } => match leaves.next() {
             Some(LeafProgress::Numeric { segment, taps }) => {
                 settle_numeric(chain, branch, &segment, &taps)
@@ -38,7 +42,7 @@ pub(super) fn settle(
                 segment,
                 gathered: Some(state),
                 ..
-            }) => settle_array(chain, branch, &segment, state),
+            }) => settle_array(chain, branch, &segment, state, room),
             _ => Ok(()),
         },
         Tail::Output | Tail::Dropped { .. } => Ok(()),
@@ -376,6 +380,7 @@ fn settle_array(
     branch: &mut Branch,
     segment: &ArraySegment,
     mut state: ArrayState,
+    room: Option<&VocabularyRoom>,
 ) -> Result<(), FitError> {
     let refused = |source: CategoryError| FitError::Category {
         column: chain.column.clone(),
@@ -403,18 +408,18 @@ fn settle_array(
             }
             Step::OneHotEncoder(encoder) => {
                 let counts = counts(&mut state, &data_type).map_err(refused)?;
-                FittedStep::OneHotEncoder(Arc::new(encoder.fit(counts).map_err(refused)?))
+                FittedStep::OneHotEncoder(Arc::new(encoder.fit(counts, room).map_err(refused)?))
             }
             Step::OrdinalEncoder(encoder) => {
                 let counts = counts(&mut state, &data_type).map_err(refused)?;
-                FittedStep::OrdinalEncoder(Arc::new(encoder.fit(counts).map_err(refused)?))
+                FittedStep::OrdinalEncoder(Arc::new(encoder.fit(counts, room).map_err(refused)?))
             }
             Step::SimpleImputer(imputer) => {
                 let kind = fill_kind(&data_type).unwrap_or(FillKind::Text);
                 let learned = match imputer.strategy {
                     ImputeStrategy::MostFrequent => {
-                        most_frequent(counts(&mut state, &data_type).map_err(refused)?)
-                            .map_err(refused)?
+                        let counts = counts(&mut state, &data_type).map_err(refused)?;
+                        most_frequent(counts, room).map_err(refused)?
                     }
                     _ => None,
                 };
@@ -440,13 +445,27 @@ fn counts(state: &mut ArrayState, data_type: &DataType) -> Result<CategoryCounts
 }
 
 /// The most frequent text, the smallest among equals.
-fn most_frequent(counts: CategoryCounts) -> Result<Option<FillStatistic>, CategoryError> {
+fn most_frequent(
+    counts: CategoryCounts,
+    room: Option<&VocabularyRoom>,
+) -> Result<Option<FillStatistic>, CategoryError> {
     let mut best: Option<(u64, String)> = None;
-    for (category, count) in counts.into_counts()? {
-        if let Category::Text(text) = category
-            && best.as_ref().is_none_or(|(most, _)| count > *most)
-        {
-            best = Some((count, text));
+    let mut look = |kind, values: &ArrayRef, counts: &[u64]| {
+        for (index, count) in counts.iter().enumerate() {
+            if best.as_ref().is_none_or(|(most, _)| count > most)
+                && let Category::Text(text) = category_at(kind, values, index)
+            {
+                best = Some((*count, text));
+            }
+        }
+    };
+    match counts.into_learned(room)? {
+        LearnedVocabulary::InMemory(words) => look(words.kind(), words.values(), words.counts()),
+        LearnedVocabulary::Stored(run) => {
+            for part in run.read()? {
+                let (values, counts) = part?;
+                look(run.kind(), &values, counts.values());
+            }
         }
     }
     Ok(best.map(|(_, text)| FillStatistic::Text(text)))

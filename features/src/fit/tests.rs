@@ -5,4 +5,6 @@
 mod contract;
 mod kit;
 mod outcomes;
+
 mod scikit_learn;
+mod spilling;

@@ -24,7 +24,7 @@ fn fit(encoder: &OneHotEncoder, values: &ArrayRef) -> Result<FittedOneHotEncoder
     encoder.check(values.data_type())?;
     let mut counts = CategoryCounts::try_new(values.data_type())?;
     counts.update(values, &BooleanBuffer::new_set(values.len()))?;
-    encoder.fit(counts)
+    encoder.fit(counts, None)
 }
 
 /// One text of digits per row.
@@ -351,6 +351,24 @@ fn long_vocabularies_go_to_a_side_table() {
         rows(&fitted, &train.slice(0, 50))
     );
     assert!(FittedOneHotEncoder::from_parts(&json, None).is_err());
+    let compact = FittedOneHotEncoder::from_parts_within(&json, table.as_ref(), 0).unwrap();
+    assert!(matches!(compact.words, Words::Stored { .. }));
+    assert_eq!(compact.output_names("x"), fitted.output_names("x"));
+    assert_eq!(rows(&compact, &train), rows(&fitted, &train));
+    assert_eq!(compact.to_parts().unwrap().0, json);
+}
+
+#[test]
+fn more_columns_than_any_table_has_are_refused() {
+    let train: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100_001));
+    assert_eq!(
+        fit(&OneHotEncoder::new(), &train).unwrap_err(),
+        CategoryError::TooManyColumns {
+            columns: 100_001,
+            limit: 100_000
+        }
+    );
+    assert!(fit(&OneHotEncoder::new().max_categories(3), &train).is_ok());
 }
 
 proptest! {

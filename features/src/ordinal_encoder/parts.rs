@@ -4,14 +4,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Int32Type};
+use arrow::array::{Array, ArrayRef, Int32Array};
+use arrow::datatypes::{DataType, Field};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{FittedOrdinalEncoder, Numbering, OrdinalEncoder};
-use crate::category::lookup::{MIN_CODE, NO_CODE};
-use crate::category::vocabulary::{SavedVocabulary, Vocabulary};
+use super::{FittedOrdinalEncoder, OrdinalEncoder, Words};
+use crate::category::lookup::compact::CompactIndex;
+use crate::category::lookup::{CategoryLookup, MIN_CODE, NO_CODE};
+use crate::category::store::{CategoryTable, MemoryTable};
+use crate::category::vocabulary::{
+    IdColumn, LOADED_BYTES, SavedVocabulary, TableVocabulary, Vocabulary,
+};
 use crate::category::{CategoryError, InvalidParts};
 
 const ENCODER: &str = "ordinal encoder";
@@ -31,69 +35,109 @@ struct Saved {
 impl FittedOrdinalEncoder {
     /// Everything needed to rebuild the encoder: JSON with every learned value, or, for vocabularies above a thousand
     /// categories, JSON with the outline and a side table with the columns `category`, `count` and `id`.
-    pub(crate) fn to_parts(&self) -> Result<(Value, Option<RecordBatch>), CategoryError> {
-        let ids: Vec<Option<i32>> = self
-            .numbering
-            .ids
-            .iter()
-            .map(|&id| if id == NO_CODE { None } else { Some(id) })
-            .collect();
-        let table = if self.vocabulary.needs_table() {
-            let column: ArrayRef = Arc::new(ids.iter().copied().collect::<Int32Array>());
-            Some(
-                self.vocabulary
-                    .to_table(vec![(Field::new("id", DataType::Int32, true), column)])?,
-            )
-        } else {
-            None
+    pub(crate) fn to_parts(
+        &self,
+    ) -> Result<(Value, Option<Arc<dyn CategoryTable>>), CategoryError> {
+        let (vocabulary, ids, table) = match &self.words {
+            Words::Stored { saved, table } => (saved.clone(), None, Some(Arc::clone(table))),
+            Words::InMemory { vocabulary, ids } => {
+                let ids = ids.iter().map(|&id| (id != NO_CODE).then_some(id));
+                let saved = SavedVocabulary::of(vocabulary);
+                if vocabulary.needs_table() {
+                    let column: ArrayRef = Arc::new(ids.collect::<Int32Array>());
+                    let ids = vec![(Field::new("id", DataType::Int32, true), column)];
+                    let table: Arc<dyn CategoryTable> =
+                        Arc::new(MemoryTable::new(vocabulary.to_table(ids)?));
+                    (saved, None, Some(table))
+                } else {
+                    (saved, Some(ids.collect()), None)
+                }
+            }
         };
         let saved = Saved {
             params: self.options.clone(),
-            vocabulary: self.vocabulary.to_saved(),
-            ids_: table.is_none().then_some(ids),
-            unknown_id_: self.numbering.unknown,
+            vocabulary,
+            ids_: ids,
+            unknown_id_: self.unknown,
         };
         let json = serde_json::to_value(saved).map_err(|error| invalid(json_error(&error)))?;
         Ok((json, table))
     }
 
-    /// Rebuilds an encoder from [`to_parts`](Self::to_parts).
+    /// Rebuilds an encoder from [`to_parts`](Self::to_parts). Of a long vocabulary only the codes are kept in memory; the
+    /// table is then needed as long as the encoder may be saved again.
     ///
     /// # Errors
-    /// [`CategoryError::InvalidParts`] for anything that fitting could not have produced; contradictory options.
+    /// [`CategoryError::InvalidParts`] for anything that fitting could not have produced; contradictory options; what the
+    /// table fails with.
     pub(crate) fn from_parts(
         json: &Value,
-        table: Option<&RecordBatch>,
+        table: Option<&Arc<dyn CategoryTable>>,
+    ) -> Result<Self, CategoryError> {
+        Self::from_parts_within(json, table, LOADED_BYTES)
+    }
+
+    /// As [`from_parts`](Self::from_parts), with a vocabulary in memory up to `most_bytes`.
+    pub(super) fn from_parts_within(
+        json: &Value,
+        table: Option<&Arc<dyn CategoryTable>>,
+        most_bytes: usize,
     ) -> Result<Self, CategoryError> {
         let saved = Saved::deserialize(json).map_err(|error| invalid(json_error(&error)))?;
         saved.params.check_options()?;
-        let vocabulary = Vocabulary::from_saved(saved.vocabulary, table).map_err(invalid)?;
-        let ids = match (saved.ids_, table) {
-            (Some(ids), None) => ids,
-            (None, Some(table)) => {
-                let wrong = InvalidParts::TableColumn { column: "id" };
-                let column = table
-                    .column_by_name("id")
-                    .and_then(|column| column.as_primitive_opt::<Int32Type>());
-                column.ok_or(wrong).map_err(invalid)?.iter().collect()
+        if let Some(code) = saved.unknown_id_.filter(|code| *code < MIN_CODE) {
+            return Err(invalid(InvalidParts::Code {
+                index: saved.vocabulary.categories(),
+                code: code.into(),
+            }));
+        }
+        let listed = saved.vocabulary.listed().map_err(invalid)?;
+        let (vocabulary, ids) = match (listed, saved.ids_, table) {
+            (Some(vocabulary), Some(ids), None) => (vocabulary, ids),
+            (None, None, Some(table)) => {
+                let table = TableVocabulary::try_new(saved.vocabulary, Arc::clone(table), ENCODER)?;
+                match table.in_memory(IdColumn::Present, most_bytes)? {
+                    Some(found) => found,
+                    None => return Self::compact(saved.params, table, saved.unknown_id_),
+                }
             }
             _ => return Err(invalid(InvalidParts::Table)),
         };
         let ids = checked_ids(&vocabulary, &ids).map_err(invalid)?;
-        if let Some(code) = saved.unknown_id_.filter(|code| *code < MIN_CODE) {
-            return Err(invalid(InvalidParts::Code {
-                index: vocabulary.len(),
-                code: code.into(),
-            }));
-        }
-        Ok(Self::new(
-            saved.params,
-            vocabulary,
-            Numbering {
-                ids,
-                unknown: saved.unknown_id_,
+        Ok(Self::new(saved.params, vocabulary, ids, saved.unknown_id_))
+    }
+
+    /// An encoder that leaves its categories in the table.
+    fn compact(
+        options: OrdinalEncoder,
+        table: TableVocabulary,
+        unknown: Option<i32>,
+    ) -> Result<Self, CategoryError> {
+        let mut missing = options.unseen_missing();
+        let index = CompactIndex::build(table.len(), |filling| {
+            table.for_each(IdColumn::Present, |rows| {
+                let mut codes = Vec::with_capacity(rows.values.len());
+                for (row, id) in rows.ids.iter().flatten().enumerate() {
+                    let is_missing = rows.values.is_null(row);
+                    let code = checked_id(id, is_missing, rows.start + row).map_err(invalid)?;
+                    if is_missing {
+                        missing = code;
+                    }
+                    codes.push(code);
+                }
+                filling.add_values(&rows.values, codes.into_iter())
+            })
+        })?;
+        Ok(Self {
+            options,
+            unknown,
+            lookup: CategoryLookup::compact(table.kind(), index, missing),
+            words: Words::Stored {
+                saved: table.saved,
+                table: table.table,
             },
-        ))
+            _reservation: None,
+        })
     }
 }
 
@@ -105,19 +149,24 @@ fn checked_ids(vocabulary: &Vocabulary, ids: &[Option<i32>]) -> Result<Vec<i32>,
             codes: ids.len(),
         });
     }
-    let check = |(index, id): (usize, &Option<i32>)| match *id {
-        Some(id) if id >= MIN_CODE => Ok(id),
-        Some(id) => Err(InvalidParts::Code {
-            index,
-            code: id.into(),
-        }),
-        None if vocabulary.values().is_null(index) => Ok(NO_CODE),
-        None => Err(InvalidParts::Code {
-            index,
-            code: NO_CODE.into(),
-        }),
+    let check = |(index, id): (usize, &Option<i32>)| {
+        checked_id(*id, vocabulary.values().is_null(index), index)
     };
     ids.iter().enumerate().map(check).collect()
+}
+
+/// The id as a code. Only a missing value may stay without.
+fn checked_id(id: Option<i32>, is_missing: bool, index: usize) -> Result<i32, InvalidParts> {
+    let code = match id {
+        Some(id) if id >= MIN_CODE => return Ok(id),
+        Some(id) => id,
+        None if is_missing => return Ok(NO_CODE),
+        None => NO_CODE,
+    };
+    Err(InvalidParts::Code {
+        index,
+        code: code.into(),
+    })
 }
 
 fn json_error(error: &serde_json::Error) -> InvalidParts {

@@ -1,14 +1,19 @@
 //! scikit-learn's OrdinalEncoder by the numbers it gave, and the order by frequency.
 #![allow(clippy::unwrap_used)]
 
-use arrow::array::{Array, AsArray, DictionaryArray, Float64Array, StringArray};
+use arrow::array::{
+    Array, AsArray, DictionaryArray, Float64Array, RecordBatch, StringArray, UInt32Array,
+    UInt64Array,
+};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::cast;
+use arrow::compute::{cast, concat, take_record_batch};
 use arrow::datatypes::Int32Type;
 use proptest::prelude::*;
 
 use super::*;
 use crate::category::InvalidParts;
+use crate::category::store::MemoryTable;
+use crate::category::test_store::all_rows;
 
 fn texts(values: &[Option<&str>]) -> ArrayRef {
     Arc::new(StringArray::from(values.to_vec()))
@@ -27,7 +32,11 @@ fn fit(encoder: &OrdinalEncoder, values: &ArrayRef) -> Result<FittedOrdinalEncod
     encoder.check(values.data_type())?;
     let mut counts = CategoryCounts::try_new(values.data_type())?;
     counts.update(values, &BooleanBuffer::new_set(values.len()))?;
-    encoder.fit(counts)
+    encoder.fit(counts, None)
+}
+
+fn in_memory(batch: RecordBatch) -> Arc<dyn CategoryTable> {
+    Arc::new(MemoryTable::new(batch))
 }
 
 fn ids(fitted: &FittedOrdinalEncoder, values: &ArrayRef) -> (Vec<Option<i32>>, u64) {
@@ -354,12 +363,19 @@ fn long_vocabularies_go_to_a_side_table() {
     )
     .unwrap();
     let (json, table) = fitted.to_parts().unwrap();
-    let table = table.unwrap();
-    assert_eq!(table.num_rows(), fitted.vocabulary.len());
+    let stored = table.unwrap();
+    let table = all_rows(stored.as_ref());
+    assert_eq!(table.num_rows(), 1_501);
     assert!(json.to_string().len() < 500, "{json}");
-    let again = FittedOrdinalEncoder::from_parts(&json, Some(&table)).unwrap();
+    let again = FittedOrdinalEncoder::from_parts(&json, Some(&stored)).unwrap();
     assert_eq!(ids(&again, &train), ids(&fitted, &train));
     assert!(FittedOrdinalEncoder::from_parts(&json, None).is_err());
+    let compact = FittedOrdinalEncoder::from_parts_within(&json, Some(&stored), 0).unwrap();
+    assert!(matches!(compact.words, Words::Stored { .. }));
+    assert_eq!(ids(&compact, &train), ids(&fitted, &train));
+    let (json_again, table_again) = compact.to_parts().unwrap();
+    assert_eq!(json_again, json);
+    assert_eq!(all_rows(table_again.unwrap().as_ref()), table);
     // A side table may come back with other string types.
     let narrowed = cast(table.column(0), &DataType::Utf8).unwrap();
     let columns = vec![
@@ -367,7 +383,7 @@ fn long_vocabularies_go_to_a_side_table() {
         ("count", table.column(1).clone(), false),
         ("id", table.column(2).clone(), true),
     ];
-    let narrowed = arrow::array::RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    let narrowed = in_memory(RecordBatch::try_from_iter_with_nullable(columns).unwrap());
     assert_eq!(
         ids(
             &FittedOrdinalEncoder::from_parts(&json, Some(&narrowed)).unwrap(),
@@ -375,7 +391,7 @@ fn long_vocabularies_go_to_a_side_table() {
         ),
         ids(&fitted, &train)
     );
-    let without_ids = table.project(&[0, 1]).unwrap();
+    let without_ids = in_memory(table.project(&[0, 1]).unwrap());
     assert_eq!(
         FittedOrdinalEncoder::from_parts(&json, Some(&without_ids)).unwrap_err(),
         CategoryError::InvalidParts {
@@ -383,6 +399,67 @@ fn long_vocabularies_go_to_a_side_table() {
             reason: InvalidParts::TableColumn { column: "id" }
         }
     );
+}
+
+#[test]
+fn damaged_tables_are_refused_in_memory_and_out_of_it() {
+    let train: ArrayRef = Arc::new(
+        (0..20_000)
+            .map(|row| (row % 11 != 0).then(|| format!("value {row:05}")))
+            .collect::<StringArray>(),
+    );
+    let fitted = fit(&OrdinalEncoder::new(), &train).unwrap();
+    let (json, table) = fitted.to_parts().unwrap();
+    let table = all_rows(table.unwrap().as_ref());
+    let rows = table.num_rows();
+    let swapped = |first: usize, second: usize| {
+        let mut order: Vec<u32> = (0..rows as u32).collect();
+        order.swap(first, second);
+        take_record_batch(&table, &UInt32Array::from(order)).unwrap()
+    };
+    let with = |column: usize, array: ArrayRef| {
+        let mut columns = table.columns().to_vec();
+        columns[column] = array;
+        RecordBatch::try_new(table.schema(), columns).unwrap()
+    };
+    let ids_with = |index: usize, id: Option<i32>| -> ArrayRef {
+        let mut ids: Vec<Option<i32>> =
+            table.column(2).as_primitive::<Int32Type>().iter().collect();
+        ids[index] = id;
+        Arc::new(Int32Array::from(ids))
+    };
+    let damaged = [
+        table.slice(0, rows - 1),
+        swapped(0, 1),
+        // Across two batches of the table.
+        swapped(8_191, 8_192),
+        swapped(rows - 1, 100),
+        with(
+            0,
+            concat(&[
+                &table.column(0).slice(0, rows - 1),
+                &table.column(0).slice(0, 1),
+            ])
+            .unwrap(),
+        ),
+        with(1, Arc::new(UInt64Array::from(vec![2; rows]))),
+        with(1, Arc::new(UInt64Array::from(vec![u64::MAX; rows]))),
+        with(2, ids_with(9_000, None)),
+        with(2, ids_with(9_000, Some(i32::MIN))),
+    ];
+    for (number, table) in damaged.into_iter().enumerate() {
+        let stored = in_memory(table);
+        for most_bytes in [0, usize::MAX] {
+            let read = FittedOrdinalEncoder::from_parts_within(&json, Some(&stored), most_bytes);
+            assert!(
+                matches!(read, Err(CategoryError::InvalidParts { .. })),
+                "table {number} up to {most_bytes} bytes: {read:?}"
+            );
+        }
+    }
+    let whole = in_memory(table.clone());
+    let compact = FittedOrdinalEncoder::from_parts_within(&json, Some(&whole), 0).unwrap();
+    assert_eq!(ids(&compact, &train), ids(&fitted, &train));
 }
 
 #[test]

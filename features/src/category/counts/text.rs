@@ -108,6 +108,11 @@ impl TextCounts {
         self.table.len()
     }
 
+    /// Bytes of the distinct texts.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.arena.len()
+    }
+
     /// Bytes held by the table and the arena.
     pub(super) fn memory_bytes(&self) -> usize {
         self.table.allocation_size() + self.arena.capacity()

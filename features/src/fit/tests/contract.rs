@@ -13,6 +13,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 use super::kit::{Table, fit, fit_whole, plan, set, transform};
+use crate::category::test_store::contents;
 use crate::{FittedFeatures, NoExpressions, TransformCounts};
 
 /// Every step with every kind of option, alone and in chains.
@@ -115,7 +116,11 @@ fn assert_step_contract(
         tables: saved.tables.clone(),
     };
     let reloaded = FittedFeatures::from_artifact(&reread, &NoExpressions).unwrap();
-    assert_eq!(reloaded.to_artifact().unwrap(), saved, "{steps}");
+    assert_eq!(
+        contents(&reloaded.to_artifact().unwrap()),
+        contents(&saved),
+        "{steps}"
+    );
     assert_eq!(reloaded.dropped(), whole.dropped());
     assert_eq!(reloaded.input_columns(), whole.input_columns());
 

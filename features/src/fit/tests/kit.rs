@@ -75,13 +75,28 @@ pub(super) fn fit(
     workers: usize,
     worker: impl Fn(usize) -> usize,
 ) -> Result<FittedFeatures, FitError> {
-    let mut fit: Fit = plan.fit();
+    fit_spilling(plan.fit(), plan, units, workers, worker, |_| usize::MAX)
+}
+
+/// The same with a fit that may have a store: before every batch a state is told to keep at most `most_bytes` of
+/// categories, which is given the number of batches so far.
+pub(super) fn fit_spilling(
+    mut fit: Fit,
+    plan: &FeaturePlan,
+    units: &[Vec<RecordBatch>],
+    workers: usize,
+    worker: impl Fn(usize) -> usize,
+    most_bytes: impl Fn(usize) -> usize,
+) -> Result<FittedFeatures, FitError> {
+    let mut met = 0;
     let estimate = plan.passes();
     while fit.needs_pass() {
         let mut states: Vec<_> = (0..workers).map(|_| fit.state()).collect();
         for (unit, batches) in units.iter().enumerate() {
             let state = &mut states[worker(unit) % workers];
             for batch in batches {
+                state.spill(most_bytes(met))?;
+                met += 1;
                 update(state, unit as u32, batch)?;
             }
             state.end_unit(unit as u32);
