@@ -2,21 +2,19 @@
 //!
 //! Owns `fitted.json` and the Parquet tables beside it. What a step has learned is the features crate's own business.
 
+mod tables;
+
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use millpond_features::{FeaturesArtifact, FittedFeatures, Roles, TransformCounts};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use millpond_features::{CategoryTable, FeaturesArtifact, FittedFeatures, Roles, TransformCounts};
 use serde::{Deserialize, Serialize};
 
+use self::tables::{FileTable, write_table};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{OutputLayout, carried_columns, to_type};
 use crate::plan::{DerivedColumns, SqlExpressions};
@@ -65,6 +63,42 @@ struct FittedRecord {
     output_schema: Vec<ColumnRecord>,
     features: serde_json::Value,
     tables: BTreeMap<String, String>,
+}
+
+/// Says that the artefact at `path` cannot be used.
+fn unusable_artefact(path: &Path, why: &str) -> Error {
+    Error::new(
+        ErrorKind::Manifest,
+        format!("\"{}\" cannot be used: {why}", path.display()),
+    )
+}
+
+impl FittedRecord {
+    /// Reads `fitted.json` without the tables beside it.
+    fn read(path: &Path) -> Result<Self> {
+        let text =
+            std::fs::read_to_string(path).map_err(|e| crate::source::files::io_error(&e, path))?;
+        Self::parse(&text, path)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self> {
+        let unusable = |why: String| unusable_artefact(path, &why);
+        let value: serde_json::Value =
+            serde_json::from_str(text).map_err(|e| unusable(e.to_string()))?;
+        if value.get("format").and_then(|f| f.as_str()) != Some(FORMAT) {
+            return Err(unusable("it is not a fitted recipe".into()));
+        }
+        let version = value
+            .get("format_version")
+            .and_then(serde_json::Value::as_u64);
+        if version != Some(u64::from(FORMAT_VERSION)) {
+            return Err(unusable(format!(
+                "format version {} was written by another millpond; this one reads version {FORMAT_VERSION}",
+                version.map_or_else(|| "?".to_owned(), |v| v.to_string())
+            )));
+        }
+        serde_json::from_value(value).map_err(|e| unusable(e.to_string()))
+    }
 }
 
 /// What the engine knows of a fit besides the features.
@@ -118,38 +152,20 @@ impl FittedRecipe {
         let text =
             std::fs::read_to_string(path).map_err(|e| crate::source::files::io_error(&e, path))?;
         let dir = path.parent().unwrap_or_else(|| Path::new("."));
-        Self::from_json(&text, path, &|file| read_table(&dir.join(file)))
+        Self::from_json(&text, path, &|file| {
+            Ok(Arc::new(FileTable::open(&dir.join(file))?))
+        })
     }
 
-    /// Reads the text of an artefact that came from `path`; `table` reads the side tables it lists.
+    /// Reads the text of an artefact that came from `path`; `table` opens the side tables it lists.
     pub(crate) fn from_json(
         text: &str,
         path: &Path,
-        table: &dyn Fn(&Path) -> Result<RecordBatch>,
+        table: &dyn Fn(&Path) -> Result<Arc<dyn CategoryTable>>,
     ) -> Result<Self> {
-        let unusable = |why: String| {
-            Error::new(
-                ErrorKind::Manifest,
-                format!("\"{}\" cannot be used: {why}", path.display()),
-            )
-        };
-        let value: serde_json::Value =
-            serde_json::from_str(text).map_err(|e| unusable(e.to_string()))?;
-        if value.get("format").and_then(|f| f.as_str()) != Some(FORMAT) {
-            return Err(unusable("it is not a fitted recipe".into()));
-        }
-        let version = value
-            .get("format_version")
-            .and_then(serde_json::Value::as_u64);
-        if version != Some(u64::from(FORMAT_VERSION)) {
-            return Err(unusable(format!(
-                "format version {} was written by another millpond; this one reads version {FORMAT_VERSION}",
-                version.map_or_else(|| "?".to_owned(), |v| v.to_string())
-            )));
-        }
-        let record: FittedRecord =
-            serde_json::from_value(value).map_err(|e| unusable(e.to_string()))?;
-        let mut tables = BTreeMap::new();
+        let record = FittedRecord::parse(text, path)?;
+        let unusable = |why: String| unusable_artefact(path, &why);
+        let mut tables: BTreeMap<String, Arc<dyn CategoryTable>> = BTreeMap::new();
         for (name, file) in &record.tables {
             let inside = Path::new(file);
             if inside
@@ -175,6 +191,15 @@ impl FittedRecipe {
                 )
             })?;
         Self::assemble(record, features).map_err(|e| unusable(e.to_string()))
+    }
+
+    /// The columns of the output of the run that wrote the artefact at `path`, without reading its tables.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub(crate) fn output_schema_at(path: &Path) -> Result<SchemaRef> {
+        let record = FittedRecord::read(path)?;
+        Ok(Arc::new(from_records(&record.output_schema)?))
     }
 
     /// A fitted recipe of this run.
@@ -377,8 +402,8 @@ impl FittedRecipe {
         &self.roles
     }
 
-    /// The files of the artefact: path below the output directory, and content. `fitted.json` comes last.
-    pub(crate) fn to_files(&self) -> Result<Vec<(String, Vec<u8>)>> {
+    /// The files of the artefact. `fitted.json` comes last.
+    pub(crate) fn to_files(&self) -> Result<Vec<FittedFile>> {
         let artifact = self
             .features
             .to_artifact()
@@ -387,7 +412,10 @@ impl FittedRecipe {
         let mut tables = BTreeMap::new();
         for (index, (name, table)) in artifact.tables.iter().enumerate() {
             let file = format!("{TABLES_DIR}/{index:04}-{}.parquet", file_stem(name));
-            files.push((file.clone(), write_table(table)?));
+            files.push(FittedFile {
+                name: file.clone(),
+                content: Content::Table(Arc::clone(table)),
+            });
             tables.insert(name.to_owned(), file);
         }
         let record = FittedRecord {
@@ -414,8 +442,35 @@ impl FittedRecipe {
         let mut json = serde_json::to_vec_pretty(&record)
             .map_err(|e| Error::with_source(ErrorKind::Manifest, "fitted.json", e))?;
         json.push(b'\n');
-        files.push((FITTED_FILE.to_owned(), json));
+        files.push(FittedFile {
+            name: FITTED_FILE.to_owned(),
+            content: Content::Json(json),
+        });
         Ok(files)
+    }
+}
+
+/// A file of an artefact that has not been written yet.
+pub(crate) struct FittedFile {
+    /// Its path below the output directory.
+    pub name: String,
+    content: Content,
+}
+
+enum Content {
+    Json(Vec<u8>),
+    Table(Arc<dyn CategoryTable>),
+}
+
+impl FittedFile {
+    /// Writes the content, holding no more of it in memory than a row group.
+    pub fn write_to(&self, out: &mut (dyn Write + Send)) -> Result<()> {
+        match &self.content {
+            Content::Json(json) => out
+                .write_all(json)
+                .map_err(|e| Error::with_source(ErrorKind::Sink, self.name.as_str(), e)),
+            Content::Table(table) => write_table(table.as_ref(), out),
+        }
     }
 }
 
@@ -470,49 +525,4 @@ fn from_records(records: &[ColumnRecord]) -> Result<Schema> {
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(Schema::new(fields))
-}
-
-fn write_table(table: &RecordBatch) -> Result<Vec<u8>> {
-    let failed = |e| Error::with_source(ErrorKind::Sink, "vocabulary table", e);
-    let level = ZstdLevel::try_new(1).map_err(failed)?;
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
-        .build();
-    let mut bytes = Vec::new();
-    let mut writer =
-        ArrowWriter::try_new(&mut bytes, table.schema(), Some(properties)).map_err(failed)?;
-    writer.write(table).map_err(failed)?;
-    writer.close().map_err(failed)?;
-    Ok(bytes)
-}
-
-fn read_table(path: &Path) -> Result<RecordBatch> {
-    let unusable = |e: parquet::errors::ParquetError| {
-        Error::with_source(
-            ErrorKind::Manifest,
-            format!("\"{}\" cannot be used", path.display()),
-            e,
-        )
-    };
-    let file = File::open(path).map_err(|e| crate::source::files::io_error(&e, path))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(unusable)?;
-    let schema = Arc::clone(builder.schema());
-    let batches = builder
-        .build()
-        .map_err(unusable)?
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| {
-            Error::with_source(
-                ErrorKind::Manifest,
-                format!("\"{}\" cannot be used", path.display()),
-                e,
-            )
-        })?;
-    concat_batches(&schema, &batches).map_err(|e| {
-        Error::with_source(
-            ErrorKind::Manifest,
-            format!("\"{}\" cannot be used", path.display()),
-            e,
-        )
-    })
 }

@@ -30,6 +30,7 @@ mod report;
 mod resources;
 mod rows;
 mod run;
+mod vocabulary_store;
 mod write;
 
 pub use apply::{ApplyJob, ApplyReport, ApplySettings};

@@ -230,6 +230,21 @@ impl OutputDir {
         self.inner.write(&name, bytes)
     }
 
+    /// As [`write_file`](Self::write_file), for content that is not in memory as a whole: `write` is given the open file.
+    ///
+    /// # Errors
+    /// As for `write_file`, and what `write` fails with; nothing appears then.
+    pub(crate) fn write_with(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut PendingFile) -> Result<()>,
+    ) -> Result<()> {
+        let mut pending = PendingFile::create(&self.inner, &FileName::parse(name)?)?;
+        write(&mut pending)?;
+        let directory = pending.publish_now()?;
+        sync_directory(&directory)
+    }
+
     /// Waits until everything that was handed over is durable or has failed; nothing can be handed over afterwards.
     pub(crate) fn settle(&self) {
         // The run has failed already; a further failure adds nothing for the user to act on.

@@ -504,16 +504,16 @@ impl FitState {
                 counts.map(move |counts| (column, counts))
             })
             .collect();
-        vocabularies.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.memory_bytes()));
+        vocabularies.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.spillable_bytes()));
         let mut held: usize = vocabularies
             .iter()
-            .map(|(_, counts)| counts.memory_bytes())
+            .map(|(_, counts)| counts.spillable_bytes())
             .sum();
         for (column, counts) in vocabularies {
             if held <= most_bytes {
                 break;
             }
-            held -= counts.memory_bytes();
+            held -= counts.spillable_bytes();
             spill_counts(counts, store.as_ref(), column)?;
         }
         Ok(())
@@ -524,7 +524,7 @@ impl FitState {
         let leaves = self.leaves.iter().flatten();
         leaves
             .filter_map(LeafState::counts)
-            .map(CategoryCounts::memory_bytes)
+            .map(CategoryCounts::spillable_bytes)
             .sum()
     }
 

@@ -20,6 +20,7 @@ use super::memory_need::MemoryNeed;
 use super::progress::Phase;
 use super::resources::Resources;
 use super::run::commit;
+use super::vocabulary_store::claim_vocabularies;
 use super::{Cancellation, JobSettings, Progress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fitted::FittedRecipe;
@@ -123,6 +124,7 @@ impl ApplyJob {
             ..JobSettings::default()
         };
         let resources = Resources::open(&job, None)?;
+        let _vocabularies = claim_vocabularies(fitted.features(), &resources.budget)?;
         let output = Arc::new(OutputDir::create(&settings.output)?);
         let mut recipe = fitted.recipe().clone();
         recipe.source = Some(settings.input);

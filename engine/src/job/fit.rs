@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use futures::StreamExt;
-use millpond_features::{Fit, FitError, FitState, Split, SplitError, Splitter};
+use millpond_features::{CategoryError, Fit, FitError, FitState, Split, SplitError, Splitter};
 use millpond_spill::{Claim, Pond, Reservoir, SegmentWriter};
 
 use super::cancellation::Cancellation;
@@ -17,12 +17,17 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::output_dir::segment_name;
 use crate::source::Leg;
 
+/// Categories of a state that are not worth a file when other memory is short.
+const LEAST_SPILL_BYTES: usize = 1 << 20;
+
 /// Learns from the training rows of the units it is given.
 pub(super) struct FitWorker {
     pub rows: Rows,
     pub splitter: Arc<Splitter>,
     pub state: FitState,
     pub claim: Claim,
+    /// Bytes of categories in memory above which they go to the store.
+    pub counting_bytes: usize,
     pub limit: RowLimit,
     pub keeper: Option<Keeper>,
     pub ponds: Vec<(usize, Pond)>,
@@ -204,10 +209,26 @@ impl FitWorker {
         self.state
             .update(unit, &train)
             .map_err(|e| fit_failed(&e))?;
+        self.keep_statistics()
+    }
+
+    /// Counts what was gathered, after handing categories to the store if they have outgrown their share or the budget.
+    fn keep_statistics(&mut self) -> Result<()> {
+        let most = self.counting_bytes;
+        if self.state.category_bytes() > most {
+            // Half the share stays for vocabularies that would only come back as so many small runs.
+            self.state.spill(most / 2).map_err(|e| fit_failed(&e))?;
+        }
+        if self.claim.resize(self.state.memory_bytes()).is_ok() {
+            return Ok(());
+        }
+        self.state
+            .spill(LEAST_SPILL_BYTES)
+            .map_err(|e| fit_failed(&e))?;
         self.claim.resize(self.state.memory_bytes()).map_err(|e| {
             Error::with_source(
                 ErrorKind::MemoryBudget,
-                "the statistics being learned do not fit; raise --memory, or use min_frequency on fewer or less diverse columns",
+                "the statistics being learned do not fit; raise --memory, or use fewer columns",
                 e,
             )
         })
@@ -221,7 +242,24 @@ pub(super) fn split_failed(error: SplitError) -> Error {
 
 /// The engine error of a failed fit.
 pub(super) fn fit_failed(error: &FitError) -> Error {
-    Error::new(ErrorKind::Data, error.to_string())
+    let kind = match (Error::find_in(error), error) {
+        // Being asked to end is no fault of the column that happened to be at work.
+        (Some(ended), _)
+            if matches!(ended.kind(), ErrorKind::Interrupted | ErrorKind::Terminated) =>
+        {
+            return ended;
+        }
+        (Some(found), _) => found.kind(),
+        (
+            None,
+            FitError::Category {
+                source: CategoryError::IndexMemory { .. },
+                ..
+            },
+        ) => ErrorKind::MemoryBudget,
+        _ => ErrorKind::Data,
+    };
+    Error::new(kind, error.to_string())
 }
 
 /// One state per slot for the pass at hand.

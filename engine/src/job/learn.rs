@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millpond_features::FittedFeatures;
+use millpond_spill::Claim;
 
 use super::bound::Bound;
 use super::cancellation::Cancellation;
@@ -14,6 +15,7 @@ use super::keep::{Keeper, LastingRows};
 use super::progress::Phase;
 use super::resources::Resources;
 use super::rows::{AfterReading, KeptRows, Ponds, RowLimit, Rows};
+use super::vocabulary_store::{VocabularyShares, VocabularyStore, claim_vocabularies};
 use crate::error::Result;
 use crate::fitted::{FITTED_FILE, FittedRecipe};
 use crate::journal::LearnedRecord;
@@ -31,6 +33,8 @@ pub(super) struct Learned {
     pub filtered: BTreeMap<usize, u64>,
     /// Where rows are kept for a later run to go on from.
     lasting: Option<LastingRows>,
+    /// Memory of vocabularies that an earlier run learned. Those of this run hold their own.
+    _vocabularies: Option<Claim>,
 }
 
 impl Learned {
@@ -72,7 +76,13 @@ pub(super) async fn learn(
         );
     }
     let splitter = Arc::new(inputs.splitter.clone());
-    let mut fit = inputs.features.fit();
+    let shares = VocabularyShares::of(&resources.budget, bound.slots);
+    let store = Arc::new(VocabularyStore {
+        spill: Arc::clone(&resources.spill),
+        budget: resources.budget.clone(),
+        cancellation: cancellation.clone(),
+    });
+    let mut fit = inputs.features.fit().with_store(store, shares.fitted_bytes);
     let most = inputs.features.passes().max;
     let units = full_plan.scan().units().len();
     let mut ponds: Option<Arc<Ponds>> = None;
@@ -128,6 +138,7 @@ pub(super) async fn learn(
                 splitter: Arc::clone(&splitter),
                 state,
                 claim: resources.budget.claim("statistics"),
+                counting_bytes: shares.counting_bytes,
                 limit: limit.clone(),
                 keeper: keeper.clone(),
                 ponds: Vec::new(),
@@ -179,6 +190,7 @@ pub(super) async fn learn(
         train_rows: train_rows.unwrap_or(0),
         filtered,
         lasting,
+        _vocabularies: None,
     })
 }
 
@@ -194,6 +206,7 @@ fn learned_before(
 ) -> Result<Learned> {
     checkpoints.check_learned(output)?;
     let fitted = FittedRecipe::open(output.staged().join(FITTED_FILE))?;
+    let vocabularies = claim_vocabularies(fitted.features(), &resources.budget)?;
     let rows = match &lasting {
         Some(rows) => Rows::Kept(KeptRows {
             ponds: Arc::new(Ponds::of_earlier(full_plan.scan().units().len(), rows)),
@@ -212,6 +225,7 @@ fn learned_before(
         train_rows: before.train_rows,
         filtered: before.filtered.iter().copied().collect(),
         lasting,
+        _vocabularies: Some(vocabularies),
     })
 }
 

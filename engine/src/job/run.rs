@@ -148,9 +148,8 @@ impl Run<'_> {
     /// Writes the artefact down, unless an earlier run did.
     fn artefact(&self, bound: &Bound, learned: &Learned) -> Result<Artefact> {
         if let Some(before) = self.checkpoints.learned() {
-            let fitted = FittedRecipe::open(self.output.staged().join(FITTED_FILE))?;
             return Ok(Artefact {
-                schema: fitted.output_schema()?,
+                schema: FittedRecipe::output_schema_at(&self.output.staged().join(FITTED_FILE))?,
                 warnings: before.warnings.clone(),
                 dropped: before.dropped.clone(),
             });
@@ -179,9 +178,10 @@ impl Run<'_> {
         )?;
         let staged = self.output.staged();
         let mut files = Vec::new();
-        for (name, bytes) in fitted.to_files()? {
-            self.output.write_file(&name, &bytes)?;
-            files.push(kept_table(staged, &staged.join(&name))?);
+        for file in fitted.to_files()? {
+            let name = &file.name;
+            self.output.write_with(name, |out| file.write_to(out))?;
+            files.push(kept_table(staged, &staged.join(name))?);
         }
         self.checkpoints.learning_done(LearnedRecord {
             passes: learned.passes,

@@ -217,6 +217,12 @@ impl CategoryCounts {
         Ok(())
     }
 
+    /// Bytes that [`spill`](Self::spill) frees, the dictionary seen last aside.
+    #[must_use]
+    pub fn spillable_bytes(&self) -> usize {
+        self.values.memory_bytes()
+    }
+
     /// Whether something was spilled.
     #[must_use]
     pub fn has_spilled(&self) -> bool {
