@@ -28,6 +28,7 @@ mod signals;
 mod storms;
 mod supply_chain;
 mod tls;
+mod vocabularies;
 mod wrong_input;
 
 mod bench;

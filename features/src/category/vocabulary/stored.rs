@@ -12,7 +12,9 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::{MAX_CATEGORIES, SavedVocabulary};
 use crate::category::frequency::CountHistogram;
 use crate::category::runs::{MergedRun, stored_type};
-use crate::category::store::{CategoryTable, StoreError, TABLE_ROWS, TableBatches};
+use crate::category::store::{
+    CategoryTable, StoreError, TABLE_ROWS, TableBatches, without_idle_masks,
+};
 use crate::category::{CategoryError, CategoryKind};
 
 /// Values and counts of a vocabulary that is too large for memory. Cheap to clone.
@@ -212,7 +214,7 @@ impl<I: Iterator<Item = Result<RecordBatch, StoreError>>> Rechunked<I> {
         if self.waiting_rows > 0 {
             self.waiting.push(whole.slice(rows, self.waiting_rows));
         }
-        Ok(whole.slice(0, rows))
+        without_idle_masks(&whole.slice(0, rows))
     }
 }
 
