@@ -21,7 +21,7 @@ use crate::category::runs::VocabularyRoom;
 use crate::category::store::CategoryStore;
 use crate::chain::{Branch, Route, Tail};
 use crate::fit::leaf::{LeafProgress, LeafState, segment};
-use crate::fit::spilling::{StoredFit, spill_together};
+use crate::fit::spilling::{StoredFit, gather, spill_together};
 use crate::fitted_features::{FittedChain, FittedFeatures};
 use crate::fitted_step::StepError;
 use crate::output_dtype::OutputDtype;
@@ -287,8 +287,10 @@ impl Fit {
             return Err(FitError::NoTrainingRows);
         }
         self.rows = rows;
-        let room = self.room();
-        for ((index, _, _), states) in program.routes.iter().zip(merged.unwrap_or_default()) {
+        let mut merged = merged.unwrap_or_default();
+        gather(&program, &mut merged)?;
+        let room = self.room(&merged);
+        for ((index, _, _), states) in program.routes.iter().zip(merged) {
             if let Some(chain) = self.chains.get_mut(*index) {
                 chain.advance(states, self.kept_values, room.as_ref())?;
             }

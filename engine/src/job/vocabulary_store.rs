@@ -31,14 +31,14 @@ pub(super) struct VocabularyShares {
 }
 
 impl VocabularyShares {
-    /// The shares of a budget for `slots` slots: a quarter for all that count, an eighth for what was learned. Spilling
+    /// The shares of a budget for `slots` slots: a quarter for all that count, and another for what was learned. Spilling
     /// costs time and the size of the share memory, so neither should be small; but rows in flight, kept rows and output
     /// files must find the rest.
     pub fn of(budget: &MemoryBudget, slots: usize) -> Self {
         let counted = budget.shares().counted_bytes;
         Self {
             counting_bytes: counted / 4 / slots.max(1),
-            fitted_bytes: counted / 8,
+            fitted_bytes: counted / 4,
         }
     }
 }

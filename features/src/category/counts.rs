@@ -20,14 +20,15 @@ use hashbrown::HashMap;
 use self::dictionary::PendingDictionary;
 pub(crate) use self::dictionary::same_array;
 use self::text::TextCounts;
-use super::runs::{MergedRun, RunWriter, VocabularyRoom};
+use super::runs::{MergedRun, RunWriter, Spillable, VocabularyRoom};
 use super::store::{CategoryStore, CategoryTable};
 use super::vocabulary::{CountedRun, LearnedVocabulary, Vocabulary};
 use super::{Category, CategoryError, CategoryKind};
 
 /// Exact counts of the distinct values of one column, independent of the order of rows, batches and merges.
 ///
-/// Memory grows with the number of distinct values, not with the number of rows, unless [`spill`](Self::spill) is called.
+/// Memory grows with the number of distinct values, not with the number of rows. In a [`Fit`](crate::Fit) with a store they
+/// can leave it.
 #[derive(Debug, Clone)]
 pub struct CategoryCounts {
     kind: CategoryKind,
@@ -196,39 +197,6 @@ impl CategoryCounts {
         Ok(())
     }
 
-    /// Hands the values met so far to `store`, as one sorted run, and goes on with empty memory. The result is the same
-    /// as if everything had stayed in memory, but [`into_counts`](Self::into_counts) then needs a store too.
-    ///
-    /// # Errors
-    /// As [`flush`](Self::flush); [`CategoryError::Store`] when the store fails.
-    pub fn spill(&mut self, store: &dyn CategoryStore) -> Result<(), CategoryError> {
-        self.flush()?;
-        if self.values.len() == 0 {
-            return Ok(());
-        }
-        let mut run = RunWriter::begin(store, self.kind)?;
-        match std::mem::replace(&mut self.values, Values::new(self.kind)) {
-            Values::Bool(_) => {}
-            Values::Int(counts) => run.ints(&sorted_ints(counts))?,
-            Values::Float(counts) => run.floats(&sorted_floats(counts))?,
-            Values::Text(counts) => run.texts(&counts.sorted())?,
-        }
-        self.runs.push(run.finish()?);
-        Ok(())
-    }
-
-    /// Bytes that [`spill`](Self::spill) frees, the dictionary seen last aside.
-    #[must_use]
-    pub fn spillable_bytes(&self) -> usize {
-        self.values.memory_bytes()
-    }
-
-    /// Whether something was spilled.
-    #[must_use]
-    pub fn has_spilled(&self) -> bool {
-        !self.runs.is_empty()
-    }
-
     /// Bytes held: O(distinct values), plus the dictionary seen last.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
@@ -246,13 +214,19 @@ impl CategoryCounts {
         self.total
     }
 
-    /// The distinct values in [`Category`] order, each with the number of its rows. For counts that have not spilled.
+    /// The distinct values in [`Category`] order, each with the number of its rows.
     ///
     /// # Errors
-    /// As [`flush`](Self::flush); [`CategoryError::Spilled`].
+    /// As [`flush`](Self::flush).
     pub fn into_counts(self) -> Result<Vec<(Category, u64)>, CategoryError> {
         let vocabulary = self.into_vocabulary()?;
         Ok(vocabulary.iter().collect())
+    }
+
+    /// Bytes an encoder fitted to these counts would take in memory; None for counts that have spilled.
+    pub(crate) fn fitted_bytes(&self) -> Option<usize> {
+        (!self.has_spilled())
+            .then(|| Vocabulary::fitted_bytes(self.values.len(), self.values.value_bytes()))
     }
 
     /// What was learned, in memory if it has not spilled and is small enough for `room`, or else as one run in the store.
@@ -265,22 +239,21 @@ impl CategoryCounts {
         let Some(room) = room else {
             return Ok(LearnedVocabulary::InMemory(self.into_vocabulary()?));
         };
-        let fits = |categories: usize, value_bytes: usize| {
-            Vocabulary::stays_in_memory(self.kind, categories, value_bytes, room.in_memory_bytes)
+        let most_bytes = match self.runs.is_empty() {
+            true => room.in_memory_bytes,
+            false => room.spilled_in_memory_bytes,
         };
-        if self.runs.is_empty() && fits(self.values.len(), self.values.value_bytes()) {
+        let (categories, value_bytes) = (self.values.len(), self.values.value_bytes());
+        if self.runs.is_empty()
+            && Vocabulary::stays_in_memory(self.kind, categories, value_bytes, most_bytes)
+        {
             return Ok(LearnedVocabulary::InMemory(self.into_vocabulary()?));
         }
         self.spill(room.store.as_ref())?;
         let runs = std::mem::take(&mut self.runs);
         let run = MergedRun::try_new(room.store.as_ref(), self.kind, runs)?;
         let categories = usize::try_from(run.counts.categories()).unwrap_or(usize::MAX);
-        let fits = Vocabulary::stays_in_memory(
-            self.kind,
-            categories,
-            run.value_bytes,
-            room.in_memory_bytes,
-        );
+        let fits = Vocabulary::stays_in_memory(self.kind, categories, run.value_bytes, most_bytes);
         if fits {
             let vocabulary = Vocabulary::from_run(&run, self.missing, self.total)?;
             return Ok(LearnedVocabulary::InMemory(vocabulary));
@@ -338,6 +311,34 @@ impl CategoryCounts {
         };
         counts.extend(std::iter::repeat_n(missing, with_missing));
         Vocabulary::try_new(self.kind, values, counts, self.total)
+    }
+}
+
+impl Spillable for CategoryCounts {
+    /// Counting goes on with empty memory. The result is the same as if everything had stayed there.
+    fn spill(&mut self, store: &dyn CategoryStore) -> Result<(), CategoryError> {
+        self.flush()?;
+        if self.values.len() == 0 {
+            return Ok(());
+        }
+        let mut run = RunWriter::begin(store, self.kind)?;
+        match std::mem::replace(&mut self.values, Values::new(self.kind)) {
+            Values::Bool(_) => {}
+            Values::Int(counts) => run.ints(&sorted_ints(counts))?,
+            Values::Float(counts) => run.floats(&sorted_floats(counts))?,
+            Values::Text(counts) => run.texts(&counts.sorted())?,
+        }
+        self.runs.push(run.finish()?);
+        Ok(())
+    }
+
+    fn has_spilled(&self) -> bool {
+        !self.runs.is_empty()
+    }
+
+    /// The dictionary seen last aside: it is not ours to free.
+    fn spillable_bytes(&self) -> usize {
+        self.values.memory_bytes()
     }
 }
 

@@ -28,6 +28,20 @@ pub(crate) struct VocabularyRoom {
     pub(crate) store: Arc<dyn CategoryStore>,
     /// Bytes of a fitted vocabulary above which only its codes are kept in memory.
     pub(crate) in_memory_bytes: usize,
+    /// The same for a vocabulary that has spilled already.
+    pub(crate) spilled_in_memory_bytes: usize,
+}
+
+/// Counts of distinct values that can leave memory and come back exactly.
+pub(crate) trait Spillable {
+    /// Hands what is in memory to the store.
+    fn spill(&mut self, store: &dyn CategoryStore) -> Result<(), CategoryError>;
+
+    /// Whether something was handed to the store.
+    fn has_spilled(&self) -> bool;
+
+    /// Bytes that spilling would free.
+    fn spillable_bytes(&self) -> usize;
 }
 
 impl VocabularyRoom {
@@ -59,13 +73,13 @@ fn run_schema(kind: CategoryKind) -> SchemaRef {
 }
 
 /// A run being written.
-pub(super) struct RunWriter {
+pub(crate) struct RunWriter {
     schema: SchemaRef,
     writer: Box<dyn TableWriter>,
 }
 
 impl RunWriter {
-    pub(super) fn begin(
+    pub(crate) fn begin(
         store: &dyn CategoryStore,
         kind: CategoryKind,
     ) -> Result<Self, CategoryError> {
@@ -93,7 +107,7 @@ impl RunWriter {
     }
 
     /// Writes floats that rise.
-    pub(super) fn floats(&mut self, sorted: &[(f64, u64)]) -> Result<(), CategoryError> {
+    pub(crate) fn floats(&mut self, sorted: &[(f64, u64)]) -> Result<(), CategoryError> {
         for part in sorted.chunks(TABLE_ROWS) {
             let values = Float64Array::from_iter_values(part.iter().map(|pair| pair.0));
             self.write(Arc::new(values), part.iter().map(|pair| pair.1))?;
@@ -116,7 +130,7 @@ impl RunWriter {
         Ok(self.writer.write(&batch)?)
     }
 
-    pub(super) fn finish(self) -> Result<Arc<dyn CategoryTable>, CategoryError> {
+    pub(crate) fn finish(self) -> Result<Arc<dyn CategoryTable>, CategoryError> {
         Ok(self.writer.finish()?)
     }
 }
@@ -135,7 +149,7 @@ impl MergedRun {
     /// Makes one run of `runs`, the counts of a category in several of them added up.
     ///
     /// Memory: one batch per run for at most [`FAN_IN`] runs at a time.
-    pub(super) fn try_new(
+    pub(crate) fn try_new(
         store: &dyn CategoryStore,
         kind: CategoryKind,
         mut runs: Vec<Arc<dyn CategoryTable>>,

@@ -9,6 +9,8 @@ use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::DataType;
 
 use super::tap::{TapKind, TapProgress, TapState};
+use crate::category::runs::Spillable;
+use crate::category::store::CategoryStore;
 use crate::category::{CategoryCounts, CategoryError};
 use crate::fitted_step::StepError;
 use crate::kernel::{Kernel, apply_all};
@@ -383,10 +385,39 @@ impl LeafState {
         }
     }
 
-    pub(crate) fn counts_mut(&mut self) -> Option<&mut CategoryCounts> {
+    /// Everything that can leave memory.
+    pub(crate) fn spillable(&self) -> Vec<&dyn Spillable> {
         match self {
-            Self::Numeric { .. } => None,
-            Self::Array(state) => state.counts.as_deref_mut(),
+            Self::Numeric { taps, .. } => taps.iter().filter_map(TapState::spillable).collect(),
+            Self::Array(state) => {
+                let counts = state.counts.as_deref().into_iter();
+                counts.map(|counts| counts as &dyn Spillable).collect()
+            }
+        }
+    }
+
+    /// As [`spillable`](Self::spillable), in the same order.
+    pub(crate) fn spillable_mut(&mut self) -> Vec<&mut dyn Spillable> {
+        match self {
+            Self::Numeric { taps, .. } => taps
+                .iter_mut()
+                .filter_map(|tap| Some(tap.modes_mut()? as &mut dyn Spillable))
+                .collect(),
+            Self::Array(state) => {
+                let counts = state.counts.as_deref_mut().into_iter();
+                counts.map(|counts| counts as &mut dyn Spillable).collect()
+            }
+        }
+    }
+
+    /// Brings back what is needed of numbers that have spilled; categories stay where they are.
+    pub(crate) fn gather(&mut self, store: &dyn CategoryStore) -> Result<(), CategoryError> {
+        match self {
+            Self::Numeric { taps, .. } => taps
+                .iter_mut()
+                .filter_map(TapState::modes_mut)
+                .try_for_each(|modes| modes.gather(store)),
+            Self::Array(_) => Ok(()),
         }
     }
 

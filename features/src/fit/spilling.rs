@@ -1,21 +1,20 @@
-//! What a fit does when its categories outgrow memory.
+//! What a fit does when its counts of distinct values outgrow memory.
 //!
-//! Owns which vocabularies go to the store and when; how they go there is the counts' affair.
+//! Owns which of them go to the store and when; how they go there is the counts' affair.
 
 use std::sync::Arc;
 
 use super::leaf::LeafState;
 use super::{Fit, FitError, FitState, Program};
-use crate::category::CategoryCounts;
-use crate::category::runs::VocabularyRoom;
+use crate::category::CategoryError;
+use crate::category::runs::{Spillable, VocabularyRoom};
 use crate::category::store::CategoryStore;
-use crate::step::Step;
 
 /// Where vocabularies go that do not fit in memory.
 #[derive(Debug, Clone)]
 pub(super) struct StoredFit {
     pub(super) store: Arc<dyn CategoryStore>,
-    /// For all fitted vocabularies together.
+    /// For all fitted vocabularies of this pass and later ones together.
     in_memory_bytes: usize,
 }
 
@@ -33,22 +32,41 @@ impl Fit {
         self
     }
 
-    /// The room of each vocabulary: an equal share for all encoders.
-    pub(super) fn room(&self) -> Option<VocabularyRoom> {
-        let steps = self.chains.iter().flat_map(|fit| &fit.chain.steps);
-        let encoders = steps
-            .filter(|bound| matches!(bound.step, Step::OneHotEncoder(_) | Step::OrdinalEncoder(_)))
-            .count();
-        self.store.as_ref().map(|stored| VocabularyRoom {
+    /// The room of each vocabulary of `merged`, which is all that was gathered in a pass: as many of them as possible stay
+    /// in memory, the smallest first, and those that have spilled get equal shares of what is left.
+    pub(super) fn room(&mut self, merged: &[Vec<LeafState>]) -> Option<VocabularyRoom> {
+        let stored = self.store.as_mut()?;
+        let counts: Vec<_> = merged
+            .iter()
+            .flatten()
+            .filter_map(LeafState::counts)
+            .collect();
+        let mut sizes: Vec<usize> = counts.iter().filter_map(|c| c.fitted_bytes()).collect();
+        sizes.sort_unstable();
+        let spilled = counts.len() - sizes.len();
+        let mut in_memory_bytes = 0;
+        for size in sizes {
+            if size > stored.in_memory_bytes {
+                break;
+            }
+            stored.in_memory_bytes -= size;
+            in_memory_bytes = size;
+        }
+        let spilled_in_memory_bytes = stored.in_memory_bytes.checked_div(spilled).unwrap_or(0);
+        if spilled > 0 {
+            stored.in_memory_bytes = 0;
+        }
+        Some(VocabularyRoom {
             store: Arc::clone(&stored.store),
-            in_memory_bytes: stored.in_memory_bytes / encoders.max(1),
+            in_memory_bytes,
+            spilled_in_memory_bytes,
         })
     }
 }
 
 impl FitState {
-    /// Hands categories to the store of the fit, the largest vocabularies first, until those in memory take at most
-    /// `most_bytes`. Without a store nothing happens.
+    /// Hands counts of distinct values (categories, and the numbers of a most frequent value) to the store of the fit, the
+    /// largest first, until those in memory take at most `most_bytes`. Without a store nothing happens.
     ///
     /// # Errors
     /// When the store fails; the state is not to be used then.
@@ -58,24 +76,24 @@ impl FitState {
             return Ok(());
         };
         let columns = program.routes.iter().map(|(_, column, _)| column);
-        let mut vocabularies: Vec<(&String, &mut CategoryCounts)> = columns
+        let mut vocabularies: Vec<(&String, &mut dyn Spillable)> = columns
             .zip(&mut self.leaves)
             .flat_map(|(column, leaves)| {
-                let counts = leaves.iter_mut().filter_map(LeafState::counts_mut);
+                let counts = leaves.iter_mut().flat_map(LeafState::spillable_mut);
                 counts.map(move |counts| (column, counts))
             })
             .collect();
         vocabularies.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.spillable_bytes()));
-        let mut held: usize = vocabularies
+        let sizes = vocabularies
             .iter()
-            .map(|(_, counts)| counts.spillable_bytes())
-            .sum();
+            .map(|(_, counts)| counts.spillable_bytes());
+        let mut held: usize = sizes.sum();
         for (column, counts) in vocabularies {
             if held <= most_bytes {
                 break;
             }
             held -= counts.spillable_bytes();
-            spill_counts(counts, store.as_ref(), column)?;
+            spilled(counts.spill(store.as_ref()), column)?;
         }
         Ok(())
     }
@@ -84,8 +102,8 @@ impl FitState {
     pub fn category_bytes(&self) -> usize {
         let leaves = self.leaves.iter().flatten();
         leaves
-            .filter_map(LeafState::counts)
-            .map(CategoryCounts::spillable_bytes)
+            .flat_map(LeafState::spillable)
+            .map(Spillable::spillable_bytes)
             .sum()
     }
 }
@@ -101,13 +119,21 @@ pub(super) fn spill_together(program: &Program, states: &mut [FitState]) -> Resu
             .iter()
             .map(|state| state.leaves.get(position).map_or(0, Vec::len));
         for leaf in 0..leaves.max().unwrap_or(0) {
-            let mut counts: Vec<&mut CategoryCounts> = states
+            let mut parts: Vec<Vec<&mut dyn Spillable>> = states
                 .iter_mut()
-                .filter_map(|state| state.leaves.get_mut(position)?.get_mut(leaf)?.counts_mut())
+                .filter_map(|state| {
+                    let leaf = state.leaves.get_mut(position)?.get_mut(leaf)?;
+                    Some(leaf.spillable_mut())
+                })
                 .collect();
-            if counts.iter().any(|counts| counts.has_spilled()) {
-                for counts in &mut counts {
-                    spill_counts(counts, store.as_ref(), column)?;
+            let kinds = parts.iter().map(Vec::len).max().unwrap_or(0);
+            for kind in 0..kinds {
+                let mut of_kind = parts.iter_mut().filter_map(|part| part.get_mut(kind));
+                if of_kind.any(|counts| counts.has_spilled()) {
+                    let of_kind = parts.iter_mut().filter_map(|part| part.get_mut(kind));
+                    for counts in of_kind {
+                        spilled(counts.spill(store.as_ref()), column)?;
+                    }
                 }
             }
         }
@@ -115,12 +141,21 @@ pub(super) fn spill_together(program: &Program, states: &mut [FitState]) -> Resu
     Ok(())
 }
 
-fn spill_counts(
-    counts: &mut CategoryCounts,
-    store: &dyn CategoryStore,
-    column: &str,
-) -> Result<(), FitError> {
-    counts.spill(store).map_err(|source| FitError::Category {
+/// Brings back what is needed of numbers that have spilled.
+pub(super) fn gather(program: &Program, merged: &mut [Vec<LeafState>]) -> Result<(), FitError> {
+    let Some(store) = &program.store else {
+        return Ok(());
+    };
+    for ((_, column, _), leaves) in program.routes.iter().zip(merged) {
+        for leaf in leaves {
+            spilled(leaf.gather(store.as_ref()), column)?;
+        }
+    }
+    Ok(())
+}
+
+fn spilled(result: Result<(), CategoryError>, column: &str) -> Result<(), FitError> {
+    result.map_err(|source| FitError::Category {
         column: column.to_owned(),
         source,
     })

@@ -1,5 +1,6 @@
 //! A tap gathers one kind of statistic at one place of a stream of numbers.
 
+use crate::category::runs::Spillable;
 use crate::extrema::Extrema;
 use crate::modes::ValueCounts;
 use crate::moments::MomentAccumulator;
@@ -212,6 +213,21 @@ impl TapState {
             (Gathered::Modes(counts), Gathered::Modes(other)) => counts.merge(other),
             (Gathered::Quantiles(quantiles), Gathered::Quantiles(other)) => quantiles.merge(*other),
             _ => {}
+        }
+    }
+
+    /// What can leave memory, if anything.
+    pub(crate) fn spillable(&self) -> Option<&dyn Spillable> {
+        match &self.gathered {
+            Gathered::Modes(counts) => Some(counts),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn modes_mut(&mut self) -> Option<&mut ValueCounts> {
+        match &mut self.gathered {
+            Gathered::Modes(counts) => Some(counts),
+            _ => None,
         }
     }
 

@@ -33,6 +33,7 @@ fn encoders() -> Vec<Value> {
         json!({ "one_hot_encoder": { "max_categories": 2, "drop": "if_binary" } }),
         json!({ "one_hot_encoder": { "handle_unknown": "error", "max_categories": 30 } }),
         json!({ "simple_imputer": "most_frequent" }),
+        json!({ "simple_imputer": { "strategy": "most_frequent", "add_indicator": true } }),
     ]
 }
 
@@ -112,12 +113,6 @@ fn any_schedule_of_spilling_learns_the_same() {
             units.sort_unstable();
             cuts.sort_unstable();
             let steps = &encoders()[step];
-            // Imputers of texts only.
-            let form = if steps.get("simple_imputer").is_some() {
-                form % 3
-            } else {
-                form
-            };
             let table = Table::new(column(&numbers, form), |row| row % 5 != 4);
             let plan = match plan(&set(json!([steps])), &table.batch) {
                 Ok(plan) => plan,
