@@ -4,15 +4,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, LargeStringArray, RecordBatch};
+use arrow::buffer::NullBuffer;
 use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef};
 
 use super::store::{
     CategoryStore, CategoryTable, Reservation, StoreError, TableBatches, TableWriter,
 };
 
-/// Keeps everything, and cuts what it gives back differently from what it was given.
+/// Keeps everything, and gives it back cut and masked differently from what it was given.
 #[derive(Debug)]
 pub(crate) struct TestStore {
     pub(crate) tables: AtomicUsize,
@@ -93,9 +94,33 @@ impl TableWriter for Writer {
         let schema = self.batches.first().unwrap().schema();
         Ok(Arc::new(Kept {
             store: self.store,
-            rows: concat_batches(&schema, &self.batches).unwrap(),
+            rows: masked(&concat_batches(&schema, &self.batches).unwrap()),
         }))
     }
+}
+
+/// The same rows under masks that hide nothing, as some readers give them.
+fn masked(batch: &RecordBatch) -> RecordBatch {
+    let mask = || Some(NullBuffer::new_valid(batch.num_rows()));
+    let columns = batch
+        .columns()
+        .iter()
+        .map(|column| match column.data_type() {
+            DataType::LargeUtf8 => {
+                let (offsets, bytes, _) = column.as_string::<i64>().clone().into_parts();
+                Arc::new(LargeStringArray::new(offsets, bytes, mask())) as ArrayRef
+            }
+            DataType::Int64 => {
+                let values = column.as_primitive::<Int64Type>().values().clone();
+                Arc::new(Int64Array::new(values, mask()))
+            }
+            DataType::Float64 => {
+                let values = column.as_primitive::<Float64Type>().values().clone();
+                Arc::new(Float64Array::new(values, mask()))
+            }
+            _ => Arc::clone(column),
+        });
+    RecordBatch::try_new(batch.schema(), columns.collect()).unwrap()
 }
 
 #[derive(Debug)]
