@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use self::tables::{FileTable, write_table};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{OutputLayout, carried_columns, to_type};
+use crate::output_dir::kind_of;
 use crate::plan::{DerivedColumns, SqlExpressions};
 use crate::recipe::Recipe;
 use crate::source::Snapshot;
@@ -468,7 +469,7 @@ impl FittedFile {
         match &self.content {
             Content::Json(json) => out
                 .write_all(json)
-                .map_err(|e| Error::with_source(ErrorKind::Sink, self.name.as_str(), e)),
+                .map_err(|e| Error::with_source(kind_of(e.kind()), self.name.as_str(), e)),
             Content::Table(table) => write_table(table.as_ref(), out),
         }
     }

@@ -17,6 +17,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::output_dir::kind_of;
 
 /// Rows of a row group: what the writer holds at a time, encoded.
 const GROUP_ROWS: usize = 128 << 10;
@@ -26,9 +27,16 @@ const BATCH_ROWS: usize = 8192;
 /// Writes a table to `out`. The bytes depend on the rows alone.
 ///
 /// # Errors
-/// Sink when it cannot be encoded or written, and the kind of whatever kept the rows when they cannot be read.
+/// Disk when there is no room, Sink when it cannot be encoded or written otherwise, and the kind of whatever kept the rows when they cannot be read.
 pub(super) fn write_table(table: &dyn CategoryTable, out: &mut (dyn Write + Send)) -> Result<()> {
-    let failed = |e: ParquetError| Error::with_source(ErrorKind::Sink, "vocabulary table", e);
+    let failed = |e: ParquetError| {
+        let io = match &e {
+            ParquetError::External(inner) => inner.downcast_ref::<std::io::Error>(),
+            _ => None,
+        };
+        let kind = io.map_or(ErrorKind::Sink, |io| kind_of(io.kind()));
+        Error::with_source(kind, "vocabulary table", e)
+    };
     let level = ZstdLevel::try_new(1).map_err(failed)?;
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, new_null_array};
 use arrow::compute::{can_cast_types, cast};
 use arrow::datatypes::{DataType, Field, Schema};
+use millpond_features::MemoryTable;
 
 use super::document;
 use crate::{ErrorKind, FittedRecipe, Manifest};
@@ -119,7 +120,9 @@ pub fn fitted(bytes: &[u8]) {
     };
     let side_table = side_table();
     let read = |text: &str| {
-        FittedRecipe::from_json(text, Path::new("fitted.json"), &|_| Ok(side_table.clone()))
+        FittedRecipe::from_json(text, Path::new("fitted.json"), &|_| {
+            Ok(Arc::new(MemoryTable::new(side_table.clone())))
+        })
     };
     let fitted = match read(&text) {
         Ok(fitted) => fitted,
@@ -162,8 +165,10 @@ pub fn fitted(bytes: &[u8]) {
 /// `fitted.json` as it would be written; the side tables are left out.
 fn text_of(fitted: &FittedRecipe) -> crate::Result<String> {
     let files = fitted.to_files()?;
-    let (_, bytes) = files.last().expect("fitted.json is always written");
-    Ok(String::from_utf8(bytes.clone()).expect("JSON is text"))
+    let mut bytes = Vec::new();
+    let last = files.last().expect("fitted.json is always written");
+    last.write_to(&mut bytes)?;
+    Ok(String::from_utf8(bytes).expect("JSON is text"))
 }
 
 /// A vocabulary that any encoder finds beside any artefact.
