@@ -16,5 +16,5 @@ mkdir -p "$work/corpus"
 dictionary=()
 [ -e "dictionaries/$target.txt" ] && dictionary=("-dict=dictionaries/$target.txt")
 exec "$CARGO_TARGET_DIR/debug/$target" "$work/corpus" "corpus/$target" "${dictionary[@]}" \
-  -max_total_time="$seconds" -max_len=9000 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
+  -max_total_time="$seconds" -max_len=9000 -timeout=120 -rss_limit_mb=2048 -print_final_stats=1 \
   -artifact_prefix="$work/"

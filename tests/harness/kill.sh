@@ -25,7 +25,7 @@ tidy() {
 }
 trap tidy EXIT
 
-[ -d "$work/demo/data" ] || "$millpond" demo --rows "$rows" --out "$work/demo" >/dev/null
+[ -d "$work/demo/data" ] || "$millpond" demo --rows "$rows" --out "$work/demo" >"$work/demo.log" 2>&1
 table="$(cd "$work/demo/data" && find . -name '*.parquet' -printf '%h\n' | sort -u | head -n 1)"
 address="bigquery://$(printf '%s' "${table#./}" | tr / .)"
 
@@ -45,14 +45,15 @@ recipe="$work/recipe.yaml"
   printf 'source: {table: "%s", bigquery: {snapshot_time: "%s"}}\n' "$address" "$(date -u -d '-1 minute' +%Y-%m-%dT%H:%M:%SZ)"
   grep -v '^source:' "$work/demo/clicks.yaml"
 } >"$recipe"
-once() { "$millpond" run "$recipe" --emulator "$url" --out "$1" --temp-dir "$work/temp" --slots "$slots" --quiet ${MEMORY:+--memory "$MEMORY"}; }
+# In place of the shell that calls it, so that a kill meets the run itself.
+once() { exec "$millpond" run "$recipe" --emulator "$url" --out "$1" --temp-dir "$work/temp" --slots "$slots" --quiet ${MEMORY:+--memory "$MEMORY"}; }
 sums() { (cd "$1" && find . -type f ! -name report.json -print0 | sort -z | xargs -0 sha256sum); }
 requests() { curl -fsS "$url/emulator/requests"; }
 
 rm -rf "$work/clean" "$work/killed" "$work/temp"
 mkdir "$work/temp"
 began=$SECONDS
-once "$work/clean"
+(once "$work/clean")
 echo "undisturbed: $((SECONDS - began)) s"
 requests >"$work/before.json"
 
@@ -61,8 +62,7 @@ began=$SECONDS
 while :; do
   once "$work/killed" &
   run=$!
-  pause=$((least * 1000 + RANDOM * 32768 % ((most - least) * 1000 + 1) + RANDOM % ((most - least) * 1000 + 1)))
-  pause=$((pause > most * 1000 ? most * 1000 : pause))
+  pause=$((least * 1000 + (RANDOM * 32768 + RANDOM) % ((most - least) * 1000 + 1)))
   ended=""
   for _ in $(seq $((pause / 50))); do
     sleep 0.05
