@@ -58,9 +58,8 @@ impl Place {
             let error = Error::new(kind, text);
             let reading = matches!(doing, Doing::Reading { .. });
             return if reading
-                && (status.code == Code::NotFound
-                    || status.code == Code::FailedPrecondition
-                        && is_expired(&one_line(&status.message)))
+                && status.code == Code::FailedPrecondition
+                && is_expired(&one_line(&status.message))
             {
                 error.of_expired_session()
             } else {
@@ -118,11 +117,7 @@ impl Place {
         let said = one_line(&status.message);
         let table = &self.table;
         match (status.code, doing) {
-            (Code::NotFound, Doing::Reading { .. }) => (
-                ErrorKind::Unavailable,
-                format!("read session is gone while {what}: {said}"),
-            ),
-            (Code::NotFound, Doing::CreatingSession) => (
+            (Code::NotFound, _) => (
                 ErrorKind::NotFound,
                 format!("table {table} not found while {what}: {said}"),
             ),

@@ -27,7 +27,6 @@ fn kinds_say_what_to_do() {
             "x",
             ErrorKind::NotFound,
         ),
-        (READING, Code::NotFound, "x", ErrorKind::Unavailable),
         (
             Doing::CreatingSession,
             Code::PermissionDenied,
@@ -127,37 +126,4 @@ fn texts_name_the_place() {
         place().silence(READING, 60, 1).to_string(),
         "http://127.0.0.1:9050 was silent for 60 s while reading table p.d.t, stream 3 at row 42"
     );
-}
-
-#[test]
-fn a_session_that_is_gone_has_ended_like_one_that_expired() {
-    for (doing, code, message, ended) in [
-        (
-            READING,
-            Code::NotFound,
-            "Requested entity was not found",
-            true,
-        ),
-        (
-            READING,
-            Code::FailedPrecondition,
-            "session expired at 2026",
-            true,
-        ),
-        (
-            READING,
-            Code::FailedPrecondition,
-            "offset 9 has not been allocated yet",
-            false,
-        ),
-        (
-            Doing::CreatingSession,
-            Code::NotFound,
-            "no such table",
-            false,
-        ),
-    ] {
-        let error = place().error(doing, service(code, message), 1);
-        assert_eq!(error.is_expired_session(), ended, "{error}");
-    }
 }
