@@ -81,6 +81,15 @@ pub(crate) fn of_run(report: &JobReport) -> String {
             size(report.spilled_bytes)
         );
     }
+    if report.resumed_units_read + report.resumed_units_written > 0 {
+        let _ = writeln!(
+            out,
+            "  resumed   {} of {} were read and {} written by earlier runs",
+            report.resumed_units_read,
+            of(report.units as u64, "unit"),
+            report.resumed_units_written
+        );
+    }
     if report.retries > 0 {
         let _ = writeln!(
             out,

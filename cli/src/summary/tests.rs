@@ -38,6 +38,20 @@ fn a_plain_run() {
 }
 
 #[test]
+fn a_run_that_went_on() {
+    let mut value = report();
+    value["resumed_units_read"] = json!(3);
+    value["resumed_units_written"] = json!(1);
+    let said = text(value);
+    let line = said.lines().find(|line| line.contains("resumed"));
+    assert_eq!(
+        line,
+        Some("  resumed   3 of 4 units were read and 1 written by earlier runs")
+    );
+    assert!(!text(report()).contains("resumed"));
+}
+
+#[test]
 fn a_run_with_much_to_say() {
     let mut value = report();
     value["rows"]["filtered"] = json!(1_234);
