@@ -11,6 +11,7 @@ pub(crate) mod runs;
 pub(crate) mod store;
 #[cfg(test)]
 pub(crate) mod test_store;
+mod text_key;
 pub(crate) mod vocabulary;
 
 use std::cmp::Ordering;

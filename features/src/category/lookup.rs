@@ -4,18 +4,18 @@
 
 pub(crate) mod compact;
 mod dictionary;
+mod text;
 
-use std::hash::{BuildHasher, Hasher};
-
-use arrow::array::{Array, ArrayRef, AsArray, LargeStringArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
     Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::HashMap;
 
 use self::compact::CompactIndex;
 use self::dictionary::DictionaryCache;
+use self::text::TextIndex;
 use super::vocabulary::Vocabulary;
 use super::{Category, CategoryError, CategoryKind};
 
@@ -43,20 +43,6 @@ enum Index {
     Text(TextIndex),
     /// Numbers or texts whose values are not in memory.
     Compact(CompactIndex),
-}
-
-/// Finds texts in a sorted array of texts.
-#[derive(Debug, Clone)]
-struct TextIndex {
-    texts: LargeStringArray,
-    table: HashTable<Slot>,
-    hasher: DefaultHashBuilder,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Slot {
-    position: u32,
-    code: i32,
 }
 
 impl CategoryLookup {
@@ -127,7 +113,7 @@ impl CategoryLookup {
             Index::Bool(_) => 0,
             Index::Int(codes) => codes.allocation_size(),
             Index::Float(codes) => codes.allocation_size(),
-            Index::Text(texts) => texts.table.allocation_size(),
+            Index::Text(texts) => texts.memory_bytes(),
             Index::Compact(index) => index.memory_bytes(),
         }
     }
@@ -166,7 +152,12 @@ impl CategoryLookup {
             }
             Index::Int(codes) => self.int_codes(values, |value| codes.get(&value).copied()),
             Index::Float(codes) => self.float_codes(values, |bits| codes.get(&bits).copied()),
-            Index::Text(texts) => self.text_codes(values, |text| texts.code(text)),
+            Index::Text(texts) => match values.as_string_view_opt() {
+                Some(array) => {
+                    Some(self.each(values.as_ref(), |index| texts.code_of_view(array, index)))
+                }
+                None => self.text_codes(values, |text| texts.code(text)),
+            },
             Index::Compact(index) => match self.kind {
                 CategoryKind::Text => {
                     self.text_codes(values, |text| index.code(index.of_text(text)))
@@ -288,43 +279,6 @@ impl CategoryLookup {
             code((value + 0.0).to_bits()).unwrap_or(UNKNOWN)
         }))
     }
-}
-
-impl TextIndex {
-    /// The missing text, if any, has no place in the table.
-    fn new(texts: &LargeStringArray, codes: &[i32]) -> Self {
-        let hasher = DefaultHashBuilder::default();
-        let mut table = HashTable::with_capacity(codes.len());
-        for ((position, text), &code) in texts.iter().enumerate().zip(codes) {
-            let (Some(text), Ok(position)) = (text, u32::try_from(position)) else {
-                continue;
-            };
-            table.insert_unique(
-                hash(&hasher, text),
-                Slot { position, code },
-                |slot: &Slot| hash(&hasher, texts.value(slot.position as usize)),
-            );
-        }
-        Self {
-            texts: texts.clone(),
-            table,
-            hasher,
-        }
-    }
-
-    fn code(&self, text: &str) -> i32 {
-        self.table
-            .find(hash(&self.hasher, text), |slot| {
-                self.texts.value(slot.position as usize) == text
-            })
-            .map_or(UNKNOWN, |slot| slot.code)
-    }
-}
-
-fn hash(builder: &DefaultHashBuilder, text: &str) -> u64 {
-    let mut hasher = builder.build_hasher();
-    hasher.write(text.as_bytes());
-    hasher.finish()
 }
 
 /// The first value whose code is [`UNKNOWN`], for messages: quoted if it is a text.

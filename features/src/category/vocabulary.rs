@@ -134,7 +134,7 @@ impl Vocabulary {
 
     /// Bytes of a fitted encoder of so many values with so many bytes: values, offsets, counts, codes and look-up table.
     pub(crate) fn fitted_bytes(categories: usize, value_bytes: usize) -> usize {
-        const PER_CATEGORY: usize = 40;
+        const PER_CATEGORY: usize = 64;
         value_bytes.saturating_add(categories.saturating_mul(PER_CATEGORY))
     }
 

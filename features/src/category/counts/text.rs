@@ -1,8 +1,6 @@
-//! Counts of distinct texts: one table of fixed-size entries, one arena of bytes.
+//! Counts of distinct texts: one table of fixed-size entries, and one arena for the bytes of long ones.
 //!
-//! Owns hashing and storage of texts; knows nothing of missing values or dictionaries.
-
-use std::hash::{BuildHasher, Hasher};
+//! Owns the storage of texts; knows nothing of missing values or dictionaries.
 
 use arrow::array::{ArrayRef, AsArray, GenericByteArray};
 use arrow::buffer::BooleanBuffer;
@@ -11,14 +9,16 @@ use hashbrown::hash_table::Entry as TableEntry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::category::CategoryError;
+use crate::category::text_key::{TextKey, text_of};
 
-/// One distinct text. The hash is kept so that growing the table does not touch the arena.
+/// One distinct text.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    hash: u64,
+    /// As bytes, so that short texts can be borrowed from it.
+    key: [u8; 16],
     count: u64,
+    /// Where the arena has a text that is not in the key.
     start: usize,
-    len: usize,
 }
 
 /// Counts of distinct texts.
@@ -27,6 +27,7 @@ pub(super) struct TextCounts {
     arena: Vec<u8>,
     table: HashTable<Entry>,
     hasher: DefaultHashBuilder,
+    text_bytes: usize,
 }
 
 impl TextCounts {
@@ -42,15 +43,12 @@ impl TextCounts {
             DataType::LargeUtf8 => {
                 self.add_bytes(values.as_bytes_opt::<LargeUtf8Type>(), rows, weight)
             }
-            DataType::Utf8View => {
-                let Some(array) = values.as_string_view_opt() else {
-                    return Err(super::unreadable(values));
-                };
+            DataType::Utf8View => values.as_string_view_opt().map(|array| {
                 for index in rows.set_indices() {
-                    self.add_one(array.value(index).as_bytes(), weight(index));
+                    let key = TextKey::of_view(array, index, &self.hasher);
+                    self.add_one(key, || array.value(index).as_bytes(), weight(index));
                 }
-                Some(())
-            }
+            }),
             _ => None,
         }
         .ok_or_else(|| super::unreadable(values))
@@ -64,31 +62,36 @@ impl TextCounts {
     ) -> Option<()> {
         let array = array?;
         for index in rows.set_indices() {
-            self.add_one(array.value(index).as_bytes(), weight(index));
+            let text = array.value(index).as_bytes();
+            let key = TextKey::of(text, &self.hasher);
+            self.add_one(key, || text, weight(index));
         }
         Some(())
     }
 
-    fn add_one(&mut self, text: &[u8], count: u64) {
-        let hash = hash(&self.hasher, text);
+    #[inline]
+    fn add_one<'a>(&mut self, key: TextKey, text: impl Fn() -> &'a [u8], count: u64) {
         let arena = &mut self.arena;
         let found = self.table.entry(
-            hash,
+            key.hash(&self.hasher),
             |entry| {
-                entry.hash == hash && arena.get(entry.start..entry.start + entry.len) == Some(text)
+                TextKey::from_bytes(entry.key) == key
+                    && (key.is_whole() || in_arena(arena, entry.start, text().len()) == text())
             },
-            |entry| entry.hash,
+            |entry| TextKey::from_bytes(entry.key).hash(&self.hasher),
         );
         match found {
             TableEntry::Occupied(mut entry) => entry.get_mut().count += count,
             TableEntry::Vacant(place) => {
                 let start = arena.len();
-                arena.extend_from_slice(text);
+                if !key.is_whole() {
+                    arena.extend_from_slice(text());
+                }
+                self.text_bytes += text().len();
                 place.insert(Entry {
-                    hash,
+                    key: key.to_bytes(),
                     count,
                     start,
-                    len: text.len(),
                 });
             }
         }
@@ -97,10 +100,22 @@ impl TextCounts {
     /// Adds the counts of `other`.
     pub(super) fn merge(&mut self, other: &Self) {
         for entry in &other.table {
-            if let Some(text) = other.arena.get(entry.start..entry.start + entry.len) {
-                self.add_one(text, entry.count);
+            let text = other.text(entry);
+            let mut key = TextKey::from_bytes(entry.key);
+            if !key.is_whole() {
+                // Each table hashes long texts in its own way.
+                key = TextKey::of(text, &self.hasher);
             }
+            self.add_one(key, || text, entry.count);
         }
+    }
+
+    /// The bytes of an entry of this table.
+    fn text<'a>(&'a self, entry: &'a Entry) -> &'a [u8] {
+        text_of(&entry.key).unwrap_or_else(|| {
+            let len = TextKey::from_bytes(entry.key).len();
+            in_arena(&self.arena, entry.start, len)
+        })
     }
 
     /// Number of distinct texts.
@@ -110,7 +125,7 @@ impl TextCounts {
 
     /// Bytes of the distinct texts.
     pub(super) fn text_bytes(&self) -> usize {
-        self.arena.len()
+        self.text_bytes
     }
 
     /// Bytes held by the table and the arena.
@@ -124,9 +139,8 @@ impl TextCounts {
             .table
             .iter()
             .filter_map(|entry| {
-                let bytes = self.arena.get(entry.start..entry.start + entry.len)?;
                 // Every entry was copied from a str.
-                std::str::from_utf8(bytes)
+                std::str::from_utf8(self.text(entry))
                     .ok()
                     .map(|text| (text, entry.count))
             })
@@ -136,8 +150,10 @@ impl TextCounts {
     }
 }
 
-fn hash(builder: &DefaultHashBuilder, text: &[u8]) -> u64 {
-    let mut hasher = builder.build_hasher();
-    hasher.write(text);
-    hasher.finish()
+/// Texts are whole in the arena; nothing stands for one that is not.
+fn in_arena(arena: &[u8], start: usize, len: usize) -> &[u8] {
+    start
+        .checked_add(len)
+        .and_then(|end| arena.get(start..end))
+        .unwrap_or_default()
 }
