@@ -57,10 +57,7 @@ impl Place {
             let (kind, text) = self.judge(doing, &what, status, failures);
             let error = Error::new(kind, text);
             let reading = matches!(doing, Doing::Reading { .. });
-            return if reading
-                && status.code == Code::FailedPrecondition
-                && is_expired(&one_line(&status.message))
-            {
+            return if reading && has_ended(status) {
                 error.of_expired_session()
             } else {
                 error
@@ -117,7 +114,17 @@ impl Place {
         let said = one_line(&status.message);
         let table = &self.table;
         match (status.code, doing) {
-            (Code::NotFound, _) => (
+            (Code::NotFound, Doing::Reading { .. }) if has_ended(status) => (
+                ErrorKind::Unavailable,
+                format!("read session is gone while {what}: {said} (a session lives 6 hours)"),
+            ),
+            (Code::NotFound, Doing::Reading { .. }) => (
+                ErrorKind::NotFound,
+                format!(
+                    "the service no longer finds what is read, the table or the read session, while {what}: {said}"
+                ),
+            ),
+            (Code::NotFound, Doing::CreatingSession) => (
                 ErrorKind::NotFound,
                 format!("table {table} not found while {what}: {said}"),
             ),
@@ -189,6 +196,17 @@ impl Place {
 fn is_expired(said: &str) -> bool {
     let said = said.to_lowercase();
     said.contains("session") && said.contains("expired")
+}
+
+/// Whether the service says that the session is over: in words, or because it does not know the session, which is named
+/// in full (`projects/p/locations/l/sessions/s/streams/t`).
+fn has_ended(status: &Status) -> bool {
+    let said = one_line(&status.message);
+    match status.code {
+        Code::FailedPrecondition => is_expired(&said),
+        Code::NotFound => said.contains("/sessions/"),
+        _ => false,
+    }
 }
 
 fn tried(failures: u32) -> String {

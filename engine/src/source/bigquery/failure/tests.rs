@@ -127,3 +127,30 @@ fn texts_name_the_place() {
         "http://127.0.0.1:9050 was silent for 60 s while reading table p.d.t, stream 3 at row 42"
     );
 }
+
+#[test]
+fn a_session_that_is_gone_is_told_from_a_table_that_is_missing() {
+    let gone =
+        "Requested entity was not found. Entity: projects/p/locations/us/sessions/CAIS/streams/Ggq";
+    let error = place().error(READING, service(Code::NotFound, gone), 1);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.is_expired_session());
+    assert!(
+        error
+            .to_string()
+            .starts_with("read session is gone while reading table p.d.t, stream 3 at row 42"),
+        "{error}"
+    );
+    let error = place().error(READING, service(Code::NotFound, "not found: table"), 1);
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(!error.is_expired_session());
+    assert!(
+        error.to_string().contains("the table or the read session"),
+        "{error}"
+    );
+    let error = place().error(Doing::CreatingSession, service(Code::NotFound, "x"), 1);
+    assert!(
+        error.to_string().starts_with("table p.d.t not found"),
+        "{error}"
+    );
+}
