@@ -14,9 +14,10 @@ use crate::command::text;
 use crate::rows::ADDRESS;
 
 /// A server of OpenSSL with a certificate that nobody trusts; ends when dropped.
-struct Stranger {
+pub struct Stranger {
     process: Child,
-    url: String,
+    /// Its address.
+    pub url: String,
 }
 
 impl Drop for Stranger {
@@ -39,7 +40,7 @@ fn openssl(directory: &Path, arguments: &[&str]) -> Option<()> {
 }
 
 /// Nothing where there is no OpenSSL.
-fn stranger(directory: &Path, days: &str) -> Option<Stranger> {
+pub fn stranger(directory: &Path, days: &str) -> Option<Stranger> {
     openssl(
         directory,
         &[

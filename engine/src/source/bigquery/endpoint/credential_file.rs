@@ -1,6 +1,6 @@
 //! Whether a credentials file may be used: where it would send secrets, and what it would run.
 //!
-//! Owns the rules for addresses and programs named in such files. The credentials library follows whatever a file says, and
+//! Owns the rules for addresses and programs named in such files, and what each kind has to hold. The credentials library follows whatever a file says, and
 //! files of the kind `external_account` are meant to be handed around: one with another token address collects tokens. Must
 //! not make credentials, and never repeats what a file holds, but for names of fields and hosts.
 
@@ -25,6 +25,35 @@ const GOOGLE_FIELDS: [&str; 4] = [
     "token_url",
     "token_info_url",
     "service_account_impersonation_url",
+];
+/// Kinds of files, and what they have to hold.
+const KINDS: [(&str, &[&str]); 4] = [
+    (
+        "service_account",
+        &[
+            "client_email",
+            "private_key_id",
+            "private_key",
+            "project_id",
+        ],
+    ),
+    (
+        "authorized_user",
+        &["client_id", "client_secret", "refresh_token"],
+    ),
+    (
+        "external_account",
+        &[
+            "audience",
+            "subject_token_type",
+            "token_url",
+            "credential_source",
+        ],
+    ),
+    (
+        "impersonated_service_account",
+        &["service_account_impersonation_url", "source_credentials"],
+    ),
 ];
 /// Files inside of files that are looked into.
 const DEEPEST: usize = 4;
@@ -54,6 +83,17 @@ pub(super) enum CredentialFault {
     /// A program would be run.
     #[error("it names a program to run, which is off unless {PROGRAM_VARIABLE} is 1")]
     Program,
+    /// Something that a file of its kind has to hold is not there.
+    #[error("it is of the kind {kind} and has no {field}")]
+    Lacks {
+        /// What the file says it is.
+        kind: &'static str,
+        /// The field.
+        field: &'static str,
+    },
+    /// A file that is none of the kinds that are known.
+    #[error("its type is none of {}", kinds())]
+    UnknownKind,
     /// Files in files without end.
     #[error("it holds credentials within credentials, more than {DEEPEST} deep")]
     TooDeep,
@@ -89,7 +129,33 @@ pub(super) fn check_default(
     } else {
         Programs::Refused
     };
-    check(&file, allowed, 0).map_err(|fault| (path, fault))
+    check(&file, allowed, 0)
+        .and_then(|()| complete(&file, 0))
+        .map_err(|fault| (path, fault))
+}
+
+fn kinds() -> String {
+    KINDS.map(|(kind, _)| kind).join(", ")
+}
+
+/// Whether the file says what it is and holds what files of its kind hold; what is no object is left to the library.
+fn complete(file: &Value, depth: usize) -> Result<(), CredentialFault> {
+    let Some(said) = file.get("type") else {
+        return Ok(());
+    };
+    let known = KINDS.iter().find(|(kind, _)| said == kind);
+    let (kind, fields) = known.ok_or(CredentialFault::UnknownKind)?;
+    let missing = fields.iter().find(|field| {
+        let found = file.get(**field).unwrap_or(&Value::Null);
+        found.is_null() || found.as_str().is_some_and(str::is_empty)
+    });
+    if let Some(field) = missing {
+        return Err(CredentialFault::Lacks { kind, field });
+    }
+    match file.get("source_credentials") {
+        Some(inner) if depth < DEEPEST => complete(inner, depth + 1),
+        _ => Ok(()),
+    }
 }
 
 /// Whether files may name programs.

@@ -162,3 +162,78 @@ fn the_file_is_the_one_the_library_uses() {
     assert_eq!(found(Some(&named)), Ok(()));
     assert_eq!(check_default(&|_| None), Ok(()));
 }
+
+#[test]
+fn what_is_missing_is_named() {
+    let user = json!({"type": "authorized_user", "client_id": "a", "client_secret": "b", "refresh_token": "c"});
+    let key = json!({"type": "service_account", "client_email": "a@b", "private_key_id": "1", "private_key": "x", "project_id": "p"});
+    let borrowed = json!({"type": "impersonated_service_account", "source_credentials": user,
+        "service_account_impersonation_url": "https://iamcredentials.googleapis.com/v1/x:generateAccessToken"});
+    for whole in [
+        &user,
+        &key,
+        &borrowed,
+        &federated(),
+        &json!({"no": "type"}),
+        &json!([1]),
+    ] {
+        assert_eq!(complete(whole, 0), Ok(()), "{whole}");
+    }
+    let without = |file: &Value, field: &str| {
+        let mut file = file.clone();
+        file.as_object_mut().unwrap().remove(field);
+        complete(&file, 0).unwrap_err().to_string()
+    };
+    for (file, kind, fields) in [
+        (
+            &key,
+            "service_account",
+            &[
+                "client_email",
+                "private_key_id",
+                "private_key",
+                "project_id",
+            ][..],
+        ),
+        (
+            &user,
+            "authorized_user",
+            &["client_id", "client_secret", "refresh_token"],
+        ),
+        (
+            &federated(),
+            "external_account",
+            &[
+                "audience",
+                "subject_token_type",
+                "token_url",
+                "credential_source",
+            ],
+        ),
+        (
+            &borrowed,
+            "impersonated_service_account",
+            &["service_account_impersonation_url", "source_credentials"],
+        ),
+    ] {
+        for field in fields {
+            assert_eq!(
+                without(file, field),
+                format!("it is of the kind {kind} and has no {field}")
+            );
+        }
+    }
+    let mut nested = borrowed.clone();
+    nested["source_credentials"]["refresh_token"] = json!("");
+    assert_eq!(
+        complete(&nested, 0).unwrap_err().to_string(),
+        "it is of the kind authorized_user and has no refresh_token"
+    );
+    let other = complete(&json!({"type": "gdch_service_account"}), 0)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        other.contains("external_account") && !other.contains("gdch"),
+        "{other}"
+    );
+}
