@@ -25,6 +25,8 @@ use crate::tree::{results, tree};
 const STORMS: u64 = 200;
 /// Storms at a time: most of their time they wait.
 const AT_A_TIME: usize = 16;
+/// A storm that has not ended by then hangs. The waits of a storm add up to seconds; the rest is for a busy machine.
+const DEADLINE: Duration = Duration::from_secs(240);
 /// Runs of one storm before it is left alone.
 const MOST_ATTEMPTS: usize = 4;
 /// An hour before the time on the emulator's clock.
@@ -217,45 +219,65 @@ async fn differs(calm: &Tree, place: &Path) -> Option<String> {
     ))
 }
 
-/// Plays a storm: whether it was survived at once, and what is wrong with how it ended. A run that was ended goes on, on the
-/// same directory and against the same service, and at last starts over.
-async fn play(data: &Path, calm: &Tree, storm: &Storm) -> (bool, Option<String>) {
+/// How a storm went.
+struct Played {
+    /// The error that ended the first run, when one did.
+    ended: Option<ErrorKind>,
+    /// What is wrong with how it ended at last.
+    wrong: Option<String>,
+}
+
+/// Plays a storm. A run that was ended goes on, on the same directory and against the same service, and at last starts over.
+async fn play(data: &Path, calm: &Tree, storm: &Storm) -> Played {
     let place = place();
     let emulator = serve(data, &storm.script).await;
-    for attempt in 0..MOST_ATTEMPTS {
+    let mut ended = None;
+    let wrong = |ended, why| Played {
+        ended,
+        wrong: Some(why),
+    };
+    for _ in 0..MOST_ATTEMPTS {
         let Err(error) = run(&emulator, place.path(), storm, EarlierWork::Continue).await else {
             emulator.shutdown().await;
-            return (attempt == 0, differs(calm, place.path()).await);
+            return Played {
+                ended,
+                wrong: differs(calm, place.path()).await,
+            };
         };
+        ended.get_or_insert(error.kind());
         if !storm.fatal.contains(&error.kind()) {
-            return (
-                false,
-                Some(format!(
-                    "ended with {error:?} where {:?} is expected",
-                    storm.fatal
-                )),
+            let expected = &storm.fatal;
+            return wrong(
+                ended,
+                format!("ended with {error:?} where {expected:?} is expected"),
             );
         }
         let out = place.path().join("out");
         if out.exists() {
             let left = tree(&out);
-            let wrong: Vec<_> = left
+            let left_behind: Vec<_> = left
                 .keys()
                 .filter(|name| name.contains(".tmp-") || *name == "_SUCCESS")
                 .collect();
-            if !wrong.is_empty() {
-                return (false, Some(format!("left behind: {wrong:?}")));
+            if !left_behind.is_empty() {
+                return Played {
+                    ended,
+                    wrong: Some(format!("left behind: {left_behind:?}")),
+                };
             }
         }
     }
     // Every new session plays the script anew, and an expired one stays so: start over where it is calm.
     emulator.shutdown().await;
     let emulator = serve(data, &FaultScript::new()).await;
-    let ended = run(&emulator, place.path(), storm, EarlierWork::Discard).await;
+    let over = run(&emulator, place.path(), storm, EarlierWork::Discard).await;
     emulator.shutdown().await;
-    match ended {
-        Ok(()) => (false, differs(calm, place.path()).await),
-        Err(error) => (false, Some(format!("does not start over: {error:?}"))),
+    match over {
+        Ok(()) => Played {
+            ended,
+            wrong: differs(calm, place.path()).await,
+        },
+        Err(error) => wrong(ended, format!("does not start over: {error:?}")),
     }
 }
 
@@ -274,6 +296,7 @@ fn storms_change_nothing_or_are_told() {
     let data = place();
     write_table(&data.path().join(TABLE), &orders(900, 61, 40));
     let (mut survived, mut failures) = (0, Vec::new());
+    let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
     Runtime::new().unwrap().block_on(async {
         let clean = place();
         let calm = Storm {
@@ -295,9 +318,13 @@ fn storms_change_nothing_or_are_told() {
                 let (data, calm) = (data.path().to_owned(), Arc::clone(&calm));
                 playing.spawn(async move {
                     let storm = storm(seed);
-                    let (survived, wrong) = play(&data, &calm, &storm).await;
+                    let played = tokio::time::timeout(DEADLINE, play(&data, &calm, &storm)).await;
+                    let Played { ended, wrong } = played.unwrap_or_else(|_| Played {
+                        ended: None,
+                        wrong: Some(format!("hangs: no end within {DEADLINE:?}")),
+                    });
                     (
-                        survived,
+                        ended,
                         wrong.map(|why| format!("seed {seed}: {why}; {:?}", storm.script)),
                     )
                 });
@@ -305,11 +332,22 @@ fn storms_change_nothing_or_are_told() {
             let Some(done) = playing.join_next().await else {
                 break;
             };
-            let (well, wrong) = done.unwrap();
-            survived += u64::from(well);
+            let (ended, wrong) = done.unwrap();
+            match ended {
+                None => survived += u64::from(wrong.is_none()),
+                Some(kind) => *kinds.entry(format!("{kind:?}")).or_default() += 1,
+            }
             failures.extend(wrong);
         }
     });
+    let hanging = failures
+        .iter()
+        .filter(|why| why.contains(": hangs: "))
+        .count();
+    println!(
+        "{total} storms: {survived} gave the calm run's bytes at once; first runs ended by an error that was asked for, by kind: {kinds:?}, and gave the same bytes when they were run again; hanging: {hanging}; anything else: {}",
+        failures.len() - hanging
+    );
     assert!(
         failures.is_empty(),
         "{} of {total}: {}",
