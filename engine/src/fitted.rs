@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use millpond_features::{CategoryTable, FeaturesArtifact, FittedFeatures, Roles, TransformCounts};
+use millpond_features::{
+    CategoryTable, FeaturesArtifact, FittedFeatures, INSIDE_OF, Roles, TransformCounts,
+};
 use serde::{Deserialize, Serialize};
 
 use self::tables::{FileTable, write_table};
@@ -21,6 +23,7 @@ use crate::output_dir::kind_of;
 use crate::plan::{DerivedColumns, SqlExpressions};
 use crate::recipe::Recipe;
 use crate::source::Snapshot;
+use crate::source::nested;
 
 /// The version of the file format this engine writes, and the only one it reads.
 const FORMAT_VERSION: u32 = 1;
@@ -37,6 +40,9 @@ struct ColumnRecord {
     #[serde(rename = "type")]
     data_type: String,
     nullable: bool,
+    /// The top-level column it is inside of, when the name is a path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inside_of: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -289,7 +295,7 @@ impl FittedRecipe {
     }
 
     /// Turns raw rows into feature rows: derived columns, then the carried columns that are present, then all features.
-    /// Columns are found by name; further columns are ignored. `where` is not applied: every row given is transformed.
+    /// Columns are found by name, or inside of structs by their path; further columns are ignored. `where` is not applied: every row given is transformed.
     ///
     /// # Errors
     /// Schema when a column is missing or cannot be read as its type, Data when a value is refused.
@@ -297,9 +303,9 @@ impl FittedRecipe {
         let mut fields = Vec::new();
         let mut columns = Vec::new();
         for field in self.input_schema.fields() {
-            match batch.column_by_name(field.name()) {
+            match nested::column(batch, field.name()) {
                 Some(column) => {
-                    columns.push(to_type(column, field.data_type(), field.name())?);
+                    columns.push(to_type(&column, field.data_type(), field.name())?);
                     fields.push(Arc::clone(field));
                 }
                 None if self.is_optional(field.name()) => {}
@@ -507,6 +513,7 @@ fn to_records(schema: &Schema) -> Vec<ColumnRecord> {
             name: f.name().clone(),
             data_type: f.data_type().to_string(),
             nullable: f.is_nullable(),
+            inside_of: f.metadata().get(INSIDE_OF).cloned(),
         })
         .collect()
 }
@@ -522,7 +529,9 @@ fn from_records(records: &[ColumnRecord]) -> Result<Schema> {
                     e,
                 )
             })?;
-            Ok(Field::new(&r.name, data_type, r.nullable))
+            let inside = r.inside_of.iter();
+            let inside = inside.map(|root| (INSIDE_OF.to_owned(), root.clone()));
+            Ok(Field::new(&r.name, data_type, r.nullable).with_metadata(inside.collect()))
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(Schema::new(fields))

@@ -106,8 +106,21 @@ pub(crate) fn plain_type(data_type: &DataType) -> DataType {
         DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
         DataType::Dictionary(_, values) => plain_type(values),
+        DataType::List(item) => DataType::List(plain_field(item)),
+        DataType::LargeList(item) => DataType::LargeList(plain_field(item)),
+        DataType::FixedSizeList(item, length) => {
+            DataType::FixedSizeList(plain_field(item), *length)
+        }
+        DataType::Map(entries, sorted) => DataType::Map(plain_field(entries), *sorted),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain_field).collect()),
         other => other.clone(),
     }
+}
+
+/// A field inside of a carried column. What a service notes beside the type is about its own types.
+fn plain_field(field: &Arc<Field>) -> Arc<Field> {
+    let plain = plain_type(field.data_type());
+    Arc::new(Field::new(field.name(), plain, field.is_nullable()))
 }
 
 /// The carried columns of a recipe in output order, each once: keys, label, weight, pass-through.

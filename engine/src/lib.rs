@@ -72,6 +72,7 @@ mod profile;
 mod recipe;
 mod sink;
 mod source;
+mod type_advice;
 
 pub use bytesize::ByteSize;
 pub use dataset::{

@@ -3,7 +3,10 @@
 //! The only module that knows DataFusion plans. Everything else receives streams of batches from a [`RowPlan`].
 //! Nothing in these plans repartitions or coalesces: partition `i` is unit `i`, and the caller decides which run at a time.
 
+mod bytes;
 mod expression;
+mod json_value;
+mod paths;
 mod predicate;
 mod row_plan;
 mod session;

@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::{BigQueryOptions, CsvOptions, Names, SourceSpec, TableSpec, nearest_name};
 use crate::source::Source;
 use crate::source::connect::connect_table;
+use crate::source::nested::without_paths;
 
 mod advice;
 mod column;
@@ -131,7 +132,7 @@ async fn recipe_for(
     table: &TableSpec,
     options: &ProfileOptions,
 ) -> Result<String> {
-    let schema = source.schema();
+    let schema = without_paths(&source.schema());
     let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
     check_named(&names, "label", std::iter::once(options.label.as_str()))?;
     check_named(&names, "key", options.key.iter())?;

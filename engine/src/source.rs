@@ -20,6 +20,7 @@ pub(crate) mod bigquery;
 pub(crate) mod connect;
 pub(crate) mod csv;
 pub(crate) mod files;
+pub(crate) mod nested;
 mod object_reader;
 pub(crate) mod parquet;
 pub(crate) mod predicate;
@@ -88,7 +89,7 @@ pub(crate) trait Source: Debug + Send + Sync {
     /// The source as the user wrote it.
     fn name(&self) -> &str;
 
-    /// All columns of the table.
+    /// All columns of the table, then those inside of structs under their [paths](nested). A scan may ask for either.
     fn schema(&self) -> SchemaRef;
 
     /// Whether the source applies `predicate` with exactly DataFusion's meaning, so that no local filter is needed.

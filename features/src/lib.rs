@@ -65,7 +65,7 @@ pub use crate::plan::{FeaturePlan, PassEstimate, PlanError};
 pub use crate::quantiles::QuantileMethod;
 pub use crate::robust_scaler::RobustScaler;
 pub use crate::roles::{Role, Roles};
-pub use crate::selector::{ColumnFilter, ColumnKind, NameList, Selector};
+pub use crate::selector::{ColumnFilter, ColumnKind, INSIDE_OF, NameList, Selector};
 pub use crate::simple_imputer::{FillValue, ImputeStrategy, SimpleImputer};
 pub use crate::split::{
     ColumnSplit, HashSplit, OneOrMany, Split, SplitAssignment, SplitError, SplitRatios, SplitSpec,

@@ -1,17 +1,25 @@
 //! Which columns a feature set takes: names, globs, types, roles. Knows schemas, never data.
 
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use globset::{GlobBuilder, GlobMatcher};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::roles::{Role, Roles};
 
+/// The metadata key of a column that is inside of another one and known by its dotted path; the value is the name of the
+/// top-level column.
+///
+/// Such a column is taken when it is named outright or by a glob with a dot (`user.geo.*`), never by a type or by a glob that
+/// does not speak of paths: its values are those of another column.
+pub const INSIDE_OF: &str = "millpond:inside_of";
+
 /// A choice of columns.
 ///
 /// In a recipe: a name or glob (`"i*"`), a list of them, or a filter (`{type: numeric, except: [id]}`).
 /// Columns come in the order of the list, and for each glob or filter in schema order, each once.
-/// Columns with a role (label, key, weight, pass-through) are taken only when named outright or asked for by role.
+/// Columns with a role (label, key, weight, pass-through) are taken only when named outright or asked for by role, columns
+/// inside of structs only when named outright or by a glob with a dot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Selector {
@@ -155,6 +163,8 @@ impl From<ColumnFilter> for Selector {
 enum Pattern<'a> {
     Exact(&'a str),
     Glob(GlobMatcher),
+    /// A glob with a dot, which speaks of paths.
+    PathGlob(GlobMatcher),
 }
 
 impl Pattern<'_> {
@@ -175,7 +185,10 @@ impl Pattern<'_> {
         GlobBuilder::new(text)
             .literal_separator(false)
             .build()
-            .map(|glob| Pattern::Glob(glob.compile_matcher()))
+            .map(|glob| match text.contains('.') {
+                true => Pattern::PathGlob(glob.compile_matcher()),
+                false => Pattern::Glob(glob.compile_matcher()),
+            })
             .map_err(|error| SelectionProblem::BadGlob {
                 glob: text.to_owned(),
                 reason: error.kind().to_string(),
@@ -193,10 +206,11 @@ impl Pattern<'_> {
             .collect()
     }
 
-    fn matches(&self, column: &str) -> bool {
+    fn matches(&self, column: &Field) -> bool {
         match self {
-            Self::Exact(name) => *name == column,
-            Self::Glob(glob) => glob.is_match(column),
+            Self::Exact(name) => name == column.name(),
+            Self::Glob(glob) => !is_inside(column) && glob.is_match(column.name()),
+            Self::PathGlob(glob) => glob.is_match(column.name()),
         }
     }
 
@@ -242,7 +256,7 @@ fn by_names(
         for (index, field) in schema.fields().iter().enumerate() {
             let name = field.name();
             if pattern.names_outright(name)
-                || (pattern.matches(name) && roles.role(name) == Role::Feature)
+                || (pattern.matches(field) && roles.role(name) == Role::Feature)
             {
                 hits += 1;
                 push_once(&mut chosen, index);
@@ -261,9 +275,12 @@ impl ColumnFilter {
     fn resolve(&self, schema: &Schema, roles: &Roles) -> Result<Vec<usize>, SelectionProblem> {
         let named = Pattern::read_all(self.name.as_ref(), schema)?;
         let except = Pattern::read_all(self.except.as_ref(), schema)?;
-        let takes = |name: &str, data_type: &DataType| {
-            let name_fits =
-                self.name.is_none() || named.iter().any(|pattern| pattern.matches(name));
+        let takes = |field: &Field| {
+            let name = field.name();
+            let name_fits = match self.name {
+                None => !is_inside(field),
+                Some(_) => named.iter().any(|pattern| pattern.matches(field)),
+            };
             let role = roles.role(name);
             let role_fits = match self.role {
                 Some(wanted) => role == wanted,
@@ -274,15 +291,19 @@ impl ColumnFilter {
             };
             name_fits
                 && role_fits
-                && self.kind.is_none_or(|kind| kind.holds(data_type))
-                && !except.iter().any(|pattern| pattern.matches(name))
+                && self.kind.is_none_or(|kind| kind.holds(field.data_type()))
+                && !except.iter().any(|pattern| pattern.matches(field))
         };
         let fields = schema.fields().iter().enumerate();
         Ok(fields
-            .filter(|(_, field)| takes(field.name(), field.data_type()))
+            .filter(|(_, field)| takes(field))
             .map(|(index, _)| index)
             .collect())
     }
+}
+
+fn is_inside(column: &Field) -> bool {
+    column.metadata().contains_key(INSIDE_OF)
 }
 
 fn push_once(chosen: &mut Vec<usize>, index: usize) {

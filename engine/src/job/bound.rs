@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use millpond_features::Split;
+use millpond_features::{INSIDE_OF, Split};
 
 use super::checkpoints::Checkpoints;
 use super::inputs::{Inputs, row_bytes};
@@ -144,7 +144,10 @@ impl Bound {
             .filter(|f| names.contains(f.name()))
             .map(|f| {
                 let plain = plain_type(f.data_type());
-                Arc::new(Field::new(f.name(), plain, f.is_nullable()))
+                let inside = f.metadata().get_key_value(INSIDE_OF);
+                let inside = inside.map(|(key, root)| (key.clone(), root.clone()));
+                let plain = Field::new(f.name(), plain, f.is_nullable());
+                Arc::new(plain.with_metadata(inside.into_iter().collect()))
             })
             .collect();
         Ok(Arc::new(Schema::new(fields)))

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use globset::{Glob, GlobSet, GlobSetBuilder};
-use millpond_features::{FeaturePlan, PlanError, Roles, SplitError, Splitter};
+use millpond_features::{
+    CategoryError, DatePartsError, FeaturePlan, PlanError, Roles, SplitError, Splitter,
+};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::carried_columns;
 use crate::plan::{RowQuery, Session, SqlExpressions, columns_named, full_schema, unknown_column};
 use crate::recipe::Recipe;
 use crate::source::Source;
+use crate::source::nested::root_of;
+use crate::type_advice::{instead, is_writable, type_name};
 
 /// What a job reads and computes.
 pub(super) struct Inputs {
@@ -53,7 +57,13 @@ impl Inputs {
                 }
             }
         }
-        let splitter = recipe.split.bind(&schema).map_err(|e| split_error(&e))?;
+        for name in &carried {
+            check_writable(name, &schema)?;
+        }
+        let splitter = recipe
+            .split
+            .bind(&schema)
+            .map_err(|e| split_error(&e, &schema))?;
         let features = FeaturePlan::try_new(
             &recipe.features,
             &schema,
@@ -61,7 +71,7 @@ impl Inputs {
             recipe.dtype,
             &SqlExpressions::try_new()?,
         )
-        .map_err(|e| plan_error(&e))?;
+        .map_err(|e| plan_error(&e, &schema))?;
         let split_columns = recipe
             .split
             .columns()
@@ -192,6 +202,7 @@ fn visible(schema: &SchemaRef, recipe: &Recipe) -> Result<SchemaRef> {
         .fields()
         .iter()
         .filter(|f| !dropped.is_match(f.name()))
+        .filter(|f| root_of(f).is_none_or(|root| !dropped.is_match(root)))
         .cloned()
         .collect();
     Ok(Arc::new(Schema::new(fields)))
@@ -211,26 +222,68 @@ fn unique_names(schema: &Schema, source: &str) -> Result<()> {
     Ok(())
 }
 
-fn plan_error(error: &PlanError) -> Error {
-    let kind = match error {
-        PlanError::UnknownColumn { .. } | PlanError::UnsupportedType { .. } => ErrorKind::Schema,
-        _ => ErrorKind::Config,
+/// What is carried through is written to Parquet, which has no interval of months, days and nanoseconds.
+fn check_writable(name: &str, schema: &Schema) -> Result<()> {
+    let Ok(field) = schema.field_with_name(name) else {
+        return Ok(());
     };
-    Error::with_source(
-        kind,
-        "features",
-        Box::<dyn std::error::Error + Send + Sync>::from(error.to_string()),
-    )
+    if is_writable(field.data_type()) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Schema,
+        format!(
+            "column \"{name}\" of type {} cannot be carried through, because Parquet cannot hold an INTERVAL; derive a text or parts of it, such as date_part('day', ...)",
+            type_name(field)
+        ),
+    ))
 }
 
-fn split_error(error: &SplitError) -> Error {
-    let kind = match error {
-        SplitError::UnknownColumn { .. } | SplitError::UnsupportedKey { .. } => ErrorKind::Schema,
-        _ => ErrorKind::Config,
+fn plan_error(error: &PlanError, schema: &Schema) -> Error {
+    let (kind, column) = match error {
+        PlanError::UnknownColumn { .. } => (ErrorKind::Schema, None),
+        PlanError::UnsupportedType { column, .. } => (ErrorKind::Schema, Some(column)),
+        PlanError::Category {
+            column,
+            source: CategoryError::UnsupportedType { .. },
+            ..
+        }
+        | PlanError::DateParts {
+            column,
+            source: DatePartsError::NotADate { .. },
+        } => (ErrorKind::Schema, Some(column)),
+        _ => (ErrorKind::Config, None),
+    };
+    with_advice(kind, "features", error.to_string(), column, schema)
+}
+
+fn split_error(error: &SplitError, schema: &Schema) -> Error {
+    let (kind, column) = match error {
+        SplitError::UnknownColumn { .. } => (ErrorKind::Schema, None),
+        SplitError::UnsupportedKey { column, .. } | SplitError::NotATime { column, .. } => {
+            (ErrorKind::Schema, Some(column))
+        }
+        _ => (ErrorKind::Config, None),
+    };
+    with_advice(kind, "split", error.to_string(), column, schema)
+}
+
+/// The error for `said` of `column`, with its type in BigQuery's words and what to write instead, where that is known.
+fn with_advice(
+    kind: ErrorKind,
+    context: &str,
+    said: String,
+    column: Option<&String>,
+    schema: &Schema,
+) -> Error {
+    let field = column.and_then(|name| schema.field_with_name(name).ok());
+    let said = match field.and_then(|field| Some((field, instead(field)?))) {
+        Some((field, instead)) => format!("{said} ({} column: {instead})", type_name(field)),
+        None => said,
     };
     Error::with_source(
         kind,
-        "split",
-        Box::<dyn std::error::Error + Send + Sync>::from(error.to_string()),
+        context,
+        Box::<dyn std::error::Error + Send + Sync>::from(said),
     )
 }

@@ -1,7 +1,9 @@
 //! What a job would do, without doing it.
 
+use std::collections::HashSet;
 use std::fmt;
 
+use arrow::datatypes::SchemaRef;
 use bytesize::ByteSize;
 use serde::Serialize;
 
@@ -11,6 +13,7 @@ use super::checkpoints::Checkpoints;
 use super::resources::Resources;
 use crate::error::Result;
 use crate::recipe::Recipe;
+use crate::source::nested::{root_of, without_paths};
 use crate::source::{Rescan, Scan, Snapshot};
 
 /// The plan of a job: what is read, how often, in how much memory, and what comes out.
@@ -80,11 +83,7 @@ pub(super) async fn plan(job: &Job) -> Result<JobPlan> {
         units: scan.units().len(),
         rows_estimated: scan.units().iter().map(|u| u.rows).sum(),
         bytes_estimated: scan.units().iter().map(|u| u.bytes).sum(),
-        columns_not_read: source
-            .schema()
-            .fields()
-            .len()
-            .saturating_sub(columns_read.len()),
+        columns_not_read: columns_not_read(&source.schema(), &columns_read),
         columns_read,
         fit_passes: (passes.min, passes.max),
         pass_reasons: passes.reasons,
@@ -108,6 +107,21 @@ pub(super) async fn plan(job: &Job) -> Result<JobPlan> {
         split_sql: inputs.splitter.bigquery_sql(),
         physical_plan: rows.explain(),
     })
+}
+
+/// How many columns of the table nothing is read of.
+fn columns_not_read(schema: &SchemaRef, read: &[String]) -> usize {
+    let read: HashSet<&str> = read.iter().map(String::as_str).collect();
+    let fields = schema.fields().iter();
+    let roots: HashSet<&str> = fields
+        .filter(|f| read.contains(f.name().as_str()))
+        .map(|f| root_of(f).unwrap_or(f.name()))
+        .collect();
+    let whole = without_paths(schema);
+    let columns = whole.fields().iter();
+    columns
+        .filter(|f| !roots.contains(f.name().as_str()))
+        .count()
 }
 
 /// What an interrupted run can go on with.

@@ -10,7 +10,8 @@ use datafusion::logical_expr::{ColumnarValue, Expr, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
 use millpond_features::{ColumnExpression, ExpressionCompiler, ExpressionError};
 
-use super::session::{Session, from_datafusion};
+use super::paths::{parse, with_derived};
+use super::session::{Session, from_datafusion, from_planning};
 use crate::error::{Error, Result};
 
 /// Compiles SQL scalar expressions with DataFusion.
@@ -37,18 +38,15 @@ impl SqlExpressions {
         what: &str,
     ) -> Result<(Arc<dyn PhysicalExpr>, DataType)> {
         let df_schema =
-            DFSchema::try_from(Arc::clone(schema)).map_err(|e| from_datafusion(e, what))?;
+            DFSchema::try_from(Arc::clone(schema)).map_err(|e| from_planning(e, what))?;
         let state = self.session.context().state();
-        let expr = state
-            .create_logical_expr(sql, &df_schema)
-            .map_err(|e| from_datafusion(e, what))?;
-        repeatable(&expr, sql, what)?;
+        let expr = parse(&state, sql, schema, what)?;
         let physical = state
             .create_physical_expr(expr, &df_schema)
-            .map_err(|e| from_datafusion(e, what))?;
+            .map_err(|e| from_planning(e, what))?;
         let data_type = physical
             .data_type(schema)
-            .map_err(|e| from_datafusion(e, what))?;
+            .map_err(|e| from_planning(e, what))?;
         Ok((physical, data_type))
     }
 }
@@ -149,12 +147,7 @@ pub(crate) fn columns_named(
     schema: &SchemaRef,
     what: &str,
 ) -> Result<Vec<String>> {
-    let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(|e| from_datafusion(e, what))?;
-    let expr = session
-        .context()
-        .state()
-        .create_logical_expr(sql, &df_schema)
-        .map_err(|e| from_datafusion(e, what))?;
+    let expr = parse(&session.context().state(), sql, schema, what)?;
     Ok(expr
         .column_refs()
         .into_iter()
@@ -198,14 +191,7 @@ impl DerivedColumns {
                 Err(e) if required(name) => return Err(e),
                 Err(_) => continue,
             };
-            let mut fields: Vec<_> = current
-                .fields()
-                .iter()
-                .filter(|f| f.name() != name)
-                .cloned()
-                .collect();
-            fields.push(Arc::new(Field::new(name, data_type, true)));
-            current = Arc::new(Schema::new(fields));
+            current = with_derived(&current, Arc::new(Field::new(name, data_type, true)));
             columns.push(DerivedColumn {
                 name: name.clone(),
                 expr,

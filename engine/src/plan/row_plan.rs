@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::{Column, DFSchema};
-use datafusion::execution::TaskContext;
+use datafusion::execution::{SessionState, TaskContext};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 use futures::{StreamExt, TryStreamExt};
 
-use super::expression::repeatable;
-use super::session::{Session, from_datafusion, no_such_column};
+use super::paths::{parse, with_derived};
+use super::session::{Session, from_datafusion, from_planning, no_such_column};
 use super::unit_scan_exec::{Legs, UnitScanExec};
 use super::unit_table::UnitTable;
 use crate::error::{Error, Result};
@@ -54,15 +54,19 @@ impl RowPlan {
             .context()
             .read_table(table)
             .map_err(|e| from_datafusion(e, "source"))?;
+        let state = session.context().state();
+        let mut known = source.schema();
         if let Some(sql) = &query.filter {
-            let expr = parse(&frame, sql, "where")?;
+            let expr = parse(&state, sql, &known, "where")?;
             frame = frame
                 .filter(expr)
                 .map_err(|e| from_datafusion(e, "where"))?;
         }
         for (name, sql) in &query.derive {
             let what = format!("derive.{name}");
-            let expr = parse(&frame, sql, &what)?;
+            let expr = parse(&state, sql, &known, &what)?;
+            let field = field_of(&state, expr.clone(), &known, name, &what)?;
+            known = with_derived(&known, field);
             frame = frame
                 .with_column(name, expr)
                 .map_err(|e| from_datafusion(e, &what))?;
@@ -165,27 +169,34 @@ pub(crate) fn full_schema(
     source: &SchemaRef,
     derive: &[(String, String)],
 ) -> Result<SchemaRef> {
-    let mut fields: Vec<_> = source.fields().iter().cloned().collect();
+    let mut known = Arc::clone(source);
     let state = session.context().state();
     for (name, sql) in derive {
         let what = format!("derive.{name}");
-        let schema = Arc::new(Schema::new(fields.clone()));
-        let df_schema =
-            DFSchema::try_from(Arc::clone(&schema)).map_err(|e| from_datafusion(e, &what))?;
-        let expr = state
-            .create_logical_expr(sql, &df_schema)
-            .map_err(|e| from_datafusion(e, &what))?;
-        repeatable(&expr, sql, &what)?;
-        let physical = state
-            .create_physical_expr(expr, &df_schema)
-            .map_err(|e| from_datafusion(e, &what))?;
-        let field = physical
-            .return_field(&schema)
-            .map_err(|e| from_datafusion(e, &what))?;
-        fields.retain(|f| f.name() != name);
-        fields.push(Arc::new(field.as_ref().clone().with_name(name)));
+        let expr = parse(&state, sql, &known, &what)?;
+        let field = field_of(&state, expr, &known, name, &what)?;
+        known = with_derived(&known, field);
     }
-    Ok(Arc::new(Schema::new(fields)))
+    Ok(known)
+}
+
+/// The column `name` that `expr` makes of `schema`.
+fn field_of(
+    state: &SessionState,
+    expr: Expr,
+    schema: &SchemaRef,
+    name: &str,
+    what: &str,
+) -> Result<FieldRef> {
+    let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(|e| from_planning(e, what))?;
+    let physical = state
+        .create_physical_expr(expr, &df_schema)
+        .map_err(|e| from_planning(e, what))?;
+    let field = physical
+        .return_field(schema)
+        .map_err(|e| from_planning(e, what))?;
+    let (data_type, nullable) = (field.data_type().clone(), field.is_nullable());
+    Ok(Arc::new(Field::new(name, data_type, nullable)))
 }
 
 /// The error for a column that is not there, with the nearest name that is.
@@ -195,14 +206,6 @@ pub(crate) fn unknown_column(name: &str, schema: &Schema, source: &str) -> Error
         name,
         schema.fields().iter().map(|f| f.name().as_str()),
     )
-}
-
-fn parse(frame: &datafusion::dataframe::DataFrame, sql: &str, what: &str) -> Result<Expr> {
-    let expr = frame
-        .parse_sql_expr(sql)
-        .map_err(|e| from_datafusion(e, what))?;
-    repeatable(&expr, sql, what)?;
-    Ok(expr)
 }
 
 /// What the leaf of a plan shares with it.

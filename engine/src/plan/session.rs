@@ -13,8 +13,14 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use millpond_spill::MemoryBudget;
 
+use super::bytes::byte_functions;
+use super::json_value::json_value;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::nearest_name;
+
+/// How the complaint about a geography function begins, and what it ends with.
+const INVALID_GEOGRAPHY: &str = "invalid function 'st_";
+const GEOGRAPHY_HINT: &str = " (geography arrives as WKT text and has no functions here: take it apart as text, such as CAST(regexp_match(g, 'POINT ?[(]([^ ]+) ([^)]+)[)]')[1] AS DOUBLE) for the x of a point)";
 
 /// Mode of directories that hold rows.
 const PRIVATE_DIR: u32 = 0o700;
@@ -58,9 +64,9 @@ impl Session {
         options.optimizer.enable_round_robin_repartition = false;
         options.optimizer.repartition_file_scans = false;
         options.optimizer.prefer_hash_join = false;
-        Ok(Self {
-            context: SessionContext::new_with_config_rt(config, runtime),
-        })
+        let context = SessionContext::new_with_config_rt(config, runtime);
+        own_functions(&context);
+        Ok(Self { context })
     }
 
     /// A session for expressions alone: no disk, a ledger of its own.
@@ -86,7 +92,17 @@ impl Session {
             .execution
             .parquet
             .schema_force_view_types = false;
-        SessionContext::new_with_config_rt(config, self.context.runtime_env())
+        let context = SessionContext::new_with_config_rt(config, self.context.runtime_env());
+        own_functions(&context);
+        context
+    }
+}
+
+/// Functions that SQL has here beside DataFusion's own.
+fn own_functions(context: &SessionContext) {
+    context.register_udf(json_value());
+    for function in byte_functions() {
+        context.register_udf(function);
     }
 }
 
@@ -137,7 +153,21 @@ pub(crate) fn from_datafusion(error: DataFusionError, context: &str) -> Error {
         | DataFusionError::NotImplemented(_) => ErrorKind::Config,
         _ => ErrorKind::Data,
     };
-    Error::new(kind, format!("{context}: {}", one_line(&error)))
+    let said = one_line(&error);
+    let hint = match said.get(..INVALID_GEOGRAPHY.len()) {
+        Some(start) if start.eq_ignore_ascii_case(INVALID_GEOGRAPHY) => GEOGRAPHY_HINT,
+        _ => "",
+    };
+    Error::new(kind, format!("{context}: {said}{hint}"))
+}
+
+/// As [`from_datafusion`] before a row is read, when an error cannot be the data's.
+pub(super) fn from_planning(error: DataFusionError, context: &str) -> Error {
+    let error = from_datafusion(error, context);
+    match error.kind() {
+        ErrorKind::Data => Error::config(error.context()),
+        _ => error,
+    }
 }
 
 /// The error for a column that `context` names and that is not among `known`.
@@ -211,7 +241,7 @@ impl Session {
         use futures::StreamExt;
         let context = self.context_for_query(threads);
         for (name, source, read) in tables {
-            let table = super::unit_table::UnitTable::new(source, read);
+            let table = super::unit_table::UnitTable::of_whole_columns(source, read);
             context
                 .register_table(name.as_str(), Arc::new(table))
                 .map_err(|e| from_datafusion(e, &format!("table \"{name}\" of the query")))?;

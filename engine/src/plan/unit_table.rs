@@ -12,18 +12,33 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::predicate::to_predicate;
 use super::unit_scan_exec::UnitScanExec;
+use crate::source::nested::without_paths;
 use crate::source::{ReadContext, ScanRequest, Source};
 
 /// Offers a [`Source`] to DataFusion: projections always go down to the source, conjuncts go down when it applies them exactly.
 pub(crate) struct UnitTable {
     source: Arc<dyn Source>,
     read: ReadContext,
+    schema: SchemaRef,
 }
 
 impl UnitTable {
-    /// A table over `source` whose readers use `read`.
+    /// A table over `source` whose readers use `read`, with the columns inside of structs.
     pub fn new(source: Arc<dyn Source>, read: ReadContext) -> Self {
-        Self { source, read }
+        Self {
+            schema: source.schema(),
+            source,
+            read,
+        }
+    }
+
+    /// A table for queries, in which `*` means what the table has: whole columns.
+    pub fn of_whole_columns(source: Arc<dyn Source>, read: ReadContext) -> Self {
+        Self {
+            schema: without_paths(&source.schema()),
+            source,
+            read,
+        }
     }
 }
 
@@ -36,7 +51,7 @@ impl fmt::Debug for UnitTable {
 #[async_trait]
 impl TableProvider for UnitTable {
     fn schema(&self) -> SchemaRef {
-        self.source.schema()
+        Arc::clone(&self.schema)
     }
 
     fn table_type(&self) -> TableType {
@@ -47,10 +62,10 @@ impl TableProvider for UnitTable {
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>> {
-        let schema = self.source.schema();
+        let schema = &self.schema;
         Ok(filters
             .iter()
-            .map(|filter| match to_predicate(filter, &schema) {
+            .map(|filter| match to_predicate(filter, schema) {
                 Some(predicate) if self.source.applies(&predicate) => {
                     TableProviderFilterPushDown::Exact
                 }
@@ -66,7 +81,7 @@ impl TableProvider for UnitTable {
         filters: &[Expr],
         _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let schema = self.source.schema();
+        let schema = &self.schema;
         let columns = match projection {
             Some(indices) => indices
                 .iter()
@@ -76,7 +91,7 @@ impl TableProvider for UnitTable {
         };
         let predicates = filters
             .iter()
-            .filter_map(|f| to_predicate(f, &schema))
+            .filter_map(|f| to_predicate(f, schema))
             .collect();
         let scan = self
             .source

@@ -10,6 +10,7 @@ use millpond_spill::MemoryBudget;
 
 use super::column::ColumnProfile;
 use crate::error::Result;
+use crate::source::nested::without_paths;
 use crate::source::{ReadContext, ReadMetrics, Scan, ScanRequest, Source};
 
 /// Work units the sample is spread over.
@@ -36,7 +37,7 @@ impl Sample {
     /// # Errors
     /// Errors of the source.
     pub async fn read(source: &dyn Source, rows: usize, budget: MemoryBudget) -> Result<Self> {
-        let schema = source.schema();
+        let schema = without_paths(&source.schema());
         let columns = schema.fields().iter().map(|f| f.name().clone()).collect();
         let scan = source
             .scan(ScanRequest {

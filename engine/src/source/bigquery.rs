@@ -21,6 +21,7 @@ use self::decode::{Decoder, schema_difference};
 use self::endpoint::Endpoint;
 use self::failure::Place;
 use self::ranges::{RangedScan, Reading};
+use self::selection::{delivered, selected_fields};
 use self::session::{Session, SessionRequest};
 use self::stream::{Parked, StreamSpec};
 use self::table::TableName;
@@ -30,6 +31,7 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::{BigQueryOptions, WorkUnits};
 use crate::source::connect::EarlierScan;
+use crate::source::nested::with_paths;
 
 mod clock;
 mod decode;
@@ -41,6 +43,7 @@ pub(crate) mod fuzzing;
 mod ranges;
 mod restriction;
 mod retry;
+mod selection;
 mod session;
 mod stream;
 mod table;
@@ -197,13 +200,8 @@ impl BigQuerySource {
                 ),
             ));
         }
-        let schema = self
-            .schema
-            .fields()
-            .iter()
-            .filter(|f| wanted.columns.contains(f.name()));
         Ok(Session {
-            schema: Arc::new(Schema::new(schema.cloned().collect::<Vec<_>>())),
+            schema: delivered(&self.schema, &wanted.columns),
             ..token.session.clone()
         })
     }
@@ -216,12 +214,12 @@ impl BigQuerySource {
             ..SessionRequest::default()
         };
         let session = Session::create(&self.client, &self.place, &request, &self.timing).await?;
-        self.schema = session.schema;
+        self.schema = with_paths(&session.schema);
         Ok(self)
     }
 
     /// The columns to select: those asked for, or the narrowest one when only the number of rows matters, because
-    /// selecting none means all.
+    /// selecting none means all. What is inside of a column that is selected too comes with it.
     fn selected(&self, columns: &[String]) -> Result<Vec<String>> {
         for name in columns {
             if self.schema.field_with_name(name).is_err() {
@@ -234,7 +232,7 @@ impl BigQuerySource {
         if columns.is_empty() {
             return Ok(narrowest(&self.schema).into_iter().collect());
         }
-        Ok(columns.to_vec())
+        Ok(selected_fields(&self.schema, columns))
     }
 
     /// What decodes the messages of `session`, which must deliver what the table promised when it was connected.
@@ -244,15 +242,7 @@ impl BigQuerySource {
         wanted: &SessionRequest,
         session: &Session,
     ) -> Result<Arc<Decoder>> {
-        let expected: Vec<usize> = wanted
-            .columns
-            .iter()
-            .filter_map(|name| self.schema.index_of(name).ok())
-            .collect();
-        let expected = self
-            .schema
-            .project(&expected)
-            .map_err(|e| Error::with_source(ErrorKind::Schema, "columns cannot be selected", e))?;
+        let expected = delivered(&self.schema, &wanted.columns);
         if let Some(difference) = schema_difference(&expected, &session.schema) {
             return Err(Error::new(
                 ErrorKind::Schema,

@@ -21,9 +21,11 @@ use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::basic::{Encoding, PageType};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use parquet::schema::types::{SchemaDescriptor, TypePtr};
 
 use self::strips::{ReaderNeed, StripReader, decoder_bytes};
 use super::files::{DataFile, FileLocation, FileSet, io_error, state_of};
+use super::nested::{Places, Wanted, pruned, with_paths};
 use super::object_reader::ObjectReader;
 use super::{BatchStream, ReadContext, Rescan, Scan, ScanRequest, Snapshot, Source, Unit};
 use crate::error::{Error, ErrorKind, Result};
@@ -43,7 +45,10 @@ pub(crate) struct ParquetSource {
     name: String,
     files: Arc<Vec<OpenFile>>,
     store: Option<Arc<dyn ObjectStore>>,
+    /// With the columns inside of structs.
     schema: SchemaRef,
+    /// As the reader delivers it.
+    whole: SchemaRef,
 }
 
 #[derive(Debug)]
@@ -99,14 +104,15 @@ impl ParquetSource {
             name: set.address,
             files: Arc::new(files),
             store,
-            schema,
+            schema: with_paths(&schema),
+            whole: schema,
         })
     }
 }
 
 impl ParquetSource {
-    /// What reading `columns` takes, of the row group in which it takes most.
-    fn need(&self, columns: &HashSet<&str>) -> ReaderNeed {
+    /// What reading `columns`, which lie in `leaves`, takes, of the row group in which it takes most.
+    fn need(&self, columns: &HashSet<&str>, leaves: &[usize]) -> ReaderNeed {
         let row_bytes = self
             .schema
             .fields()
@@ -119,19 +125,58 @@ impl ParquetSource {
             .iter()
             .flat_map(|open| open.metadata.metadata().row_groups());
         let need = groups
-            .map(|group| group_need(group, columns, self.store.is_some()))
+            .map(|group| group_need(group, leaves, self.store.is_some()))
             .fold(ReaderNeed::default(), ReaderNeed::max);
         ReaderNeed { row_bytes, ..need }
     }
+
+    /// Where `columns` are, and the leaves of the files they lie in, in ascending order.
+    fn places(&self, columns: &[String]) -> (Vec<Vec<usize>>, Vec<usize>) {
+        let places = Places::of(self.whole.fields());
+        let paths: Vec<_> = columns.iter().filter_map(|c| places.locate(c)).collect();
+        let mut leaves = match self.files.first() {
+            Some(open) => leaves_of(open.metadata.parquet_schema(), &paths),
+            None => Vec::new(),
+        };
+        leaves.sort_unstable();
+        leaves.dedup();
+        (paths, leaves)
+    }
 }
 
-/// What decoding `columns` of one row group takes.
-fn group_need(group: &RowGroupMetaData, columns: &HashSet<&str>, is_remote: bool) -> ReaderNeed {
-    let mut need = ReaderNeed::default();
-    for chunk in group.columns() {
-        if !matches!(chunk.column_path().parts(), [root, ..] if columns.contains(root.as_str())) {
-            continue;
+/// The leaves below the fields that `paths` lead to.
+fn leaves_of(schema: &SchemaDescriptor, paths: &[Vec<usize>]) -> Vec<usize> {
+    let mut firsts = Vec::with_capacity(schema.root_schema().get_fields().len());
+    let mut next = 0;
+    for field in schema.root_schema().get_fields() {
+        firsts.push(next);
+        next += leaf_count(field);
+    }
+    let below = |path: &Vec<usize>| {
+        let (root, inside) = path.split_first()?;
+        let mut field = schema.root_schema().get_fields().get(*root)?;
+        let mut first = *firsts.get(*root)?;
+        for index in inside {
+            let siblings = field.get_fields();
+            first += siblings.iter().take(*index).map(leaf_count).sum::<usize>();
+            field = siblings.get(*index)?;
         }
+        Some(first..first + leaf_count(field))
+    };
+    paths.iter().filter_map(below).flatten().collect()
+}
+
+fn leaf_count(field: &TypePtr) -> usize {
+    if field.is_primitive() {
+        return 1;
+    }
+    field.get_fields().iter().map(leaf_count).sum()
+}
+
+/// What decoding `leaves`, given in ascending order, of one row group takes.
+fn group_need(group: &RowGroupMetaData, leaves: &[usize], is_remote: bool) -> ReaderNeed {
+    let mut need = ReaderNeed::default();
+    for chunk in leaves.iter().filter_map(|leaf| group.columns().get(*leaf)) {
         let bytes = decoder_bytes(chunk);
         need.decoder_bytes = need.decoder_bytes.saturating_add(bytes);
         need.column_bytes = need.column_bytes.max(bytes);
@@ -158,23 +203,30 @@ impl Source for ParquetSource {
     }
 
     fn reader_bytes(&self, columns: &[String], limit_bytes: usize) -> usize {
+        let (_, leaves) = self.places(columns);
         let columns = columns.iter().map(String::as_str).collect();
-        self.need(&columns).bytes(limit_bytes)
+        self.need(&columns, &leaves).bytes(limit_bytes)
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<Arc<dyn Scan>> {
-        let (roots, schema) = request.project(&self.schema, &self.name)?;
-        // The reader delivers columns in file order; `order` restores the order asked for.
-        let mut sorted = roots.clone();
-        sorted.sort_unstable();
-        let order = roots
-            .iter()
-            .filter_map(|r| sorted.iter().position(|s| s == r))
-            .collect();
+        request.project(&self.schema, &self.name)?;
+        let (paths, leaves) = self.places(&request.columns);
+        let mut roots: Vec<usize> = paths.iter().filter_map(|p| p.first().copied()).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        // The reader delivers columns in file order, and of structs what is wanted.
+        let paths: Vec<&[usize]> = paths.iter().map(Vec::as_slice).collect();
+        let delivered = pruned(self.whole.fields(), &paths);
+        let wanted = Wanted::find(&delivered, &request.columns).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Schema,
+                format!("source {} lacks columns", self.name),
+            )
+        })?;
         let mut units = Vec::new();
         let mut pieces = Vec::new();
         for (index, open) in self.files.iter().enumerate() {
-            for piece in cut(index, open.metadata.metadata(), &sorted) {
+            for piece in cut(index, open.metadata.metadata(), &leaves) {
                 units.push(Unit {
                     name: piece.name(&open.file.name, open.metadata.metadata().num_row_groups()),
                     rows: Some(piece.rows),
@@ -183,16 +235,16 @@ impl Source for ParquetSource {
                 pieces.push(piece);
             }
         }
-        let names = schema.fields().iter().map(|f| f.name().as_str()).collect();
-        let need = self.need(&names);
+        let names = request.columns.iter().map(String::as_str).collect();
+        let need = self.need(&names, &leaves);
         Ok(Arc::new(ParquetScan {
             name: self.name.clone(),
             need,
             files: Arc::clone(&self.files),
             store: self.store.clone(),
-            schema,
-            roots: sorted,
-            order,
+            wanted,
+            roots,
+            leaves,
             units,
             pieces,
         }))
@@ -205,9 +257,10 @@ struct ParquetScan {
     name: String,
     files: Arc<Vec<OpenFile>>,
     store: Option<Arc<dyn ObjectStore>>,
-    schema: SchemaRef,
+    wanted: Wanted,
+    /// Top-level columns and leaves of the files that are read, in ascending order.
     roots: Vec<usize>,
-    order: Vec<usize>,
+    leaves: Vec<usize>,
     units: Vec<Unit>,
     pieces: Vec<Piece>,
     need: ReaderNeed,
@@ -235,16 +288,15 @@ impl Piece {
 
 /// Cuts one file into units. Depends on the file alone and, for the byte bound, on all its columns, so that a later pass over
 /// fewer columns has the same units.
-fn cut(file: usize, metadata: &ParquetMetaData, roots: &[usize]) -> Vec<Piece> {
+fn cut(file: usize, metadata: &ParquetMetaData, leaves: &[usize]) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut current: Option<(Piece, u64)> = None;
     for (index, group) in metadata.row_groups().iter().enumerate() {
         let rows = u64::try_from(group.num_rows()).unwrap_or(0);
         let whole = u64::try_from(group.compressed_size()).unwrap_or(0);
-        let bytes: u64 = group
-            .columns()
+        let bytes: u64 = leaves
             .iter()
-            .filter(|c| is_under(c, metadata, roots))
+            .filter_map(|leaf| group.columns().get(*leaf))
             .map(|c| u64::try_from(c.compressed_size()).unwrap_or(0))
             .sum();
         match &mut current {
@@ -274,18 +326,9 @@ fn cut(file: usize, metadata: &ParquetMetaData, roots: &[usize]) -> Vec<Piece> {
     pieces
 }
 
-fn is_under(chunk: &ColumnChunkMetaData, metadata: &ParquetMetaData, roots: &[usize]) -> bool {
-    let schema = metadata.file_metadata().schema_descr();
-    let fields = schema.root_schema().get_fields();
-    let name = chunk.column_path().parts().first();
-    roots
-        .iter()
-        .any(|&r| fields.get(r).map(|f| f.name()) == name.map(String::as_str))
-}
-
 impl Scan for ParquetScan {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(self.wanted.schema())
     }
 
     fn units(&self) -> &[Unit] {
@@ -317,16 +360,15 @@ impl Scan for ParquetScan {
         let piece = self.pieces.get(index).cloned().ok_or_else(missing)?;
         let open = self.files.get(piece.file).ok_or_else(missing)?;
         let mask =
-            ProjectionMask::roots(open.metadata.parquet_schema(), self.roots.iter().copied());
+            ProjectionMask::leaves(open.metadata.parquet_schema(), self.leaves.iter().copied());
         let name = open.file.name.clone();
-        let schema = Arc::clone(&self.schema);
-        let order = self.order.clone();
+        let wanted = self.wanted.clone();
         let metrics = Arc::clone(&context.metrics);
         let bytes_per_row = piece.bytes.checked_div(piece.rows).unwrap_or(0);
         let arrange = move |batch: RecordBatch| {
             let rows = batch.num_rows() as u64;
             metrics.add(rows, rows * bytes_per_row);
-            arrange(&batch, &order, &schema)
+            arrange(&batch, &wanted)
         };
         let metadata = open.metadata.clone();
         let batch_rows = context.batch_rows;
@@ -339,6 +381,7 @@ impl Scan for ParquetScan {
                     metadata,
                     row_groups: piece.row_groups,
                     roots: self.roots.clone(),
+                    leaves: self.leaves.clone(),
                     strips,
                 };
                 let start = move || -> Result<_> {
@@ -398,13 +441,12 @@ impl Scan for ParquetScan {
     }
 }
 
-fn arrange(batch: &RecordBatch, order: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns = order
-        .iter()
-        .filter_map(|&i| batch.columns().get(i).cloned())
-        .collect();
+fn arrange(batch: &RecordBatch, wanted: &Wanted) -> Result<RecordBatch> {
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+    let schema = Arc::clone(wanted.schema());
+    wanted
+        .of(batch)
+        .and_then(|columns| RecordBatch::try_new_with_options(schema, columns, &options))
         .map_err(|e| Error::with_source(ErrorKind::Schema, "Parquet batch", e))
 }
 

@@ -16,6 +16,8 @@ use arrow_ipc::reader::read_record_batch;
 use arrow_ipc::{CompressionType, MessageHeader, root_as_message};
 use bytes::Bytes;
 
+use crate::source::nested::Wanted;
+
 mod lz4_frame;
 
 /// Four bytes before the length of a message, absent in very old writers.
@@ -279,29 +281,19 @@ pub(super) struct Decoder {
     /// The session's columns, in the table's order.
     wire: SchemaRef,
     /// The columns wanted, in the order wanted.
-    output: SchemaRef,
-    /// For each column wanted, its place in `wire`.
-    order: Vec<usize>,
+    wanted: Wanted,
 }
 
 impl Decoder {
-    /// A decoder for a session that delivers `wire`; nothing when `wire` lacks one of `columns`.
+    /// A decoder for a session that delivers `wire`; nothing when `wire` lacks one of `columns`, which may be paths.
     pub fn new(wire: SchemaRef, columns: &[String]) -> Option<Self> {
-        let order: Vec<usize> = columns
-            .iter()
-            .map(|name| wire.index_of(name).ok())
-            .collect::<Option<_>>()?;
-        let output = Arc::new(wire.project(&order).ok()?);
-        Some(Self {
-            wire,
-            output,
-            order,
-        })
+        let wanted = Wanted::find(wire.fields(), columns)?;
+        Some(Self { wire, wanted })
     }
 
     /// The columns delivered.
     pub fn schema(&self) -> &SchemaRef {
-        &self.output
+        self.wanted.schema()
     }
 
     /// The session's columns.
@@ -325,19 +317,15 @@ impl Decoder {
                 found: batch.num_rows(),
             });
         }
-        let columns = self
-            .order
-            .iter()
-            .map(|index| batch.columns().get(*index).cloned())
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| DecodeFault::Header("columns are missing".to_owned()))?;
+        let schema = Arc::clone(self.wanted.schema());
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options).map_err(
-            |source| DecodeFault::Arrow {
+        self.wanted
+            .of(&batch)
+            .and_then(|columns| RecordBatch::try_new_with_options(schema, columns, &options))
+            .map_err(|source| DecodeFault::Arrow {
                 column: None,
                 source,
-            },
-        )
+            })
     }
 
     fn read(

@@ -106,6 +106,8 @@ pub(super) struct StripReader {
     pub row_groups: Vec<usize>,
     /// Top-level columns in ascending order.
     pub roots: Vec<usize>,
+    /// What is read of them.
+    pub leaves: Vec<usize>,
     pub strips: Strips,
 }
 
@@ -152,8 +154,11 @@ impl StripReader {
         let mut fields: Vec<FieldRef> = Vec::with_capacity(self.roots.len());
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.roots.len());
         let group = self.metadata.metadata().row_group(block.group);
-        for strip in cut(&self.roots, &root_bytes(group), self.strips.bytes) {
-            let mask = ProjectionMask::roots(self.metadata.parquet_schema(), strip.iter().copied());
+        for strip in cut(&self.roots, &self.root_bytes(group), self.strips.bytes) {
+            let schema = self.metadata.parquet_schema();
+            let in_strip = |leaf: &usize| strip.contains(&schema.get_column_root_idx(*leaf));
+            let leaves = self.leaves.iter().copied().filter(in_strip);
+            let mask = ProjectionMask::leaves(schema, leaves);
             let selection = RowSelection::from(vec![
                 RowSelector::skip(block.start),
                 RowSelector::select(block.rows),
@@ -182,6 +187,22 @@ impl StripReader {
         }
         Ok(RecordBatch::try_new(Schema::new(fields).into(), columns)?)
     }
+
+    /// What the decoders of each top-level column take.
+    fn root_bytes(&self, group: &RowGroupMetaData) -> Vec<usize> {
+        let schema = group.schema_descr();
+        let mut bytes = vec![0_usize; schema.root_schema().get_fields().len()];
+        for leaf in &self.leaves {
+            let (Some(chunk), Some(bytes)) = (
+                group.columns().get(*leaf),
+                bytes.get_mut(schema.get_column_root_idx(*leaf)),
+            ) else {
+                continue;
+            };
+            *bytes = bytes.saturating_add(decoder_bytes(chunk));
+        }
+        bytes
+    }
 }
 
 /// Consecutive rows of one row group.
@@ -190,18 +211,6 @@ struct Block {
     group: usize,
     start: usize,
     rows: usize,
-}
-
-/// What the decoders of each top-level column take.
-fn root_bytes(group: &RowGroupMetaData) -> Vec<usize> {
-    let schema = group.schema_descr();
-    let mut bytes = vec![0_usize; schema.root_schema().get_fields().len()];
-    for (leaf, chunk) in group.columns().iter().enumerate() {
-        if let Some(bytes) = bytes.get_mut(schema.get_column_root_idx(leaf)) {
-            *bytes = bytes.saturating_add(decoder_bytes(chunk));
-        }
-    }
-    bytes
 }
 
 /// Cuts `roots` into runs whose decoders take at most `most_bytes`, at least one column each.
@@ -270,6 +279,7 @@ mod tests {
             let reader = StripReader {
                 metadata: metadata.clone(),
                 row_groups: vec![1, 2],
+                leaves: roots.clone(),
                 roots: roots.clone(),
                 strips: Strips { bytes, block_rows },
             };
