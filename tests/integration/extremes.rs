@@ -73,6 +73,28 @@ fn one_row_is_enough() {
     }
 }
 
+/// As in NumPy; a step that learns does not take the infinity.
+#[test]
+fn the_logarithm_of_nothing_is_infinite() {
+    let values: ArrayRef = Arc::new(Float64Array::from(vec![-1.0, -1.5, 0.0]));
+    let found = train(
+        vec![("x", Arc::clone(&values))],
+        "features: [{columns: x, steps: [log1p]}]",
+    );
+    let expected = [Some(f64::NEG_INFINITY), None, Some(0.0)];
+    assert_eq!(floats(&found, "x"), expected);
+    let mut bench = Bench::with_table(&table(vec![("x", values)]));
+    bench.recipe =
+        format!("{ALL_TRAIN}features: [{{columns: x, steps: [log1p, standard_scaler]}}]");
+    let ended = bench.run();
+    assert_eq!(ended.code, Some(8), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("\"x\"") || ended.stderr.contains("`x`"),
+        "{}",
+        ended.stderr
+    );
+}
+
 #[test]
 fn floats_at_their_ends() {
     let values = [

@@ -6,10 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod apply;
+mod credentials;
 mod demo;
 mod determinism;
 mod emulator_run;
 mod every_file_operation;
+mod every_type;
 mod examples;
 mod extremes;
 mod fault_table;
