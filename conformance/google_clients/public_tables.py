@@ -82,3 +82,20 @@ def write_public_tables(root: Path, project: str) -> None:
             },
         ),
     )
+    _write(
+        root,
+        "bigquery-public-data.samples.shakespeare",
+        pa.table(
+            {
+                "word": [f"word{i}" for i in range(SHAKESPEARE_ROWS)],
+                "word_count": [i % 900 for i in range(SHAKESPEARE_ROWS)],
+                "corpus": [f"play{i % 42}" for i in range(SHAKESPEARE_ROWS)],
+                "corpus_date": [1590 + i % 30 for i in range(SHAKESPEARE_ROWS)],
+            }
+        ),
+    )
+    for name in ("publicdata.samples.wikipedia", "bigquery-public-data.samples.wikipedia"):
+        _write(root, name, pa.table({"id": list(range(20_000)), "title": [f"Title {i}" for i in range(20_000)]}))
+    years = {"year": [1930 + i % 90 for i in range(5_000)]}
+    _write(root, "bigquery-public-data.samples.gsod", pa.table({**years, "wban_number": list(range(5_000))}))
+    _write(root, "bigquery-public-data.samples.natality", pa.table({**years, "state": ["CA"] * 5_000}))

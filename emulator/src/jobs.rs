@@ -2,7 +2,7 @@
 //!
 //! Owns job names, states and statistics. Must not know how requests are written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -17,6 +17,7 @@ mod copy;
 mod destination;
 mod load;
 mod query;
+mod statements;
 
 /// Jobs beyond this many are forgotten, oldest first.
 const REMEMBERED: usize = 10_000;
@@ -155,6 +156,16 @@ struct Work<'a> {
     now: SystemTime,
     configuration: &'a mut Value,
     data: Option<Bytes>,
+    memory: &'a Memory,
+}
+
+/// What query jobs leave for those after them.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Results by everything they follow from.
+    results: Mutex<HashMap<String, TableName>>,
+    /// The temporary tables of sessions.
+    sessions: Mutex<HashMap<String, BTreeMap<String, TableName>>>,
 }
 
 /// What a job has done.
@@ -162,6 +173,8 @@ struct Work<'a> {
 struct Done {
     statistics: Map<String, Value>,
     result: Option<QueryResult>,
+    /// Where the data were, when that says where the job ran.
+    location: Option<String>,
 }
 
 /// The jobs of a server.
@@ -171,6 +184,7 @@ pub(crate) struct Jobs {
     clock: Arc<dyn Clock>,
     seed: u64,
     state: Mutex<State>,
+    memory: Memory,
 }
 
 #[derive(Debug, Default)]
@@ -187,6 +201,7 @@ impl Jobs {
             clock,
             seed,
             state: Mutex::default(),
+            memory: Memory::default(),
         }
     }
 
@@ -212,6 +227,7 @@ impl Jobs {
         {
             return Err(JobError::invalid(format!("Invalid job ID \"{id}\"")));
         }
+        let asked = reference["location"].is_string();
         let location = reference["location"].as_str().unwrap_or("US").to_owned();
         if self.get(project, &id).is_some() {
             return Err(JobError::new(
@@ -227,14 +243,19 @@ impl Jobs {
             now: created,
             configuration: &mut configuration,
             data,
+            memory: &self.memory,
         };
-        let kind = ["query", "load", "copy"]
+        let kind = ["query", "load", "copy", "extract"]
             .into_iter()
             .find(|kind| work.configuration[*kind].is_object());
         let outcome = match kind {
             Some("query") => query::run(&mut work),
             Some("load") => load::run(&mut work),
             Some("copy") => copy::run(&mut work),
+            Some("extract") => Err(JobError::new(
+                "notImplemented",
+                "extract jobs are not supported by this emulator, which writes to no bucket",
+            )),
             _ => {
                 return Err(JobError::invalid(
                     "Job configuration must contain exactly one job-specific configuration object (e.g., query, load, extract, spark), but there were 0: ",
@@ -251,7 +272,7 @@ impl Jobs {
         let job = Arc::new(Job {
             project: project.to_owned(),
             id,
-            location,
+            location: done.location.filter(|_| !asked).unwrap_or(location),
             configuration,
             created_ms: micros(created) / 1000,
             ended_ms: micros(self.clock.now()).div_euclid(1000),

@@ -3,20 +3,22 @@
 //! What BigQuery and DataFusion spell alike and mean alike is run; a function, statement or conversion that is not known to
 //! mean the same is refused by name, so that an answer is never merely close. Must not know about jobs or requests.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use datafusion::common::config::Dialect;
 use datafusion::datasource::ViewTable;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement as PlannedStatement;
-use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::ast::{ObjectName, Query, Statement};
 use datafusion::sql::sqlparser::dialect::BigQueryDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use futures::StreamExt;
@@ -26,11 +28,23 @@ use crate::catalog::{Catalog, CatalogError, Table};
 use crate::name::{NameError, TableName};
 use crate::wire::{self, UnsupportedColumn};
 
+mod build;
+pub(crate) mod change;
+mod functions;
+mod legacy;
 mod meaning;
+mod operators;
 mod parameters;
 mod rewrite;
 mod source;
+mod spelling;
+pub(crate) mod sql_types;
+mod unnest;
 
+/// The statements that jobs take apart, in the parser's own words.
+pub(crate) use datafusion::sql::sqlparser::ast;
+pub(crate) use functions::assign;
+pub(crate) use legacy::to_standard;
 pub(crate) use parameters::Parameter;
 
 /// Views in views, so many of them.
@@ -44,8 +58,10 @@ pub(crate) enum QueryError {
     Syntax(#[from] ParserError),
     #[error("{construct} is not supported by this emulator")]
     Unsupported { construct: String },
-    #[error("{0}")]
+    #[error("{}", said(.0))]
     Plan(#[from] DataFusionError),
+    #[error("{message}")]
+    Invalid { message: String },
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     #[error("{0}")]
@@ -60,6 +76,22 @@ pub(crate) enum QueryError {
     Column(#[from] UnsupportedColumn),
 }
 
+/// What a planner's error says, without the planner's own words around it.
+fn said(error: &DataFusionError) -> String {
+    let text = error.strip_backtrace();
+    [
+        "Execution error: ",
+        "Error during planning: ",
+        "Arrow error: ",
+        "External error: ",
+    ]
+    .iter()
+    .fold(text, |text, words| match text.strip_prefix(words) {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
+}
+
 fn unsupported(construct: impl Into<String>) -> QueryError {
     QueryError::Unsupported {
         construct: construct.into(),
@@ -72,6 +104,32 @@ pub(crate) struct Defaults {
     pub project: String,
     /// Project and dataset.
     pub dataset: Option<(String, String)>,
+    /// Temporary tables, by the one name they are called by.
+    pub temporary: BTreeMap<String, TableName>,
+}
+
+/// The statements of a text, in order.
+///
+/// # Errors
+/// [`QueryError::Syntax`] where it cannot be read.
+pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>, QueryError> {
+    Ok(Parser::parse_sql(&BigQueryDialect {}, sql)?)
+}
+
+/// Puts the parameters into a statement.
+///
+/// # Errors
+/// [`QueryError::NoParameter`] for one that was not given.
+pub(crate) fn bind(statement: &mut Statement, parameters: &[Parameter]) -> Result<(), QueryError> {
+    rewrite::bind(statement, parameters)
+}
+
+/// The table that a name in a statement means.
+///
+/// # Errors
+/// [`QueryError`] when it is no name of a table.
+pub(crate) fn table_of(name: &ObjectName, defaults: &Defaults) -> Result<TableName, QueryError> {
+    rewrite::table_of(name, defaults)
 }
 
 /// A query that has been planned.
@@ -92,11 +150,13 @@ pub(crate) struct Planned {
 /// [`QueryError`] naming what is wrong or not supported.
 pub(crate) async fn plan(
     catalog: &Catalog,
-    sql: &str,
+    query: Query,
     defaults: &Defaults,
     parameters: &[Parameter],
 ) -> Result<Planned, QueryError> {
-    let mut config = SessionConfig::new().with_information_schema(false);
+    let mut config = SessionConfig::new()
+        .with_information_schema(false)
+        .with_target_partitions(1);
     let options = config.options_mut();
     options.sql_parser.dialect = Dialect::BigQuery;
     options.sql_parser.map_string_types_to_utf8view = false;
@@ -105,13 +165,20 @@ pub(crate) async fn plan(
     // Nulls are the smallest values.
     options.sql_parser.default_null_ordering = "nulls_min".to_owned();
     options.execution.time_zone = Some("UTC".to_owned());
+    let mut state = SessionContext::new_with_config(config).state();
+    state.register_expr_planner(operators::planner())?;
+    let context = SessionContext::new_with_state(state);
+    for function in functions::all() {
+        context.register_udf(function);
+    }
     let mut planner = Planner {
         catalog,
-        context: SessionContext::new_with_config(config),
+        context,
         tables: Vec::new(),
         opened: Vec::new(),
     };
-    let plan = planner.plan(sql, defaults, parameters, 0).await?;
+    let plan = planner.plan(query, defaults, parameters, 0).await?;
+    let plan = meaning::keep_types(plan)?;
     let state = planner.context.state();
     let analyzed =
         state
@@ -130,8 +197,54 @@ pub(crate) async fn plan(
     })
 }
 
-/// The wire types of a result.
+/// The one query that a text must be.
+///
+/// # Errors
+/// [`QueryError::Unsupported`] naming any other statement.
+pub(crate) fn select(sql: &str) -> Result<Query, QueryError> {
+    let mut statements = statements(sql)?;
+    match (statements.pop(), statements.pop()) {
+        (Some(Statement::Query(query)), None) => Ok(*query),
+        (Some(statement), None) => Err(unsupported(format!("the statement {}", kind(&statement)))),
+        _ => Err(unsupported("a script of several statements")),
+    }
+}
+
+/// The first words of a statement.
+pub(crate) fn kind(statement: &Statement) -> String {
+    let text = statement.to_string();
+    let words: Vec<&str> = text.split_whitespace().take(2).collect();
+    words.join(" ")
+}
+
+/// The refusal of a statement.
+pub(crate) fn unsupported_statement(statement: &Statement) -> QueryError {
+    unsupported(format!("the statement {}", kind(statement)))
+}
+
+/// The wire types of a result. What has no type of its own is an integer, and what has no proper name is numbered.
 fn result_schema(schema: &Schema) -> Result<SchemaRef, QueryError> {
+    let typed: Vec<Field> = schema
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(index, field)| {
+            let data_type = match field.data_type() {
+                DataType::Null => DataType::Int64,
+                DataType::List(item) if item.data_type().is_null() => {
+                    DataType::new_list(DataType::Int64, true)
+                }
+                other => other.clone(),
+            };
+            let field = Field::clone(field).with_data_type(data_type);
+            if crate::schema::is_name(field.name()) {
+                field
+            } else {
+                field.with_name(format!("f{index}_"))
+            }
+        })
+        .collect();
+    let schema = &Schema::new(typed);
     let none = Type::group_type_builder("schema")
         .build()
         .map_err(|e| unsupported(format!("this result ({e})")))?;
@@ -140,8 +253,8 @@ fn result_schema(schema: &Schema) -> Result<SchemaRef, QueryError> {
         .fields()
         .iter()
         .map(|f| {
-            let repeated = matches!(f.data_type(), arrow::datatypes::DataType::List(_));
-            Arc::new(arrow::datatypes::Field::clone(f).with_nullable(!repeated))
+            let repeated = matches!(f.data_type(), DataType::List(_));
+            Arc::new(Field::clone(f).with_nullable(!repeated))
         })
         .collect();
     Ok(Arc::new(Schema::new(fields)))
@@ -183,25 +296,16 @@ struct Planner<'a> {
 impl Planner<'_> {
     async fn plan(
         &mut self,
-        sql: &str,
+        mut query: Query,
         defaults: &Defaults,
         parameters: &[Parameter],
         depth: usize,
     ) -> Result<LogicalPlan, QueryError> {
-        let mut statements = Parser::parse_sql(&BigQueryDialect {}, sql)?;
-        let (Some(statement), None) = (statements.pop(), statements.pop()) else {
-            return Err(unsupported("a script of several statements"));
-        };
-        let Statement::Query(mut query) = statement else {
-            let text = statement.to_string();
-            let kind: Vec<&str> = text.split_whitespace().take(2).collect();
-            return Err(unsupported(format!("the statement {}", kind.join(" "))));
-        };
         let wanted = rewrite::rewrite(&mut query, defaults, parameters)?;
         for (key, name) in wanted {
             self.register(key, name, depth).await?;
         }
-        let statement = PlannedStatement::Statement(Box::new(Statement::Query(query)));
+        let statement = PlannedStatement::Statement(Box::new(Statement::Query(Box::new(query))));
         Ok(self.context.state().statement_to_plan(statement).await?)
     }
 
@@ -233,8 +337,10 @@ impl Planner<'_> {
                 let defaults = Defaults {
                     project: name.project().to_owned(),
                     dataset: None,
+                    temporary: BTreeMap::new(),
                 };
-                let plan = Box::pin(self.plan(sql, &defaults, &[], depth + 1)).await?;
+                let query = select(sql)?;
+                let plan = Box::pin(self.plan(query, &defaults, &[], depth + 1)).await?;
                 Arc::new(ViewTable::new(plan, Some(sql.to_owned())))
             }
             None if table.kind() == "EXTERNAL" => {

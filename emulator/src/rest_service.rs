@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -18,6 +18,7 @@ use crate::faults::Faults;
 use crate::jobs::Jobs;
 use crate::request_log::RequestLog;
 
+mod arrow_page;
 mod datasets;
 mod error;
 mod faulty;
@@ -72,8 +73,10 @@ pub(crate) fn router(state: Arc<RestState>) -> Router {
             get(tables::get)
                 .patch(tables::patch)
                 .put(tables::patch)
+                .post(tables::permissions)
                 .delete(tables::delete),
         )
+        .route("/projects/{project}/serviceAccount", get(service_account))
         .route(
             "/projects/{project}/datasets/{dataset}/tables/{table}/data",
             get(tabledata::list),
@@ -114,6 +117,14 @@ pub(crate) fn router(state: Arc<RestState>) -> Router {
         // Not a call of BigQuery's, so it is neither logged nor failed.
         .route("/emulator/requests", get(requests))
         .with_state(state)
+}
+
+/// The account that would encrypt a project's tables.
+async fn service_account(Path(project): Path<String>) -> Json<Value> {
+    Json(serde_json::json!({
+        "kind": "bigquery#getServiceAccountResponse",
+        "email": format!("bq-{project}@bigquery-encryption.iam.gserviceaccount.com"),
+    }))
 }
 
 /// What clients asked for so far, oldest first, one JSON object each.

@@ -171,7 +171,7 @@ fn checked_below(
         .collect()
 }
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let forbidden = |c: char| c.is_control() || "!\"$()*,./;?@[\\]^`{}~".contains(c);
     !name.is_empty() && name.chars().count() <= MAX_NAME_CHARS && !name.contains(forbidden)
 }

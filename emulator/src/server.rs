@@ -41,7 +41,7 @@ const MAX_MESSAGE_BYTES: usize = 120 << 20;
 const STREAMED_BYTES: usize = 64 << 20;
 
 /// What readers may work on at a time, and what their decoders may keep while they wait.
-const DECODING_BYTES: u64 = 64 << 20;
+const DECODING_BYTES: u64 = 48 << 20;
 
 /// HTTP/2 frames as large as this are accepted from clients.
 const MAX_FRAME_BYTES: u32 = 1 << 20;

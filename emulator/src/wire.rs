@@ -109,6 +109,10 @@ impl Walk<'_> {
             data_type: field.data_type().to_string(),
         };
         let nested = match field.data_type() {
+            DataType::Struct(children) if sql_type(field) == Some("range") => {
+                let ends = DataType::Struct(self.children(children, path)?);
+                return Ok((ends, Some("range".to_owned())));
+            }
             DataType::Struct(children) => Some(DataType::Struct(self.children(children, path)?)),
             DataType::List(item)
             | DataType::LargeList(item)

@@ -183,6 +183,14 @@ impl Catalog {
         })
     }
 
+    /// Puts the rows of a writer in the place of all that the table has; snapshots of the time before still have those.
+    pub fn replace(&self, writer: TableWriter, table: &TableName) -> Result<Commit, CatalogError> {
+        let mut writer = writer;
+        writer.finish()?;
+        self.truncate(table)?;
+        writer.publish()
+    }
+
     /// Begins to add rows to a table; `partition` is a decorator without its dollar sign.
     ///
     /// # Errors

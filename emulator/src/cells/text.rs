@@ -108,7 +108,8 @@ pub(super) fn bytes(cell: &Cell) -> Converted<Vec<u8>> {
         Cell::Bytes(bytes) => Ok(bytes.clone()),
         Cell::Text(text) => {
             let config = GeneralPurposeConfig::new()
-                .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+                .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+                .with_decode_allow_trailing_bits(true);
             let plain = GeneralPurpose::new(&base64::alphabet::STANDARD, config);
             let text = text.replace('-', "+").replace('_', "/");
             plain
@@ -303,7 +304,7 @@ pub(super) fn interval(cell: &Cell) -> Converted<IntervalMonthDayNano> {
         return cannot("interval");
     };
     let text = text.trim();
-    match canonical_interval(text) {
+    match canonical_interval(text).or_else(|| iso_interval(text)) {
         Some(interval) => Ok(interval),
         None => parse_interval_month_day_nano(text).or_else(|_| bad()),
     }
@@ -340,6 +341,61 @@ fn canonical_interval(text: &str) -> Option<IntervalMonthDayNano> {
         days,
         nanoseconds,
     })
+}
+
+/// An ISO 8601 duration such as `P1Y2M-3DT4H5M6.5S`, each part with its own sign.
+fn iso_interval(text: &str) -> Option<IntervalMonthDayNano> {
+    let (dates, times) = match text.strip_prefix('P')?.split_once('T') {
+        Some((dates, times)) => (dates, times),
+        None => (text.strip_prefix('P')?, ""),
+    };
+    let (mut months, mut days, mut nanoseconds) = (0_i32, 0_i32, 0_i64);
+    for (number, unit) in iso_parts(dates)? {
+        let number: i32 = number.parse().ok()?;
+        match unit {
+            'Y' => months = months.checked_add(number.checked_mul(12)?)?,
+            'M' => months = months.checked_add(number)?,
+            'W' => days = days.checked_add(number.checked_mul(7)?)?,
+            'D' => days = days.checked_add(number)?,
+            _ => return None,
+        }
+    }
+    for (number, unit) in iso_parts(times)? {
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        let factor: i64 = match unit {
+            'H' => 3600,
+            'M' => 60,
+            'S' => 1,
+            _ => return None,
+        };
+        let rest: i64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+        let rest = if number.starts_with('-') { -rest } else { rest };
+        if !fraction.is_empty() && unit != 'S' {
+            return None;
+        }
+        let nanos = whole.parse::<i64>().ok()?.checked_mul(factor)?;
+        let nanos = nanos.checked_mul(1_000_000_000)?.checked_add(rest)?;
+        nanoseconds = nanoseconds.checked_add(nanos)?;
+    }
+    Some(IntervalMonthDayNano {
+        months,
+        days,
+        nanoseconds,
+    })
+}
+
+/// Numbers with the letter after each.
+fn iso_parts(text: &str) -> Option<Vec<(&str, char)>> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let at = rest.find(|c: char| c.is_ascii_uppercase())?;
+        let (number, tail) = rest.split_at(at);
+        let unit = tail.chars().next()?;
+        parts.push((number, unit));
+        rest = tail.get(1..)?;
+    }
+    Some(parts)
 }
 
 /// Both ends of `[start, end)`; UNBOUNDED or NULL is an end that does not exist.

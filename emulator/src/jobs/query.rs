@@ -1,13 +1,16 @@
 //! Query jobs: planned, counted, run into a table.
 
-use std::time::Duration;
+use std::sync::PoisonError;
+use std::time::{Duration, SystemTime};
 
+use crate::query::ast::{Query, Statement};
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 
 use super::destination::{self, Destination, Dispositions};
 use super::load::arranged;
+use super::statements::{self, Effect};
 use super::{Done, JobError, QueryResult, Work};
 use crate::catalog::{CatalogError, micros};
 use crate::name::TableName;
@@ -24,6 +27,9 @@ const ANONYMOUS_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// What a query is billed for at least, for each table.
 const LEAST_BILLED: u64 = 10 << 20;
 
+/// Functions that give another value every time, so that their results are not used again.
+const CHANGING: [&str; 4] = ["rand(", "generate_uuid(", "current_", "session_user("];
+
 impl From<QueryError> for JobError {
     fn from(error: QueryError) -> Self {
         match error {
@@ -33,73 +39,246 @@ impl From<QueryError> for JobError {
     }
 }
 
+/// A query job under way.
+pub(super) struct Running<'w, 'a> {
+    pub work: &'w mut Work<'a>,
+    pub settings: Value,
+    pub defaults: Defaults,
+    pub parameters: Vec<Parameter>,
+    pub handle: Handle,
+}
+
 pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
     let settings = work.configuration["query"].clone();
     let sql = settings["query"].as_str().unwrap_or_default();
     if sql.trim().is_empty() {
         return Err(JobError::invalid("Required parameter is missing: query").at("query"));
     }
-    if settings["useLegacySql"].as_bool().unwrap_or(true) && !sql.contains("#standardSQL") {
-        return Err(JobError::new(
-            "invalidQuery",
-            "legacy SQL is not supported by this emulator",
-        )
-        .at("query"));
+    let sql = if settings["useLegacySql"].as_bool().unwrap_or(true)
+        && !sql.to_ascii_lowercase().contains("#standardsql")
+    {
+        query::to_standard(sql)?
+    } else {
+        sql.to_owned()
+    };
+    let parameters = Parameter::read(&settings["queryParameters"])?;
+    let statements = query::statements(&sql)?;
+    let positional = parameters.iter().any(|p| p.name.is_empty());
+    if statements.len() > 1 && positional {
+        return Err(QueryError::Unsupported {
+            construct: "a positional parameter in a script".to_owned(),
+        }
+        .into());
     }
+    let session = session(work, &settings);
+    let temporary = session.as_ref().and_then(|id| {
+        let sessions = work.memory.sessions.lock();
+        let sessions = sessions.unwrap_or_else(PoisonError::into_inner);
+        sessions.get(id).cloned()
+    });
     let defaults = Defaults {
         project: work.project.to_owned(),
         dataset: settings["defaultDataset"]["datasetId"].as_str().map(|d| {
             let project = settings["defaultDataset"]["projectId"].as_str();
             (project.unwrap_or(work.project).to_owned(), d.to_owned())
         }),
+        temporary: temporary.unwrap_or_default(),
     };
-    let parameters = Parameter::read(&settings["queryParameters"])?;
     let handle =
         Handle::try_current().map_err(|e| JobError::new("internalError", e.to_string()))?;
-    let planned = handle.block_on(query::plan(work.catalog, sql, &defaults, &parameters))?;
-    let columns = schema::from_arrow(&planned.schema);
-    let columns = schema::checked(&columns)
-        .map_err(|e| JobError::new("invalidQuery", e.to_string()).at("query"))?;
-    let mut done = Done {
-        statistics: statistics(&planned, &json!({"fields": columns})),
-        result: None,
+    let mut running = Running {
+        work,
+        settings,
+        defaults,
+        parameters,
+        handle,
     };
-    limit_bytes(&settings, billed(&planned))?;
-    if work.configuration["dryRun"].as_bool().unwrap_or(false) {
-        return Ok(done);
+    let mut done = running.all(statements)?;
+    if let Some(id) = session {
+        let sessions = running.work.memory.sessions.lock();
+        let mut sessions = sessions.unwrap_or_else(PoisonError::into_inner);
+        sessions.insert(id.clone(), running.defaults.temporary.clone());
+        done.statistics
+            .insert("sessionInfo".to_owned(), json!({"sessionId": id}));
     }
-    let anonymous = anonymous_table(work, columns.clone())?;
-    let mut writer = work.catalog.writer(&anonymous, None)?;
-    handle.block_on(async {
-        let rows = planned.run().await?;
-        let mut rows = std::pin::pin!(rows);
-        while let Some(batch) = rows.next().await {
-            writer.write(&batch?)?;
-        }
-        Ok::<_, JobError>(())
-    })?;
-    writer.commit()?;
-    let table = if settings["destinationTable"].is_object() {
-        let target = destination::reference(&settings["destinationTable"], work.project)?;
-        move_rows(work, &settings, &anonymous, &target, &columns)?;
-        target.table
-    } else {
-        work.configuration["query"]["destinationTable"] = json!({
-            "projectId": anonymous.project(),
-            "datasetId": anonymous.dataset(),
-            "tableId": anonymous.table(),
-        });
-        anonymous
-    };
-    done.result = Some(QueryResult {
-        table,
-        explicit: settings["destinationTable"].is_object(),
-    });
     Ok(done)
 }
 
+/// The session a query makes or is part of.
+fn session(work: &Work<'_>, settings: &Value) -> Option<String> {
+    if settings["createSession"].as_bool() == Some(true) {
+        let id = crate::faults::mix(micros(work.now).unsigned_abs());
+        return Some(format!("Cg{id:016x}{}", work.id));
+    }
+    let properties = settings["connectionProperties"].as_array()?;
+    let id = properties.iter().find(|p| p["key"] == "session_id")?;
+    id["value"].as_str().map(str::to_owned)
+}
+
+impl Running<'_, '_> {
+    /// Runs statement after statement; what the last SELECT gives is the job's result.
+    fn all(&mut self, statements: Vec<Statement>) -> Result<Done, JobError> {
+        let count = statements.len();
+        if count > 1 && self.is_dry_run() {
+            return Err(QueryError::Unsupported {
+                construct: "a dry run of a script".to_owned(),
+            }
+            .into());
+        }
+        let mut result = None;
+        let mut last = Done::default();
+        for statement in statements {
+            let done = self.one(statement)?;
+            result = done.result.clone().or(result);
+            last = done;
+        }
+        if count > 1 {
+            last.result = result;
+            last.statistics
+                .insert("numChildJobs".to_owned(), json!(count.to_string()));
+            if let Some(Value::Object(query)) = last.statistics.get_mut("query") {
+                query.insert("statementType".to_owned(), json!("SCRIPT"));
+            }
+        }
+        Ok(last)
+    }
+
+    fn one(&mut self, statement: Statement) -> Result<Done, JobError> {
+        if let Statement::Query(query) = statement {
+            return self.select(*query);
+        }
+        let mut statement = statement;
+        query::bind(&mut statement, &self.parameters)?;
+        let effect = statements::run(self, statement)?;
+        Ok(Done {
+            statistics: effect.statistics(),
+            ..Done::default()
+        })
+    }
+
+    pub fn is_dry_run(&self) -> bool {
+        self.work.configuration["dryRun"].as_bool().unwrap_or(false)
+    }
+
+    pub fn plan(&self, query: Query) -> Result<Planned, JobError> {
+        let planned = query::plan(self.work.catalog, query, &self.defaults, &self.parameters);
+        Ok(self.handle.block_on(planned)?)
+    }
+
+    fn select(&mut self, query: Query) -> Result<Done, JobError> {
+        let text = query.to_string();
+        let planned = self.plan(query)?;
+        let columns = columns(&planned)?;
+        let mut done = Done {
+            statistics: statistics(&planned, &json!({"fields": columns})),
+            location: self.location(&planned),
+            result: None,
+        };
+        limit_bytes(&self.settings, billed(&planned))?;
+        if self.is_dry_run() {
+            return Ok(done);
+        }
+        let explicit = self.settings["destinationTable"].is_object();
+        let key = self.cache_key(&text, &planned);
+        let cached = key.as_ref().and_then(|key| self.cached(key));
+        let table = match cached {
+            Some(table) => {
+                hit(&mut done.statistics);
+                table
+            }
+            None => {
+                let made = self.gather(planned)?;
+                if let Some(key) = key {
+                    let results = self.work.memory.results.lock();
+                    let mut results = results.unwrap_or_else(PoisonError::into_inner);
+                    results.insert(key, made.clone());
+                }
+                made
+            }
+        };
+        let table = if explicit {
+            let reference = &self.settings["destinationTable"];
+            let target = destination::reference(reference, self.work.project)?;
+            move_rows(self.work, &self.settings, &table, &target, &columns)?;
+            target.table
+        } else {
+            self.work.configuration["query"]["destinationTable"] = reference(&table);
+            table
+        };
+        done.result = Some(QueryResult { table, explicit });
+        Ok(done)
+    }
+
+    /// Where the dataset of the first table is.
+    fn location(&self, planned: &Planned) -> Option<String> {
+        let table = planned.tables.first()?;
+        let dataset = self.work.catalog.dataset(table.project(), table.dataset());
+        dataset.ok().map(|d| d.location().to_owned())
+    }
+
+    /// Everything a result follows from; `None` when it is not to be used again.
+    fn cache_key(&self, text: &str, planned: &Planned) -> Option<String> {
+        let wanted = self.settings["useQueryCache"].as_bool().unwrap_or(true)
+            && !self.settings["destinationTable"].is_object()
+            && self.defaults.temporary.is_empty();
+        let lower = text.to_ascii_lowercase();
+        if !wanted || CHANGING.iter().any(|word| lower.contains(word)) {
+            return None;
+        }
+        let mut key = format!(
+            "{}\n{text}\n{}\n{}",
+            self.work.project, self.settings["queryParameters"], self.settings["defaultDataset"]
+        );
+        for name in &planned.tables {
+            let table = self.work.catalog.table(name).ok()?;
+            let modified = table.modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+            key.push_str(&format!("\n{name} {} {}", modified.as_nanos(), table.rows));
+        }
+        Some(key)
+    }
+
+    fn cached(&self, key: &str) -> Option<TableName> {
+        let results = self.work.memory.results.lock();
+        let results = results.unwrap_or_else(PoisonError::into_inner);
+        let table = results.get(key)?;
+        self.work.catalog.table(table).ok()?;
+        Some(table.clone())
+    }
+
+    /// Runs a query into a table that goes away by itself.
+    pub fn gather(&mut self, planned: Planned) -> Result<TableName, JobError> {
+        let anonymous = anonymous_table(self.work, columns(&planned)?)?;
+        let mut writer = self.work.catalog.writer(&anonymous, None)?;
+        self.handle.block_on(async {
+            let rows = planned.run().await?;
+            let mut rows = std::pin::pin!(rows);
+            while let Some(batch) = rows.next().await {
+                writer.write(&batch?)?;
+            }
+            Ok::<_, JobError>(())
+        })?;
+        writer.commit()?;
+        Ok(anonymous)
+    }
+}
+
+/// A table's name in the REST form.
+pub(super) fn reference(table: &TableName) -> Value {
+    json!({
+        "projectId": table.project(),
+        "datasetId": table.dataset(),
+        "tableId": table.table(),
+    })
+}
+
+/// The columns of a result.
+pub(super) fn columns(planned: &Planned) -> Result<Vec<schema::FieldSchema>, JobError> {
+    let columns = schema::from_arrow(&planned.schema);
+    schema::checked(&columns).map_err(|e| JobError::new("invalidQuery", e.to_string()).at("query"))
+}
+
 /// A table for results, which goes away by itself.
-fn anonymous_table(
+pub(super) fn anonymous_table(
     work: &Work<'_>,
     columns: Vec<schema::FieldSchema>,
 ) -> Result<TableName, JobError> {
@@ -110,7 +289,9 @@ fn anonymous_table(
         Ok(_) | Err(CatalogError::DatasetExists { .. }) => {}
         Err(e) => return Err(e.into()),
     }
-    let id = crate::faults::mix(micros(work.now).unsigned_abs());
+    // A script makes several tables under one id.
+    let made = work.catalog.tables(work.project, ANONYMOUS_DATASET)?.len() as u64;
+    let id = crate::faults::mix(micros(work.now).unsigned_abs() ^ made);
     let table = TableName::try_new(
         work.project,
         ANONYMOUS_DATASET,
@@ -134,6 +315,16 @@ fn move_rows(
 ) -> Result<(), JobError> {
     let dispositions = Dispositions::new(settings, "WRITE_EMPTY");
     destination::prepare(work, target, columns, &dispositions)?;
+    append(work, from, target)?;
+    Ok(work.catalog.delete_table(from)?)
+}
+
+/// Adds the rows of one table to another with its columns; returns how many.
+pub(super) fn append(
+    work: &Work<'_>,
+    from: &TableName,
+    target: &Destination,
+) -> Result<u64, JobError> {
     let schema = work.catalog.table(&target.table)?.schema.clone();
     let broken = |e: String| JobError::new("internalError", e);
     let rows = TableRows::try_new(work.catalog.table(from)?, &[], 0, u64::MAX)
@@ -145,8 +336,7 @@ fn move_rows(
         let batch = batch.map_err(|e| broken(e.to_string()))?;
         writer.write(&arranged(&batch, &schema)?)?;
     }
-    writer.commit()?;
-    Ok(work.catalog.delete_table(from)?)
+    Ok(writer.commit()?.rows)
 }
 
 fn billed(planned: &Planned) -> u64 {
@@ -171,22 +361,29 @@ fn limit_bytes(settings: &Value, billed: u64) -> Result<(), JobError> {
     }
 }
 
+/// What a result that was there already costs.
+fn hit(statistics: &mut Map<String, Value>) {
+    statistics.insert("totalBytesProcessed".to_owned(), json!("0"));
+    if let Some(Value::Object(query)) = statistics.get_mut("query") {
+        query.insert("cacheHit".to_owned(), json!(true));
+        query.insert("totalBytesProcessed".to_owned(), json!("0"));
+        query.insert("totalBytesBilled".to_owned(), json!("0"));
+    }
+}
+
 fn statistics(planned: &Planned, schema: &Value) -> Map<String, Value> {
-    let tables: Vec<Value> = planned
-        .tables
-        .iter()
-        .map(|t| json!({"projectId": t.project(), "datasetId": t.dataset(), "tableId": t.table()}))
-        .collect();
+    let tables: Vec<Value> = planned.tables.iter().map(reference).collect();
     let bytes = planned.bytes.to_string();
     let mut all = Map::new();
     all.insert("totalBytesProcessed".to_owned(), json!(bytes));
+    all.insert("totalSlotMs".to_owned(), json!("2"));
     all.insert(
         "query".to_owned(),
         json!({
             "totalBytesProcessed": bytes,
             "totalBytesProcessedAccuracy": "PRECISE",
             "totalBytesBilled": billed(planned).to_string(),
-            "totalSlotMs": "1",
+            "totalSlotMs": "2",
             "billingTier": 1,
             "cacheHit": false,
             "statementType": "SELECT",
@@ -195,4 +392,28 @@ fn statistics(planned: &Planned, schema: &Value) -> Map<String, Value> {
         }),
     );
     all
+}
+
+/// Statistics of a statement that gives no rows.
+impl Effect {
+    fn statistics(&self) -> Map<String, Value> {
+        let mut query = json!({
+            "totalBytesProcessed": "0",
+            "totalBytesBilled": "0",
+            "totalSlotMs": "2",
+            "cacheHit": false,
+            "statementType": self.statement,
+        });
+        if let Some(members) = query.as_object_mut() {
+            members.extend(self.members.clone());
+        }
+        let all = [
+            ("totalBytesProcessed", json!("0")),
+            ("totalSlotMs", json!("2")),
+            ("query", query),
+        ];
+        all.into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
+    }
 }

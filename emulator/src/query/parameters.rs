@@ -1,74 +1,160 @@
 //! Query parameters: literals that arrive beside the text.
 
-use datafusion::sql::sqlparser::ast::{self, DataType as SqlType, ExactNumberInfo, TimezoneInfo};
-use datafusion::sql::sqlparser::ast::{Expr, Value};
+use base64::Engine as _;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use datafusion::sql::sqlparser::ast::{Array, Expr, Value};
 use serde_json::Value as Json;
 
+use super::build;
+use super::sql_types::{plain, range, unnamed};
 use super::{QueryError, unsupported};
+use crate::schema::FieldSchema;
 
 /// One parameter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Parameter {
     /// Empty for a positional one.
     pub name: String,
-    /// BigQuery's type name.
-    pub kind: String,
-    /// `None` is NULL.
-    pub value: Option<String>,
+    /// Its type as a column.
+    pub field: FieldSchema,
+    /// The value in the REST form; null when there is none.
+    pub value: Json,
 }
 
 impl Parameter {
     /// Reads `queryParameters`.
     ///
     /// # Errors
-    /// [`QueryError::Unsupported`] for arrays and structs.
+    /// [`QueryError::Unsupported`] for a type that is not one of BigQuery's.
     pub fn read(list: &Json) -> Result<Vec<Self>, QueryError> {
         let all = list.as_array().map(Vec::as_slice).unwrap_or_default();
         all.iter()
             .map(|parameter| {
-                let kind = parameter["parameterType"]["type"].as_str();
-                let kind = kind.unwrap_or("STRING").to_ascii_uppercase();
-                if matches!(kind.as_str(), "ARRAY" | "STRUCT" | "RANGE" | "INTERVAL") {
-                    return Err(unsupported(format!("a query parameter of type {kind}")));
-                }
-                let value = &parameter["parameterValue"]["value"];
                 Ok(Self {
                     name: parameter["name"].as_str().unwrap_or_default().to_owned(),
-                    kind,
-                    value: match value {
-                        Json::Null => None,
-                        Json::String(text) => Some(text.clone()),
-                        other => Some(other.to_string()),
-                    },
+                    field: field_of("value", &parameter["parameterType"])?,
+                    value: parameter["parameterValue"].clone(),
                 })
             })
             .collect()
     }
 
-    /// The literal that stands for it.
-    pub fn literal(&self) -> Expr {
-        let plain = match &self.value {
-            None => Value::Null,
-            Some(text) => Value::SingleQuotedString(text.clone()),
-        };
-        let data_type = match self.kind.as_str() {
-            "INT64" | "INTEGER" => SqlType::Int64,
-            "FLOAT64" | "FLOAT" => SqlType::Float64,
-            "BOOL" | "BOOLEAN" => SqlType::Bool,
-            "NUMERIC" => SqlType::Numeric(ExactNumberInfo::None),
-            "BIGNUMERIC" => SqlType::BigNumeric(ExactNumberInfo::None),
-            "DATE" => SqlType::Date,
-            "TIME" => SqlType::Time(None, TimezoneInfo::None),
-            "DATETIME" => SqlType::Datetime(None),
-            "TIMESTAMP" => SqlType::Timestamp(None, TimezoneInfo::None),
-            _ => SqlType::String(None),
-        };
-        Expr::Cast {
-            kind: ast::CastKind::Cast,
-            expr: Box::new(Expr::Value(plain.into())),
-            data_type,
-            array: false,
-            format: None,
+    /// The expression that stands for it, or for the part of it that `path` leads to.
+    pub fn literal(&self, path: &[String]) -> Option<Expr> {
+        let (mut field, mut value) = (&self.field, &self.value);
+        for step in path {
+            field = field
+                .fields
+                .iter()
+                .find(|f| f.name.eq_ignore_ascii_case(step))?;
+            value = &value["structValues"][field.name.as_str()];
         }
+        Some(literal(field, value))
+    }
+}
+
+fn field_of(name: &str, described: &Json) -> Result<FieldSchema, QueryError> {
+    let kind = described["type"].as_str().unwrap_or("STRING");
+    match kind.to_ascii_uppercase().as_str() {
+        "ARRAY" => {
+            let mut field = field_of(name, &described["arrayType"])?;
+            if field.mode == "REPEATED" {
+                return Err(unsupported("a query parameter that is an array of arrays"));
+            }
+            "REPEATED".clone_into(&mut field.mode);
+            Ok(field)
+        }
+        "STRUCT" | "RECORD" => {
+            let members = described["structTypes"].as_array();
+            let mut field = plain(name, "RECORD");
+            for (index, member) in members.into_iter().flatten().enumerate() {
+                let name = member["name"].as_str().filter(|n| !n.is_empty());
+                let name = name.map_or_else(|| unnamed(index), str::to_owned);
+                field.fields.push(field_of(&name, &member["type"])?);
+            }
+            Ok(field)
+        }
+        "RANGE" => {
+            let element = described["rangeElementType"]["type"].as_str();
+            Ok(range(name, element.unwrap_or("DATE")))
+        }
+        _ => {
+            let field = plain(name, kind);
+            crate::schema::checked(std::slice::from_ref(&field))
+                .ok()
+                .and_then(|checked| checked.into_iter().next())
+                .ok_or_else(|| unsupported(format!("a query parameter of type {kind}")))
+        }
+    }
+}
+
+fn literal(field: &FieldSchema, value: &Json) -> Expr {
+    if field.mode == "REPEATED" {
+        let element = FieldSchema {
+            mode: "NULLABLE".to_owned(),
+            ..field.clone()
+        };
+        // A parameter has no null array.
+        let values = value["arrayValues"].as_array();
+        let elements: Vec<Expr> = values
+            .into_iter()
+            .flatten()
+            .map(|v| literal(&element, v))
+            .collect();
+        if elements.is_empty() {
+            let none = Expr::Array(Array {
+                elem: vec![literal(&element, &Json::Null)],
+                named: false,
+            });
+            // An empty array has its type from an array that is not.
+            return build::call("array_resize", vec![none, build::number(0)]);
+        }
+        return Expr::Array(Array {
+            elem: elements,
+            named: false,
+        });
+    }
+    match field.kind.as_str() {
+        "RECORD" => {
+            let members = field.fields.iter().flat_map(|child| {
+                let value = &value["structValues"][child.name.as_str()];
+                [build::text(&child.name), literal(child, value)]
+            });
+            build::call("named_struct", members.collect())
+        }
+        "RANGE" => {
+            let end = |key: &str| {
+                let end = match value["rangeValue"][key]["value"].as_str() {
+                    None | Some("UNBOUNDED") => Expr::Value(Value::Null.into()),
+                    Some(text) => build::text(text),
+                };
+                let kind = field.range_element_type.as_ref().map(|e| e.kind.as_str());
+                build::cast(end, &plain("value", kind.unwrap_or("DATE")))
+            };
+            build::call("millpond_range", vec![end("start"), end("end")])
+        }
+        "BYTES" => {
+            let encoded = value["value"].as_str();
+            encoded.map_or_else(build::null, |encoded| build::bytes(&decoded(encoded)))
+        }
+        _ => build::cast(scalar(value), field),
+    }
+}
+
+/// Bytes of base64, in either of its alphabets, with or without padding.
+fn decoded(encoded: &str) -> Vec<u8> {
+    let config =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let engine = GeneralPurpose::new(&base64::alphabet::STANDARD, config);
+    let plain = encoded.replace('-', "+").replace('_', "/");
+    engine.decode(plain.trim()).unwrap_or_default()
+}
+
+fn scalar(value: &Json) -> Expr {
+    match &value["value"] {
+        Json::Null => Expr::Value(Value::Null.into()),
+        Json::String(text) => build::text(text),
+        other => build::text(&other.to_string()),
     }
 }

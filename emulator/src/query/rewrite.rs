@@ -4,82 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, Expr, Function, Ident, ObjectName, ObjectNamePart, Query, SelectItem,
-    SetExpr, TableAliasColumnDef, TableFactor, Value, VisitMut, VisitorMut,
+    self, BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr,
+    Statement, TableAliasColumnDef, TableFactor, Value, VisitMut, VisitorMut,
 };
 
 use super::parameters::Parameter;
-use super::{Defaults, QueryError, unsupported};
+use super::{Defaults, QueryError, build, spelling, unnest, unsupported};
 use crate::name::TableName;
-use crate::row_restriction;
-
-/// Functions that mean the same in both, or are made to below.
-const KNOWN_FUNCTIONS: [&str; 64] = [
-    "abs",
-    "acos",
-    "any_value",
-    "asin",
-    "atan",
-    "atan2",
-    "avg",
-    "bit_and",
-    "bit_or",
-    "bit_xor",
-    "ceil",
-    "ceiling",
-    "coalesce",
-    "concat",
-    "cos",
-    "count",
-    "current_date",
-    "current_timestamp",
-    "date",
-    "datetime",
-    "dense_rank",
-    "ends_with",
-    "exp",
-    "first_value",
-    "floor",
-    "generate_array",
-    "if",
-    "ifnull",
-    "is_nan",
-    "lag",
-    "last_value",
-    "lead",
-    "least",
-    "greatest",
-    "ln",
-    "log10",
-    "logical_and",
-    "logical_or",
-    "lower",
-    "ltrim",
-    "max",
-    "min",
-    "mod",
-    "nullif",
-    "pi",
-    "pow",
-    "power",
-    "rank",
-    "repeat",
-    "replace",
-    "reverse",
-    "round",
-    "row_number",
-    "rtrim",
-    "sign",
-    "sin",
-    "sqrt",
-    "starts_with",
-    "sum",
-    "tan",
-    "timestamp",
-    "trim",
-    "trunc",
-    "upper",
-];
 
 /// Rewrites a query in place; returns the tables it names, by the names they go by from now on.
 ///
@@ -90,14 +21,7 @@ pub(super) fn rewrite(
     defaults: &Defaults,
     parameters: &[Parameter],
 ) -> Result<BTreeMap<String, TableName>, QueryError> {
-    name_columns(&mut query.body);
-    let mut rewriter = Rewriter {
-        defaults,
-        parameters,
-        next_positional: 0,
-        scopes: Vec::new(),
-        tables: BTreeMap::new(),
-    };
+    let mut rewriter = Rewriter::new(defaults, parameters);
     match VisitMut::visit(query, &mut rewriter) {
         ControlFlow::Continue(()) => Ok(rewriter.tables),
         ControlFlow::Break(error) => Err(error),
@@ -113,8 +37,10 @@ fn name_columns(body: &mut SetExpr) {
                 let SelectItem::UnnamedExpr(expr) = item else {
                     continue;
                 };
-                if matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
-                    continue;
+                match expr {
+                    Expr::Identifier(name) if !name.value.starts_with('@') => continue,
+                    Expr::CompoundIdentifier(path) if !is_parameter(path) => continue,
+                    _ => {}
                 }
                 *item = SelectItem::ExprWithAlias {
                     expr: expr.clone(),
@@ -127,6 +53,11 @@ fn name_columns(body: &mut SetExpr) {
         SetExpr::Query(query) => name_columns(&mut query.body),
         _ => {}
     }
+}
+
+fn is_parameter(path: &[Ident]) -> bool {
+    path.first()
+        .is_some_and(|first| first.value.starts_with('@'))
 }
 
 struct Rewriter<'a> {
@@ -150,6 +81,10 @@ impl VisitorMut for Rewriter<'_> {
             names.extend(with.cte_tables.iter().map(|c| c.alias.name.value.clone()));
         }
         self.scopes.push(names);
+        name_columns(&mut query.body);
+        if let Err(e) = unnest::expand(query) {
+            return ControlFlow::Break(e);
+        }
         ControlFlow::Continue(())
     }
 
@@ -173,7 +108,17 @@ impl VisitorMut for Rewriter<'_> {
     }
 }
 
-impl Rewriter<'_> {
+impl<'a> Rewriter<'a> {
+    fn new(defaults: &'a Defaults, parameters: &'a [Parameter]) -> Self {
+        Self {
+            defaults,
+            parameters,
+            next_positional: 0,
+            scopes: Vec::new(),
+            tables: BTreeMap::new(),
+        }
+    }
+
     fn table_factor(&mut self, factor: &mut TableFactor) -> Result<(), QueryError> {
         match factor {
             TableFactor::Table {
@@ -210,9 +155,13 @@ impl Rewriter<'_> {
                     return Err(unsupported("UNNEST WITH OFFSET"));
                 }
                 // The alias is the name of the element, not of a table.
-                if let Some(alias) = alias
-                    && alias.columns.is_empty()
-                {
+                let alias = alias.get_or_insert_with(|| ast::TableAlias {
+                    explicit: true,
+                    name: Ident::with_quote('`', "f0_"),
+                    columns: Vec::new(),
+                    at: None,
+                });
+                if alias.columns.is_empty() {
                     alias.columns.push(TableAliasColumnDef {
                         name: alias.name.clone(),
                         data_type: None,
@@ -250,6 +199,12 @@ impl Rewriter<'_> {
             )));
         }
         Ok(match parts.as_slice() {
+            [table] if self.defaults.temporary.contains_key(*table) => self
+                .defaults
+                .temporary
+                .get(*table)
+                .cloned()
+                .ok_or_else(|| missing(table))?,
             [table] => {
                 let (project, dataset) = self
                     .defaults
@@ -267,57 +222,109 @@ impl Rewriter<'_> {
     fn expression(&mut self, expr: &mut Expr) -> Result<(), QueryError> {
         match expr {
             Expr::Value(value) => {
-                if let Value::Placeholder(name) = &value.value {
-                    *expr = self.parameter(&name.clone())?;
+                match &value.value {
+                    Value::Placeholder(name) => *expr = self.parameter(&name.clone(), &[])?,
+                    Value::SingleQuotedByteStringLiteral(text)
+                    | Value::DoubleQuotedByteStringLiteral(text) => {
+                        if text.contains('\\') {
+                            return Err(unsupported("an escape in a literal of bytes"));
+                        }
+                        *expr = build::bytes(text.as_bytes());
+                    }
+                    _ => {}
                 }
                 return Ok(());
             }
             Expr::Identifier(ident) if ident.value.starts_with('@') => {
-                *expr = self.parameter(&ident.value.clone())?;
+                *expr = self.parameter(&ident.value.clone(), &[])?;
                 return Ok(());
             }
-            Expr::Function(function) => {
-                if let Some(other) = respelled(function)? {
-                    *expr = other;
-                    return Ok(());
+            Expr::CompoundIdentifier(path) if is_parameter(path) => {
+                let path: Vec<String> = path.iter().map(|i| i.value.clone()).collect();
+                if let Some((name, rest)) = path.split_first() {
+                    *expr = self.parameter(name, rest)?;
                 }
-            }
-            Expr::BinaryOp {
-                left,
-                op: BinaryOperator::Divide,
-                ..
-            } => {
-                // A quotient of integers is a float, and by zero an error.
-                return Err(unsupported(format!("the operator / after {left}")));
+                return Ok(());
             }
             Expr::BinaryOp { op, .. } => check_operator(op)?,
             _ => {}
         }
-        row_restriction::respell(expr);
+        if let Some(other) = spelling::expression(expr)? {
+            *expr = other;
+        }
         Ok(())
     }
 
-    fn parameter(&mut self, placeholder: &str) -> Result<Expr, QueryError> {
+    fn parameter(&mut self, placeholder: &str, path: &[String]) -> Result<Expr, QueryError> {
         let missing = || QueryError::NoParameter {
             name: placeholder.to_owned(),
         };
-        if let Some(name) = placeholder.strip_prefix('@') {
-            let given = self
-                .parameters
+        let given = if let Some(name) = placeholder.strip_prefix('@') {
+            self.parameters
                 .iter()
-                .find(|p| p.name.eq_ignore_ascii_case(name));
-            return given.map(respelled_literal).ok_or_else(missing);
+                .find(|p| p.name.eq_ignore_ascii_case(name))
+        } else {
+            let given = self.parameters.get(self.next_positional);
+            self.next_positional += 1;
+            given
+        };
+        let mut literal = given.and_then(|p| p.literal(path)).ok_or_else(missing)?;
+        // Arrays and structs among parameters are written like those of the text.
+        if let Some(other) = spelling::expression(&mut literal)? {
+            literal = other;
         }
-        let given = self.parameters.get(self.next_positional);
-        self.next_positional += 1;
-        given.map(respelled_literal).ok_or_else(missing)
+        Ok(literal)
     }
 }
 
-fn respelled_literal(parameter: &Parameter) -> Expr {
-    let mut literal = parameter.literal();
-    row_restriction::respell(&mut literal);
-    literal
+/// Puts literals in the place of parameters, so that a statement can be taken apart.
+///
+/// # Errors
+/// [`QueryError::NoParameter`] for one that was not given.
+pub(super) fn bind(statement: &mut Statement, parameters: &[Parameter]) -> Result<(), QueryError> {
+    struct Binder<'a>(Rewriter<'a>);
+    impl VisitorMut for Binder<'_> {
+        type Break = QueryError;
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
+            let bound = match expr {
+                Expr::Value(value) => match &value.value {
+                    Value::Placeholder(name) => self.0.parameter(&name.clone(), &[]),
+                    _ => return ControlFlow::Continue(()),
+                },
+                Expr::Identifier(ident) if ident.value.starts_with('@') => {
+                    self.0.parameter(&ident.value.clone(), &[])
+                }
+                Expr::CompoundIdentifier(path) if is_parameter(path) => {
+                    let rest: Vec<String> = path.iter().skip(1).map(|i| i.value.clone()).collect();
+                    let name = path.first().map(|i| i.value.clone()).unwrap_or_default();
+                    self.0.parameter(&name, &rest)
+                }
+                _ => return ControlFlow::Continue(()),
+            };
+            match bound {
+                Ok(literal) => {
+                    *expr = literal;
+                    ControlFlow::Continue(())
+                }
+                Err(e) => ControlFlow::Break(e),
+            }
+        }
+    }
+    let defaults = Defaults {
+        project: String::new(),
+        dataset: None,
+        temporary: BTreeMap::new(),
+    };
+    let mut binder = Binder(Rewriter::new(&defaults, parameters));
+    match VisitMut::visit(statement, &mut binder) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+/// The table that a statement names.
+pub(super) fn table_of(name: &ObjectName, defaults: &Defaults) -> Result<TableName, QueryError> {
+    Rewriter::new(defaults, &[]).table(&name_parts(name)?)
 }
 
 /// The parts of a name; dots inside backticks separate, too.
@@ -337,6 +344,7 @@ fn check_operator(op: &BinaryOperator) -> Result<(), QueryError> {
         BinaryOperator::Plus
         | BinaryOperator::Minus
         | BinaryOperator::Multiply
+        | BinaryOperator::Divide
         | BinaryOperator::Modulo
         | BinaryOperator::StringConcat
         | BinaryOperator::Gt
@@ -349,46 +357,4 @@ fn check_operator(op: &BinaryOperator) -> Result<(), QueryError> {
         | BinaryOperator::Or => Ok(()),
         other => Err(unsupported(format!("the operator {other}"))),
     }
-}
-
-/// Functions by their name: what has another spelling is given it, what is not known is refused.
-fn respelled(function: &mut Function) -> Result<Option<Expr>, QueryError> {
-    let [ObjectNamePart::Identifier(name)] = function.name.0.as_mut_slice() else {
-        return Err(unsupported(format!("the function {}", function.name)));
-    };
-    let lower = name.value.to_ascii_lowercase();
-    if !KNOWN_FUNCTIONS.contains(&lower.as_str()) {
-        return Err(unsupported(format!("the function {}", name.value)));
-    }
-    let new = match lower.as_str() {
-        "generate_array" => "generate_series",
-        "is_nan" => "isnan",
-        "logical_and" => "bool_and",
-        "logical_or" => "bool_or",
-        "any_value" => "min",
-        "if" => return Ok(conditional(function)),
-        "ifnull" => "coalesce",
-        other => other,
-    };
-    new.clone_into(&mut name.value);
-    name.quote_style = None;
-    Ok(None)
-}
-
-/// `IF(condition, a, b)` as CASE.
-fn conditional(function: &Function) -> Option<Expr> {
-    let arguments = row_restriction::arguments(function)?;
-    let [condition, yes, no] = arguments.as_slice() else {
-        return None;
-    };
-    Some(Expr::Case {
-        case_token: ast::helpers::attached_token::AttachedToken::empty(),
-        end_token: ast::helpers::attached_token::AttachedToken::empty(),
-        operand: None,
-        conditions: vec![ast::CaseWhen {
-            condition: (*condition).clone(),
-            result: (*yes).clone(),
-        }],
-        else_result: Some(Box::new((*no).clone())),
-    })
 }

@@ -49,8 +49,10 @@ async fn answer(catalog: &Catalog, sql: &str, given: &[Parameter]) -> Result<Str
     let defaults = Defaults {
         project: "p".to_owned(),
         dataset: None,
+        temporary: BTreeMap::new(),
     };
-    let planned = plan(catalog, sql, &defaults, given)
+    let query = select(sql).map_err(|e| e.to_string())?;
+    let planned = plan(catalog, query, &defaults, given)
         .await
         .map_err(|e| e.to_string())?;
     let schema = planned.schema.clone();
@@ -110,8 +112,8 @@ async fn parameters_are_literals() {
     let catalog = catalog(&root);
     let named = [Parameter {
         name: "least".to_owned(),
-        kind: "INT64".to_owned(),
-        value: Some("2".to_owned()),
+        field: sql_types::plain("least", "INTEGER"),
+        value: json!({"value": "2"}),
     }];
     let text = answer(&catalog, "SELECT id FROM d.t WHERE id >= @least", &named)
         .await
@@ -127,14 +129,15 @@ async fn what_might_mean_something_else_is_refused_by_name() {
     let catalog = catalog(&root);
     for (sql, named) in [
         ("SELECT ST_X(Name) FROM d.t", "ST_X"),
-        ("SELECT id / 2 FROM d.t", "operator /"),
+        ("SELECT CAST(x AS NUMERIC) FROM d.t", "Invalid cast"),
+        ("SELECT id / 0 FROM d.t", "division by zero: 1 / 0"),
         (
-            "SELECT CAST(x AS INT64) FROM d.t",
-            "conversion from Float64",
+            "SELECT id + 9223372036854775807 FROM d.t",
+            "int64 overflow: 1 + 9223372036854775807",
         ),
         (
-            "SELECT CAST(x AS STRING) FROM d.t",
-            "conversion from Float64",
+            "SELECT * FROM d.t, UNNEST([1]) WITH OFFSET",
+            "UNNEST WITH OFFSET",
         ),
         ("DELETE FROM d.t WHERE TRUE", "DELETE"),
         ("SELECT 1; SELECT 2", "several statements"),
@@ -165,6 +168,7 @@ async fn bytes_are_those_of_the_columns_read() {
     let defaults = Defaults {
         project: "p".to_owned(),
         dataset: None,
+        temporary: BTreeMap::new(),
     };
     for (sql, bytes) in [
         ("SELECT id FROM d.t", 24),
@@ -173,7 +177,103 @@ async fn bytes_are_those_of_the_columns_read() {
         ("SELECT id FROM d.v", 24),
         ("SELECT 1", 0),
     ] {
-        let planned = plan(&catalog, sql, &defaults, &[]).await.unwrap();
+        let planned = plan(&catalog, select(sql).unwrap(), &defaults, &[])
+            .await
+            .unwrap();
         assert_eq!(planned.bytes, bytes, "{sql}");
     }
+}
+
+#[tokio::test]
+async fn values_of_every_kind_are_computed_as_bigquery_computes_them() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (expression, value) in [
+        ("7 / 2", "3.5"),
+        ("CAST(2.5 AS INT64)", "3"),
+        ("CAST(1.0 AS STRING)", "1"),
+        ("CAST('0x1f' AS INT64)", "31"),
+        ("SAFE_CAST('x' AS INT64)", ""),
+        ("SAFE_DIVIDE(1, 0)", ""),
+        ("CONCAT('a', NULL)", ""),
+        ("GREATEST(1, NULL)", ""),
+        ("MOD(-5, 3)", "-2"),
+        ("POW(2, 3)", "8.0"),
+        ("SUBSTR('abcd', -3, 2)", "bc"),
+        ("FORMAT('%03d|%s', 7, 'x')", "007|x"),
+        (
+            "TO_JSON_STRING(STRUCT(1 AS a, [1.5] AS b))",
+            "{\"a\":1,\"b\":[1.5]}",
+        ),
+        (
+            "DATE_ADD(DATE '2024-01-31', INTERVAL 1 MONTH)",
+            "2024-02-29",
+        ),
+        ("DATE_DIFF(DATE '2018-01-01', DATE '2017-12-31', YEAR)", "1"),
+        (
+            "TIMESTAMP_TRUNC(TIMESTAMP '2024-05-15 13:14:15', HOUR)",
+            "2024-05-15T13:00:00Z",
+        ),
+        ("EXTRACT(DAYOFWEEK FROM DATE '2024-05-12')", "1"),
+        ("FORMAT_DATE('%Y/%m', DATE '2024-05-12')", "2024/05"),
+        ("UNIX_SECONDS(TIMESTAMP_SECONDS(5))", "5"),
+        ("ARRAY_LENGTH(SPLIT('a,b,c'))", "3"),
+        ("(SELECT SUM(x) FROM UNNEST([1, 2, 3]) AS x)", "6"),
+        ("STRUCT(1 AS a, 'b')", "{a: 1, _field_2: b}"),
+        ("[1, 2]", "[1, 2]"),
+        ("ARRAY(SELECT id FROM d.t WHERE id > 1)", "[2, 3]"),
+        ("2 IN UNNEST([1, 2])", "true"),
+        ("CAST(b'abc' AS STRING)", "abc"),
+    ] {
+        let text = answer(&catalog, &format!("SELECT {expression} AS v"), &[]).await;
+        let text = text.unwrap_or_else(|e| format!("{expression}: {e}"));
+        let found = text
+            .lines()
+            .nth(3)
+            .map(|l| l.trim_matches(['|', ' ']).to_owned());
+        assert_eq!(found.as_deref(), Some(value), "{expression}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn types_that_arrow_cannot_tell_survive_expressions() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let sql = "SELECT TO_JSON(1) AS j, IF(id = 1, NULL, ST_GEOGPOINT(1, 2)) AS g, \
+               RANGE(DATE '2020-01-01', NULL) AS r, NULL AS n, [] AS a FROM d.t";
+    let defaults = Defaults {
+        project: "p".to_owned(),
+        dataset: None,
+        temporary: BTreeMap::new(),
+    };
+    let planned = plan(&catalog, select(sql).unwrap(), &defaults, &[])
+        .await
+        .unwrap();
+    let kinds: Vec<String> = schema::from_arrow(&planned.schema)
+        .into_iter()
+        .map(|c| c.kind)
+        .collect();
+    assert_eq!(kinds, ["JSON", "GEOGRAPHY", "RANGE", "INTEGER", "INTEGER"]);
+}
+
+#[tokio::test]
+async fn arrays_of_structs_are_tables() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    assert_eq!(
+        lines(&catalog, "SELECT * FROM UNNEST([(1, 'x'), (2, 'y')])").await,
+        ["f0_|f1_", "1|x", "2|y"]
+    );
+    assert_eq!(
+        lines(
+            &catalog,
+            "SELECT a, s.b FROM UNNEST([STRUCT(1 AS a, 2 AS b)]) AS s"
+        )
+        .await,
+        ["a|b", "1|2"]
+    );
+    assert_eq!(
+        lines(&catalog, "SELECT s.b FROM (SELECT 1) AS q, UNNEST([STRUCT(1 AS a, 2 AS b)]) AS s WHERE q.f0_ = s.a").await,
+        ["b", "2"]
+    );
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::error::RestError;
 use super::tabledata::{self, PageOptions, RowsPage};
-use super::{Answer, Page, RestState, Shared, blocking, resource};
+use super::{Answer, Page, RestState, Shared, arrow_page, blocking, resource};
 use crate::jobs::{Job, JobError};
 use crate::schema;
 
@@ -163,6 +163,9 @@ pub(super) async fn query(
         other => other.as_u64(),
     };
     let int64 = body["formatOptions"]["useInt64Timestamp"].as_bool();
+    if body["queryResultsFormat"].as_str() == Some("ARROW") && job.error.is_none() {
+        return arrow_answer(&state, &job, max, &body["arrowSerializationOptions"]).await;
+    }
     answer(
         &state,
         &job,
@@ -190,31 +193,9 @@ async fn answer(
     if let Some(error) = &job.error {
         return Err(error.clone().into());
     }
-    let mut reference = json!({"projectId": job.project, "location": job.location});
-    if !job.is_dry_run() {
-        reference["jobId"] = json!(job.id);
-    }
-    let bytes = job.bytes_processed().to_string();
-    let mut body = json!({
-        "kind": kind,
-        "etag": resource::etag(&job.id),
-        "jobReference": reference,
-        "jobComplete": true,
-        "cacheHit": false,
-        "totalBytesProcessed": bytes,
-        "location": job.location,
-        "queryId": job.id,
-        "creationTime": job.created_ms.to_string(),
-        "startTime": job.created_ms.to_string(),
-        "endTime": job.ended_ms.to_string(),
-    });
-    if let Some(billed) = job.statistics.get("query").map(|q| &q["totalBytesBilled"]) {
-        body["totalBytesBilled"] = billed.clone();
-    }
+    let mut body = described(job, kind);
     let Some(result) = job.result.clone() else {
-        let schema = job.statistics.get("query").map(|q| q["schema"].clone());
-        body["schema"] = schema.unwrap_or_else(|| json!({"fields": []}));
-        body["totalRows"] = json!("0");
+        without_rows(job, &mut body);
         return Ok(Json(body));
     };
     let (page, columns) = blocking(state, move |catalog| {
@@ -231,6 +212,82 @@ async fn answer(
     }
     if let Some(next) = page.next {
         body["pageToken"] = json!(next);
+    }
+    Ok(Json(body))
+}
+
+/// What an answer says about its job.
+fn described(job: &Job, kind: &str) -> Value {
+    let mut reference = json!({"projectId": job.project, "location": job.location});
+    if !job.is_dry_run() {
+        reference["jobId"] = json!(job.id);
+    }
+    let query = job.statistics.get("query");
+    let bytes = job.bytes_processed().to_string();
+    let mut body = json!({
+        "kind": kind,
+        "etag": resource::etag(&job.id),
+        "jobReference": reference,
+        "jobComplete": true,
+        "cacheHit": query.is_some_and(|q| q["cacheHit"] == true),
+        "totalBytesProcessed": bytes,
+        "location": job.location,
+        "queryId": job.id,
+        "creationTime": job.created_ms.to_string(),
+        "startTime": job.created_ms.to_string(),
+        "endTime": job.ended_ms.to_string(),
+    });
+    for key in ["totalBytesBilled", "numDmlAffectedRows", "dmlStats"] {
+        if let Some(value) = query.map(|q| &q[key]).filter(|v| !v.is_null()) {
+            body[key] = value.clone();
+        }
+    }
+    if let Some(session) = job.statistics.get("sessionInfo") {
+        body["sessionInfo"] = session.clone();
+    }
+    body
+}
+
+/// A dry run has columns and no rows, a statement that gives no rows has neither.
+fn without_rows(job: &Job, body: &mut Value) {
+    let schema = job.statistics.get("query").map(|q| q["schema"].clone());
+    if let Some(schema) = schema.filter(|s| !s.is_null()) {
+        body["schema"] = schema;
+        body["totalRows"] = json!("0");
+    }
+}
+
+/// A query's first rows as Arrow; the others are read from the job's own stream.
+async fn arrow_answer(
+    state: &Arc<RestState>,
+    job: &Arc<Job>,
+    max: Option<u64>,
+    options: &Value,
+) -> Answer {
+    let mut body = described(job, "bigquery#queryResponse");
+    let Some(result) = job.result.clone() else {
+        without_rows(job, &mut body);
+        return Ok(Json(body));
+    };
+    let codec = options["bufferCompression"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let (page, columns) = blocking(state, move |catalog| {
+        let columns = schema::from_arrow(&catalog.table(&result.table)?.schema);
+        let page = arrow_page::first(catalog, &result.table, max, &codec)?;
+        Ok::<_, RestError>((page, columns))
+    })
+    .await?;
+    body["schema"] = json!({"fields": columns});
+    body["totalRows"] = json!(page.total.to_string());
+    body["pageRowCount"] = json!(page.rows.to_string());
+    body["arrowSchema"] = json!({"serializedSchema": page.schema});
+    if let Some(batch) = page.batch {
+        body["arrowRecordBatch"] = json!({"serializedRecordBatch": batch});
+    }
+    if page.rows < page.total {
+        body["pageToken"] = json!(page.rows.to_string());
     }
     Ok(Json(body))
 }

@@ -151,6 +151,37 @@ pub(super) async fn patch(
     Ok(Json(resource::table(&state.endpoint, &opened)))
 }
 
+/// `TABLE:testIamPermissions`: everybody may do everything here. Policies cannot be read or set.
+pub(super) async fn permissions(
+    State(state): Shared,
+    Path((project, dataset, table)): Path<(String, String, String)>,
+    Json(body): Json<Value>,
+) -> Answer {
+    let Some(table) = table.strip_suffix(":testIamPermissions").map(str::to_owned) else {
+        return Err(RestError::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "notImplemented",
+            "UNIMPLEMENTED",
+            format!("the method of {table} is not served by this emulator"),
+        ));
+    };
+    blocking(&state, move |catalog| {
+        catalog.table(&table_name(&project, &dataset, &table)?)
+    })
+    .await?;
+    let asked = body["permissions"].as_array();
+    // Some clients put the list into a list.
+    let asked: Vec<&Value> = asked
+        .into_iter()
+        .flatten()
+        .flat_map(|p| {
+            p.as_array()
+                .map_or_else(|| vec![p], |all| all.iter().collect())
+        })
+        .collect();
+    Ok(Json(serde_json::json!({"permissions": asked})))
+}
+
 pub(super) async fn delete(
     State(state): Shared,
     Path((project, dataset, table)): Path<(String, String, String)>,

@@ -13,6 +13,7 @@ mod reads;
 mod recovery;
 mod refusals;
 mod rest;
+mod statements;
 mod tables;
 mod wire_types;
 mod writes;

@@ -1,0 +1,92 @@
+//! Pieces of SQL that the rewriter puts in place of others.
+
+use datafusion::sql::sqlparser::ast::{
+    self, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Value,
+    helpers::attached_token::AttachedToken,
+};
+
+use super::sql_types;
+use crate::schema::FieldSchema;
+
+pub(super) fn text(text: &str) -> Expr {
+    Expr::Value(Value::SingleQuotedString(text.to_owned()).into())
+}
+
+pub(super) fn bytes(bytes: &[u8]) -> Expr {
+    let hex = bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    call("millpond_from_hex", vec![text(&hex)])
+}
+
+pub(super) fn number(number: i64) -> Expr {
+    Expr::Value(Value::Number(number.to_string(), false).into())
+}
+
+pub(super) fn null() -> Expr {
+    Expr::Value(Value::Null.into())
+}
+
+/// A call of a function by the planner's own name.
+pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+    let args = arguments
+        .into_iter()
+        .map(|a| FunctionArg::Unnamed(FunctionArgExpr::Expr(a)))
+        .collect();
+    Expr::Function(Function {
+        name: vec![Ident::new(name)].into(),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(ast::FunctionArgumentList {
+            duplicate_treatment: None,
+            args,
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+/// `CAST(value AS field's type)` with BigQuery's rules.
+pub(super) fn cast(value: Expr, to: &FieldSchema) -> Expr {
+    call(
+        "millpond_cast",
+        vec![value, text(&sql_types::described(to))],
+    )
+}
+
+/// `SAFE_CAST`.
+pub(super) fn safe_cast(value: Expr, to: &FieldSchema) -> Expr {
+    call(
+        "millpond_safe_cast",
+        vec![value, text(&sql_types::described(to))],
+    )
+}
+
+/// `CASE WHEN condition THEN yes ELSE no END`.
+pub(super) fn choice(condition: Expr, yes: Expr, no: Option<Expr>) -> Expr {
+    Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![ast::CaseWhen {
+            condition,
+            result: yes,
+        }],
+        else_result: no.map(Box::new),
+    }
+}
+
+/// Whether any of the values is null.
+pub(super) fn any_null(values: &[Expr]) -> Expr {
+    let mut all = values
+        .iter()
+        .map(|v| Expr::IsNull(Box::new(v.clone())))
+        .collect::<Vec<_>>();
+    let first = all.pop().unwrap_or_else(null);
+    all.into_iter().fold(first, |left, right| Expr::BinaryOp {
+        left: Box::new(left),
+        op: ast::BinaryOperator::Or,
+        right: Box::new(right),
+    })
+}

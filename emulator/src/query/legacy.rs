@@ -1,0 +1,142 @@
+//! Legacy SQL, as far as it means the same in standard SQL: one table in square brackets, columns, literals and counts.
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArguments, GroupByExpr, SelectItem, SetExpr, Statement, Visit, Visitor,
+};
+use std::ops::ControlFlow;
+
+use super::{QueryError, statements, unsupported};
+
+/// Functions that both dialects have, with one meaning.
+const FUNCTIONS: &[&str] = &["count", "sum", "min", "max", "avg", "lower", "upper", "abs"];
+
+/// A legacy query in standard SQL.
+///
+/// # Errors
+/// [`QueryError::Unsupported`] for everything that legacy SQL reads in its own way.
+pub(crate) fn to_standard(sql: &str) -> Result<String, QueryError> {
+    let text = backticks(sql)?;
+    let mut parsed = statements(&text)?;
+    let (Some(Statement::Query(query)), None) = (parsed.pop(), parsed.pop()) else {
+        return Err(legacy("statements other than one SELECT"));
+    };
+    if query.with.is_some() {
+        return Err(legacy("WITH"));
+    }
+    let SetExpr::Select(select) = query.body.as_ref() else {
+        return Err(legacy("a set operation"));
+    };
+    let single = match select.from.as_slice() {
+        [] => true,
+        [table] => table.joins.is_empty(),
+        _ => false,
+    };
+    let groups = matches!(&select.group_by, GroupByExpr::Expressions(all, _) if all.is_empty());
+    if !single || !groups || select.distinct.is_some() || select.having.is_some() {
+        return Err(legacy("joins, groups and DISTINCT"));
+    }
+    for item in &select.projection {
+        if let SelectItem::UnnamedExpr(Expr::BinaryOp { .. }) = item {
+            return Err(legacy("an expression without a name"));
+        }
+    }
+    match query.visit(&mut Simple) {
+        ControlFlow::Continue(()) => Ok(text),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+fn legacy(what: &str) -> QueryError {
+    unsupported(format!("{what} in legacy SQL"))
+}
+
+/// Only expressions that mean the same in both dialects.
+struct Simple;
+
+impl Visitor for Simple {
+    type Break = QueryError;
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<QueryError> {
+        let fine = match expr {
+            Expr::Function(function) => {
+                let name = function.name.to_string().to_ascii_lowercase();
+                let plain = match &function.args {
+                    FunctionArguments::List(list) => list.duplicate_treatment.is_none(),
+                    _ => false,
+                };
+                plain && FUNCTIONS.contains(&name.as_str())
+            }
+            Expr::Identifier(_)
+            | Expr::Value(_)
+            | Expr::BinaryOp { .. }
+            | Expr::UnaryOp { .. }
+            | Expr::Nested(_)
+            | Expr::IsNull(_)
+            | Expr::IsNotNull(_) => true,
+            _ => false,
+        };
+        if fine {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(legacy(&expr.to_string()))
+        }
+    }
+}
+
+/// `[project:dataset.table]` in backticks, outside of texts.
+fn backticks(sql: &str) -> Result<String, QueryError> {
+    let mut out = String::new();
+    let mut quote = None;
+    let mut characters = sql.chars();
+    while let Some(c) = characters.next() {
+        match (quote, c) {
+            (None, '[') => {
+                let name: String = characters.by_ref().take_while(|c| *c != ']').collect();
+                if name.contains(['`', '\'', '"', '[', '$', '@']) {
+                    return Err(legacy(&format!("the table [{name}]")));
+                }
+                out.push('`');
+                out.push_str(&name.replacen(':', ".", 1));
+                out.push('`');
+            }
+            (None, '\'' | '"' | '`') => {
+                quote = Some(c);
+                out.push(c);
+            }
+            (Some(q), c) if c == q => {
+                quote = None;
+                out.push(c);
+            }
+            (Some(_), '\\') => {
+                out.push(c);
+                out.extend(characters.next());
+            }
+            _ => out.push(c),
+        }
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_what_both_dialects_mean_alike_is_translated() {
+        assert_eq!(
+            to_standard("SELECT id, 'a[b]' AS x FROM [p:d.t] WHERE id > 1 LIMIT 3").unwrap(),
+            "SELECT id, 'a[b]' AS x FROM `p.d.t` WHERE id > 1 LIMIT 3"
+        );
+        for refused in [
+            "SELECT a FROM [d.t], [d.u]",
+            "SELECT COUNT(DISTINCT a) FROM [d.t]",
+            "SELECT a FROM [d.t] GROUP BY a",
+            "SELECT INTEGER(a) FROM [d.t]",
+            "SELECT a / 2 FROM [d.t]",
+            "DELETE FROM [d.t]",
+        ] {
+            assert!(to_standard(refused).is_err(), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! BigQuery's types as SQL writes them, turned into columns of a schema.
+
+use datafusion::sql::sqlparser::ast::{
+    ArrayElemTypeDef, DataType as SqlType, ExactNumberInfo, ObjectNamePart,
+};
+use serde_json::{Map, Value, json};
+
+use super::{QueryError, unsupported};
+use crate::schema::{FieldSchema, RangeElement};
+
+/// A column of a type, nullable or repeated.
+///
+/// # Errors
+/// [`QueryError::Unsupported`] naming a type that is not one of BigQuery's.
+pub(crate) fn column(name: &str, sql_type: &SqlType) -> Result<FieldSchema, QueryError> {
+    if let SqlType::Array(element) = sql_type {
+        let ArrayElemTypeDef::AngleBracket(element) = element else {
+            return Err(unsupported(format!("the type {sql_type}")));
+        };
+        let mut field = column(name, element)?;
+        if field.mode == "REPEATED" {
+            return Err(unsupported(format!(
+                "the type {sql_type}, an array of arrays"
+            )));
+        }
+        "REPEATED".clone_into(&mut field.mode);
+        return Ok(field);
+    }
+    let mut field = plain(name, kind_of(sql_type)?);
+    match sql_type {
+        SqlType::Struct(children, _) => {
+            field.fields = children
+                .iter()
+                .enumerate()
+                .map(|(index, child)| {
+                    let name = child.field_name.as_ref().map(|n| n.value.clone());
+                    let name = name.unwrap_or_else(|| unnamed(index));
+                    column(&name, &child.field_type)
+                })
+                .collect::<Result<_, _>>()?;
+        }
+        SqlType::String(Some(length)) | SqlType::Bytes(Some(length)) => {
+            set(&mut field, "maxLength", i128::from(*length));
+        }
+        SqlType::Numeric(digits)
+        | SqlType::Decimal(digits)
+        | SqlType::BigNumeric(digits)
+        | SqlType::BigDecimal(digits) => match digits {
+            ExactNumberInfo::None => {}
+            ExactNumberInfo::Precision(precision) => {
+                set(&mut field, "precision", i128::from(*precision));
+            }
+            ExactNumberInfo::PrecisionAndScale(precision, scale) => {
+                set(&mut field, "precision", i128::from(*precision));
+                set(&mut field, "scale", i128::from(*scale));
+            }
+        },
+        SqlType::Timestamp(Some(precision), _) if *precision != 6 => {
+            return Err(QueryError::Invalid {
+                message: format!("Timestamp precision type parameter is not supported: {sql_type}"),
+            });
+        }
+        _ => {}
+    }
+    Ok(field)
+}
+
+/// What the service calls a field of a struct that has no name.
+pub(crate) fn unnamed(index: usize) -> String {
+    format!("_field_{}", index + 1)
+}
+
+fn set(field: &mut FieldSchema, key: &str, number: i128) {
+    field
+        .other
+        .insert(key.to_owned(), json!(number.to_string()));
+}
+
+pub(crate) fn plain(name: &str, kind: &str) -> FieldSchema {
+    FieldSchema {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        mode: "NULLABLE".to_owned(),
+        fields: Vec::new(),
+        range_element_type: None,
+        other: Map::new(),
+    }
+}
+
+/// A range of dates or times.
+pub(crate) fn range(name: &str, element: &str) -> FieldSchema {
+    let mut field = plain(name, "RANGE");
+    field.range_element_type = Some(RangeElement {
+        kind: element.to_ascii_uppercase(),
+    });
+    field
+}
+
+fn kind_of(sql_type: &SqlType) -> Result<&'static str, QueryError> {
+    Ok(match sql_type {
+        SqlType::Int64
+        | SqlType::Int(None)
+        | SqlType::Integer(None)
+        | SqlType::BigInt(None)
+        | SqlType::SmallInt(None)
+        | SqlType::TinyInt(None) => "INTEGER",
+        SqlType::Float64 => "FLOAT",
+        SqlType::Bool | SqlType::Boolean => "BOOLEAN",
+        SqlType::String(_) => "STRING",
+        SqlType::Bytes(_) => "BYTES",
+        SqlType::Numeric(_) | SqlType::Decimal(_) => "NUMERIC",
+        SqlType::BigNumeric(_) | SqlType::BigDecimal(_) => "BIGNUMERIC",
+        SqlType::Date => "DATE",
+        SqlType::Time(_, _) => "TIME",
+        SqlType::Datetime(_) => "DATETIME",
+        SqlType::Timestamp(_, _) => "TIMESTAMP",
+        SqlType::Interval { .. } => "INTERVAL",
+        SqlType::JSON => "JSON",
+        SqlType::Struct(_, _) => "RECORD",
+        SqlType::Custom(name, modifiers) if modifiers.is_empty() => {
+            let [ObjectNamePart::Identifier(name)] = name.0.as_slice() else {
+                return Err(unsupported(format!("the type {sql_type}")));
+            };
+            match name.value.to_ascii_uppercase().as_str() {
+                "GEOGRAPHY" => "GEOGRAPHY",
+                "BYTEINT" => "INTEGER",
+                _ => return Err(unsupported(format!("the type {sql_type}"))),
+            }
+        }
+        _ => return Err(unsupported(format!("the type {sql_type}"))),
+    })
+}
+
+/// A type as the planner's functions take it: without anything that is no part of it.
+pub(super) fn described(field: &FieldSchema) -> String {
+    serde_json::to_value(bare(field))
+        .unwrap_or(Value::Null)
+        .to_string()
+}
+
+fn bare(field: &FieldSchema) -> FieldSchema {
+    let mut other = field.other.clone();
+    other.retain(|key, _| key == "precision" || key == "scale");
+    FieldSchema {
+        fields: field.fields.iter().map(bare).collect(),
+        other,
+        ..field.clone()
+    }
+}
