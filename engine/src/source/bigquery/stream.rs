@@ -331,13 +331,24 @@ impl StreamReader {
         }
     }
 
-    /// Waits as long as the failure demands, or gives up.
+    /// Waits as long as the failure demands before the stream is opened again, or gives up.
     async fn recover(&mut self, error: google_cloud_bigquery::Error) -> Result<()> {
+        self.open = None;
+        self.pause(error).await
+    }
+
+    async fn recover_from_silence(&mut self, silence: Duration) -> Result<()> {
+        self.open = None;
+        self.pause_for_silence(silence).await
+    }
+
+    /// Waits as long as the failure demands, or gives up.
+    async fn pause(&mut self, error: google_cloud_bigquery::Error) -> Result<()> {
         let cause = cause_of(&error);
         match cause.and_then(|cause| self.attempts.wait_after(cause, Instant::now())) {
             Some(wait) => {
-                tracing::debug!(stream = %self.spec.name, offset = self.offset, ?wait, %error, "opening the stream again");
-                self.reopen_after(wait).await;
+                tracing::debug!(stream = %self.spec.name, offset = self.offset, ?wait, %error, "asking again");
+                self.wait(wait).await;
                 Ok(())
             }
             None => {
@@ -348,11 +359,11 @@ impl StreamReader {
         }
     }
 
-    async fn recover_from_silence(&mut self, silence: Duration) -> Result<()> {
+    async fn pause_for_silence(&mut self, silence: Duration) -> Result<()> {
         match self.attempts.wait_after(Cause::Silent, Instant::now()) {
             Some(wait) => {
-                tracing::debug!(stream = %self.spec.name, offset = self.offset, ?silence, "opening the silent stream again");
-                self.reopen_after(wait).await;
+                tracing::debug!(stream = %self.spec.name, offset = self.offset, ?silence, "asking again after silence");
+                self.wait(wait).await;
                 Ok(())
             }
             None => {
@@ -363,8 +374,7 @@ impl StreamReader {
         }
     }
 
-    async fn reopen_after(&mut self, wait: Duration) {
-        self.open = None;
+    async fn wait(&mut self, wait: Duration) {
         self.context.metrics.add_retry();
         sleep(wait).await;
     }
@@ -402,12 +412,16 @@ impl StreamReader {
         };
         let progress = response.stats.and_then(|stats| stats.progress);
         if std::mem::take(&mut self.resumed) {
+            // Progress at the very start cannot be, since rows were received before.
             let went_back = progress
                 .as_ref()
-                .is_some_and(|p| p.at_response_start < self.progress);
+                .is_some_and(|p| p.at_response_start < self.progress || p.at_response_start == 0.0);
             let repeated = self.first_sum == Some(crc32c::crc32c(&payload));
             if went_back || repeated || std::mem::take(&mut self.unproven) {
                 self.check_offset_is_honoured().await?;
+            }
+            if went_back || repeated {
+                self.check_rows_come_again(&payload, rows).await?;
             }
         } else if offset == 0 {
             self.first_sum = Some(crc32c::crc32c(&payload));
@@ -459,20 +473,74 @@ impl StreamReader {
     /// Asks for a row far beyond the end. An honest server refuses or ends at once; one that ignores offsets sends rows,
     /// and would have sent every row before the break a second time.
     async fn check_offset_is_honoured(&mut self) -> Result<()> {
-        let probe = async {
-            let mut open = self.spec.open_at(self.offset.saturating_add(FAR)).await?;
-            open.next().await.transpose()
-        };
-        match timeout(self.spec.timing.idle, probe).await {
-            Ok(Ok(Some(response))) if response.row_count > 0 => Err(Error::new(
-                ErrorKind::Data,
-                format!(
-                    "server ignores the row offset and would send rows twice while {}",
-                    self.spec.describe(self.offset)
-                ),
-            )),
-            _ => Ok(()),
+        match self.first_at(self.offset.saturating_add(FAR)).await? {
+            Ok(Some(_)) => Err(self.ignores_offset()),
+            Ok(None) | Err(_) => Ok(()),
         }
+    }
+
+    /// Asks once more for what a call answered that looks as if it had begun at the first row. A server that ignores offsets
+    /// now and then would have to ignore this one, too, to give the same rows.
+    async fn check_rows_come_again(&mut self, payload: &Bytes, rows: i64) -> Result<()> {
+        let (again, more) = match self.first_at(self.offset).await? {
+            Ok(Some(found)) => found,
+            Ok(None) => return Err(self.ignores_offset()),
+            Err(error) => {
+                let failures = self.attempts.failures();
+                let doing = self.spec.doing(self.offset);
+                return Err(self.spec.place.error(doing, error, failures));
+            }
+        };
+        let decoder = &self.spec.decoder;
+        let (Ok(one), Ok(other)) = (decoder.decode(payload, rows), decoder.decode(&again, more))
+        else {
+            // The caller decodes the message and says what is wrong with it.
+            return Ok(());
+        };
+        // Messages need not be cut alike.
+        let common = one.num_rows().min(other.num_rows());
+        match one.slice(0, common) == other.slice(0, common) {
+            true => Ok(()),
+            false => Err(self.ignores_offset()),
+        }
+    }
+
+    /// The first message with rows from row `offset` on, or how the server refused. What may pass is tried again, because an
+    /// answer that did not arrive proves nothing.
+    async fn first_at(
+        &mut self,
+        offset: i64,
+    ) -> Result<std::result::Result<Option<(Bytes, i64)>, google_cloud_bigquery::Error>> {
+        let idle = self.spec.timing.idle;
+        loop {
+            let probe = async {
+                let mut open = self.spec.open_at(offset).await?;
+                while let Some(response) = open.next().await.transpose()? {
+                    if let (Some(Rows::ArrowRecordBatch(batch)), 1..) =
+                        (response.rows, response.row_count)
+                    {
+                        return Ok(Some((batch.serialized_record_batch, response.row_count)));
+                    }
+                }
+                Ok(None)
+            };
+            match timeout(idle, probe).await {
+                Ok(Ok(found)) => return Ok(Ok(found)),
+                Ok(Err(error)) if cause_of(&error).is_none() => return Ok(Err(error)),
+                Ok(Err(error)) => self.pause(error).await?,
+                Err(_) => self.pause_for_silence(idle).await?,
+            }
+        }
+    }
+
+    fn ignores_offset(&self) -> Error {
+        Error::new(
+            ErrorKind::Data,
+            format!(
+                "server ignores the row offset and would send rows twice while {}",
+                self.spec.describe(self.offset)
+            ),
+        )
     }
 }
 

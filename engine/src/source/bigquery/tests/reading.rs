@@ -248,8 +248,8 @@ async fn equal_messages_of_an_honest_server_are_no_fault() {
     assert_eq!(outcome.ids.unwrap(), [0, 1, 2].repeat(4));
     assert_eq!(
         outcome.offsets.len(),
-        3,
-        "opened, opened again, and asked beyond the end"
+        4,
+        "opened, opened again, asked beyond the end, and asked once more"
     );
 }
 
