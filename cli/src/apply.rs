@@ -2,7 +2,7 @@
 
 use millpond::{ApplyJob, ApplySettings, Cancellation, SourceSpec};
 
-use crate::args::{ApplyArgs, Format, emulator_of_environment};
+use crate::args::{ApplyArgs, Format, emulator_of_environment, project_of_environment};
 use crate::failure::Failure;
 use crate::{console, progress, runtime, signals, summary};
 
@@ -12,6 +12,7 @@ pub(crate) fn apply(args: ApplyArgs) -> Result<(), Failure> {
     let mut settings = ApplySettings::new(args.fitted, SourceSpec::Address(args.input), args.out);
     settings.memory = args.memory;
     settings.slots = args.slots;
+    settings.project = project_of_environment();
     settings.emulator = args.emulator.or_environment(emulator_of_environment());
     settings.progress = progress::progress(&args.told);
     settings.cancellation = cancellation.clone();

@@ -14,6 +14,8 @@ mod tests;
 
 use examples as text;
 
+use crate::console::Also;
+
 /// Turns a table too large for memory into training data: one read, a hard memory budget, no leaks.
 ///
 /// Millpond reads a BigQuery table, Parquet or CSV files, learns imputers, scalers and encoders from the training rows alone, and
@@ -62,6 +64,20 @@ pub(crate) enum Format {
 }
 
 impl Command {
+    /// What it logs beside what the environment asks for.
+    pub fn logs(&self) -> Also {
+        let changes = match self {
+            Self::Run(args) => &args.changes,
+            Self::Plan(args) => &args.changes,
+            _ => return Also::Nothing,
+        };
+        if changes.bigquery.log_sql {
+            Also::Sql
+        } else {
+            Also::Nothing
+        }
+    }
+
     /// How the command tells its results.
     pub fn format(&self) -> Format {
         match self {
@@ -115,6 +131,9 @@ pub(crate) struct PlanArgs {
     pub recipe: PathBuf,
     #[command(flatten)]
     pub changes: RecipeChanges,
+    /// Prices as a YAML or JSON file, for the cost [default: $MILLPOND_PRICES, else a built-in list, which is dated]
+    #[arg(long, value_name = "FILE")]
+    pub prices: Option<PathBuf>,
     /// Show the physical plan of the query engine, too
     #[arg(long)]
     pub physical: bool,
@@ -139,7 +158,31 @@ pub(crate) struct RecipeChanges {
     #[arg(long, value_name = "N", value_parser = positive_rows)]
     pub limit: Option<u64>,
     #[command(flatten)]
+    pub bigquery: BigQueryArgs,
+    #[command(flatten)]
     pub emulator: EmulatorAddress,
+}
+
+/// Who pays for BigQuery, and how much at most.
+#[derive(Debug, Args)]
+pub(crate) struct BigQueryArgs {
+    /// Project that pays for BigQuery reads and queries [default: the recipe's, else $GCP_PROJECT_ID or $GOOGLE_CLOUD_PROJECT, else the table's]
+    #[arg(long, value_name = "PROJECT")]
+    pub project: Option<String>,
+    /// Refuse to read more than this, by the source's estimate or a dry run, before any row is read, for example 10GiB [default: the recipe's, else no bound]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_bytes: Option<ByteSize>,
+    /// Tell on stderr the SQL and row restrictions that are sent, with *** for the values in them
+    #[arg(long)]
+    pub log_sql: bool,
+}
+
+/// The project that the environment names for whoever names none.
+pub(crate) fn project_of_environment() -> Option<String> {
+    ["GCP_PROJECT_ID", "GOOGLE_CLOUD_PROJECT"]
+        .iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|project| !project.is_empty())
 }
 
 /// Where a BigQuery emulator listens.

@@ -35,7 +35,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    console::start_logging();
+    console::start_logging(cli.command.logs());
     let format = cli.command.format();
     match carry_out(cli.command) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,8 @@
 //! `millpond plan`.
 
-use millpond::{Job, Recipe};
+use std::path::PathBuf;
+
+use millpond::{Job, PriceList, Recipe};
 
 use crate::args::PlanArgs;
 use crate::failure::Failure;
@@ -9,7 +11,11 @@ use crate::{console, runtime, signals, summary};
 
 /// Shows what a run would do.
 pub(crate) fn plan(args: PlanArgs) -> Result<(), Failure> {
-    let (recipe, settings) = prepare(Recipe::from_yaml_file(&args.recipe)?, args.changes);
+    let (recipe, mut settings) = prepare(Recipe::from_yaml_file(&args.recipe)?, args.changes);
+    let prices = args
+        .prices
+        .or_else(|| std::env::var_os("MILLPOND_PRICES").map(PathBuf::from));
+    settings.prices = prices.map(PriceList::from_file).transpose()?;
     let slots = settings.slots;
     let job = Job::from_recipe(recipe, settings)?;
     let plan = runtime::block_on(

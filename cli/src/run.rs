@@ -2,7 +2,9 @@
 
 use millpond::{Cancellation, EarlierWork, Job, JobReport, JobSettings, Recipe, SourceSpec};
 
-use crate::args::{Format, RecipeChanges, RunArgs, emulator_of_environment};
+use crate::args::{
+    Format, RecipeChanges, RunArgs, emulator_of_environment, project_of_environment,
+};
 use crate::failure::Failure;
 use crate::{console, progress, runtime, signals, summary};
 
@@ -41,6 +43,9 @@ pub(crate) fn prepare(mut recipe: Recipe, changes: RecipeChanges) -> (Recipe, Jo
         source: changes.source.map(SourceSpec::Address),
         memory: changes.memory,
         slots: changes.slots,
+        project: changes.bigquery.project,
+        default_project: project_of_environment(),
+        max_bytes: changes.bigquery.max_bytes,
         emulator: changes.emulator.or_environment(emulator_of_environment()),
         ..JobSettings::default()
     };

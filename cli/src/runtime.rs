@@ -7,6 +7,10 @@ use tokio::runtime::Builder;
 
 use crate::failure::Failure;
 
+/// Stack of a thread: descriptions of jobs and tables are read by code that was made for all their hundreds of fields, and takes more
+/// than usual where nothing has been optimised.
+const STACK_BYTES: usize = 4 << 20;
+
 /// Runs `work` to its end on `slots` threads that compute and two that keep connections, timers and signals going meanwhile.
 pub(crate) fn block_on<T>(
     slots: Option<usize>,
@@ -18,6 +22,7 @@ pub(crate) fn block_on<T>(
     let runtime = Builder::new_multi_thread()
         .worker_threads(slots.saturating_add(2))
         .thread_name("millpond-worker")
+        .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()
         .map_err(|e| {

@@ -10,13 +10,16 @@ use bytesize::ByteSize;
 
 use crate::error::{Error, Result};
 pub use crate::output_dir::EarlierWork;
+use crate::price_list::PriceList;
 use crate::recipe::{Recipe, SourceSpec};
+use crate::source::connect::{Connecting, Intent};
 
 mod apply;
 mod bound;
 mod builder;
 mod cancellation;
 mod checkpoints;
+mod cost;
 mod drive;
 mod fit;
 mod inputs;
@@ -36,9 +39,10 @@ mod write;
 pub use apply::{ApplyJob, ApplyReport, ApplySettings};
 pub use builder::{JobBuilder, Source};
 pub use cancellation::Cancellation;
+pub use cost::CostEstimate;
 pub use plan_report::JobPlan;
 pub use progress::{Phase, Progress, ProgressSnapshot};
-pub use report::{JobReport, PhaseSeconds, RowCounts};
+pub use report::{JobReport, PhaseSeconds, RowCounts, StreamRead};
 
 /// How a job is run, apart from what its recipe says. None of it changes a byte of the result.
 #[derive(Clone, Default)]
@@ -64,10 +68,33 @@ pub struct JobSettings {
     pub checkpoint: Option<ByteSize>,
     /// Endpoint of a BigQuery emulator for tables that name none.
     pub emulator: Option<String>,
+    /// Project that pays for BigQuery reads and queries, whatever the recipe says.
+    pub project: Option<String>,
+    /// Project that pays where neither `project` nor the recipe names one. Default: that of the table.
+    pub default_project: Option<String>,
+    /// Refuses to read more bytes than this, by the source's own estimate, before a row is read. Default: the recipe's, else no bound.
+    pub max_bytes: Option<ByteSize>,
+    /// What bytes cost, for `plan`. Default: the built-in list.
+    pub prices: Option<PriceList>,
     /// Who is told how the job gets on.
     pub progress: Option<Arc<dyn Progress>>,
     /// The switch that ends the job.
     pub cancellation: Cancellation,
+}
+
+impl JobSettings {
+    /// What sources are told of the job.
+    pub(crate) fn connecting(&self, intent: Intent) -> Connecting {
+        Connecting {
+            emulator: self.emulator.clone(),
+            project: self.project.clone(),
+            default_project: self.default_project.clone(),
+            earlier: None,
+            intent,
+            max_bytes: self.max_bytes,
+            cancellation: self.cancellation.clone(),
+        }
+    }
 }
 
 /// A recipe with everything needed to run it. Whatever can be wrong without data is wrong when it is built.

@@ -68,6 +68,7 @@ mod layout;
 mod manifest;
 mod output_dir;
 mod plan;
+mod price_list;
 mod profile;
 mod recipe;
 mod sink;
@@ -88,8 +89,9 @@ pub use fuzzing::{
     recipe as fuzz_recipe,
 };
 pub use job::{
-    ApplyJob, ApplyReport, ApplySettings, Cancellation, EarlierWork, Job, JobBuilder, JobPlan,
-    JobReport, JobSettings, Phase, PhaseSeconds, Progress, ProgressSnapshot, RowCounts, Source,
+    ApplyJob, ApplyReport, ApplySettings, Cancellation, CostEstimate, EarlierWork, Job, JobBuilder,
+    JobPlan, JobReport, JobSettings, Phase, PhaseSeconds, Progress, ProgressSnapshot, RowCounts,
+    Source, StreamRead,
 };
 pub use manifest::{Manifest, ManifestField, ShardEntry, SplitRows, UnitEntry};
 pub use millpond_features::{
@@ -100,12 +102,13 @@ pub use millpond_features::{
     Role, Selector, SimpleImputer, Split, SplitRatios, SplitSpec, Sql, Sqrt, StandardScaler, Step,
     TimeSplit, columns,
 };
+pub use price_list::PriceList;
 pub use profile::{ProfileOptions, init};
 pub use recipe::{
-    BigQueryOptions, CsvHeader, CsvOptions, Derivations, Names, OutputSpec, QuerySpec, Recipe,
-    SourceSpec, TableSpec, WireCompression, WorkUnits,
+    BigQueryOptions, BigQuerySqlSpec, CsvHeader, CsvOptions, Derivations, Names, OutputSpec,
+    QuerySpec, ReadBy, Recipe, SourceSpec, TableSpec, WireCompression, WorkUnits,
 };
-pub use source::Unit;
+pub use source::{Billing, QueryUsage, Unit};
 
 /// The README's programs are compiled with the tests.
 #[cfg(doctest)]

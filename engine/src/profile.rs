@@ -13,7 +13,7 @@ use millpond_spill::MemoryBudget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::{BigQueryOptions, CsvOptions, Names, SourceSpec, TableSpec, nearest_name};
 use crate::source::Source;
-use crate::source::connect::connect_table;
+use crate::source::connect::{Connecting, connect_table};
 use crate::source::nested::without_paths;
 
 mod advice;
@@ -116,14 +116,22 @@ pub async fn init(source: &SourceSpec, options: &ProfileOptions) -> Result<Strin
             csv: CsvOptions::default(),
         },
         SourceSpec::Table(table) => table.clone(),
-        SourceSpec::Query(_) => {
+        SourceSpec::Query(_) | SourceSpec::Sql(_) => {
             return Err(Error::config(
                 "a query cannot be profiled, profile one of its tables and write the query into the recipe afterwards",
             ));
         }
     };
-    let source = connect_table(&table, options.emulator.as_deref(), None).await?;
-    recipe_for(source.as_ref(), &table, options).await
+    let connecting = Connecting {
+        emulator: options.emulator.clone(),
+        ..Connecting::default()
+    };
+    let source = connect_table(&table, connecting).await?;
+    let recipe = recipe_for(source.as_ref(), &table, options).await;
+    for left in source.close().await {
+        tracing::warn!("{left}");
+    }
+    recipe
 }
 
 /// The recipe for a connected source that `table` leads to.

@@ -92,6 +92,8 @@ pub enum SourceSpec {
     Table(TableSpec),
     /// DataFusion SQL over named tables.
     Query(QuerySpec),
+    /// SQL that BigQuery runs.
+    Sql(BigQuerySqlSpec),
 }
 
 /// An address with settings.
@@ -116,6 +118,71 @@ pub struct QuerySpec {
     pub query: String,
     /// The tables the query names, each an address.
     pub tables: BTreeMap<String, String>,
+}
+
+/// SQL that BigQuery runs: one query job into a temporary table, which is read through the Storage Read API and removed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BigQuerySqlSpec {
+    /// One SELECT in GoogleSQL.
+    pub bigquery_sql: String,
+    /// Values for `@name` in the query: texts, numbers, booleans, lists of one of them, or `{type: DATE, value: "2026-01-31"}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, serde_json::Value>,
+    /// Project that runs the query and pays for it. Default: `--project`, else `GCP_PROJECT_ID` or `GOOGLE_CLOUD_PROJECT`.
+    #[serde(
+        default,
+        alias = "billing_project",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub project: Option<String>,
+    /// Where the query runs, for example `EU`. Default: where the tables are that it names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Dataset (`dataset` or `project.dataset`) for the table with the result. Default: BigQuery's own anonymous table, which it
+    /// removes after a day and which holds at most 10 GB compressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temporary_dataset: Option<String>,
+    /// After this time BigQuery removes the table with the result by itself, for example `24h`, should the run not have been able
+    /// to. Between `10m` and `7d`; default `24h`. Only with a `temporary_dataset`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiration: Option<String>,
+    /// Refuses to run the query when it would process more bytes, for example `10GiB`. Default: no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub maximum_bytes_billed: Option<ByteSize>,
+    /// Most read streams of the result; each is one work unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_stream_count: Option<u32>,
+    /// Fewest read streams wanted; the service need not comply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preferred_min_stream_count: Option<u32>,
+    /// Buffer compression on the wire. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<WireCompression>,
+    /// Endpoint of an emulator. Default: the environment's `BIGQUERY_EMULATOR_HOST`, else Google's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+}
+
+impl BigQuerySqlSpec {
+    /// This query, with nothing else set.
+    #[must_use]
+    pub fn new(sql: impl Into<String>) -> Self {
+        Self {
+            bigquery_sql: sql.into(),
+            parameters: BTreeMap::new(),
+            project: None,
+            location: None,
+            temporary_dataset: None,
+            expiration: None,
+            maximum_bytes_billed: None,
+            max_stream_count: None,
+            preferred_min_stream_count: None,
+            compression: None,
+            endpoint: None,
+        }
+    }
 }
 
 /// Settings of a BigQuery read.
@@ -144,6 +211,47 @@ pub struct BigQueryOptions {
     /// Buffer compression on the wire. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compression: Option<WireCompression>,
+    /// Refuses to read when more bytes than this would be, for example `10GiB`. Default: no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub max_bytes: Option<ByteSize>,
+    /// Where a query runs, for views, external and wildcard tables. Default: where the table is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Dataset for the result of a query over a view, an external or a wildcard table. Default: BigQuery's own anonymous table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temporary_dataset: Option<String>,
+    /// After this time BigQuery removes the table with the result by itself. Between `10m` and `7d`; default `24h`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expiration: Option<String>,
+    /// How rows come. Default: the Storage Read API.
+    #[serde(skip_serializing_if = "ReadBy::is_default")]
+    pub read: ReadBy,
+    /// Rows of a chunk of `read: limit_offset`. Default: 100,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunk_rows: Option<u64>,
+    /// Columns that order the chunks of `read: limit_offset`. Default: none, so that rows may be read twice or never.
+    #[serde(skip_serializing_if = "Names::is_empty")]
+    pub order_by: Names,
+}
+
+/// How the rows of a BigQuery table come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ReadBy {
+    /// Through the Storage Read API: one snapshot, billed once, in parallel.
+    #[default]
+    Storage,
+    /// By queries with LIMIT and OFFSET, their rows as JSON, as people do it. For comparison only: slower, billed once per chunk, and
+    /// not promised to see each row once.
+    LimitOffset,
+}
+
+impl ReadBy {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Ranges of a column that a BigQuery table is read in. Best is the column the table is partitioned by, with bounds

@@ -4,15 +4,17 @@
 //! A source is connected once, then asked for a [`Scan`]: a fixed list of work units over some of its columns. The unit is
 //! the grain of parallelism, of output shards and of merge order, so it depends on the data alone, never on threads or memory.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use millpond_spill::MemoryBudget;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -35,7 +37,7 @@ pub(crate) use predicate::{Comparison, Literal, Predicate};
 pub(crate) type BatchStream = BoxStream<'static, Result<RecordBatch>>;
 
 /// One piece of a scan that one worker reads from start to end.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Unit {
     /// What it is, for people: a file and its row groups, or a read stream.
     pub name: String,
@@ -43,6 +45,59 @@ pub struct Unit {
     pub rows: Option<u64>,
     /// Bytes to be read (compressed for files, estimated for read streams), when known beforehand.
     pub bytes: Option<u64>,
+}
+
+/// What query jobs took, as the service counts it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryUsage {
+    /// Query jobs that were run to their end.
+    pub jobs: u64,
+    /// Bytes they processed, when the service said.
+    pub bytes_processed: Option<u64>,
+    /// Bytes that are billed for them, when the service said.
+    pub bytes_billed: Option<u64>,
+    /// Their slot-milliseconds, when the service said.
+    pub slot_ms: Option<u64>,
+}
+
+impl QueryUsage {
+    /// What both took together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (None, None) => None,
+            (a, b) => Some(a.unwrap_or(0) + b.unwrap_or(0)),
+        };
+        Self {
+            jobs: self.jobs + other.jobs,
+            bytes_processed: sum(self.bytes_processed, other.bytes_processed),
+            bytes_billed: sum(self.bytes_billed, other.bytes_billed),
+            slot_ms: sum(self.slot_ms, other.slot_ms),
+        }
+    }
+}
+
+/// How reading is paid for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Billing {
+    /// Nobody asks money for it, as far as the engine knows: files.
+    None,
+    /// By the bytes that the Storage Read API reads.
+    StorageRead,
+    /// By the bytes that query jobs process.
+    Query,
+}
+
+/// What can be said of reading a source before it is done, beyond what its units tell.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Appraisal {
+    /// Bytes that a query of the same columns and rows would process, by a dry run.
+    pub dry_run_bytes: Option<u64>,
+    /// What kind of table it is, and how it is laid out.
+    pub table: Snapshot,
+    /// What the user should know before running.
+    pub notes: Vec<String>,
 }
 
 /// What reading a unit a second time costs.
@@ -111,6 +166,35 @@ pub(crate) trait Source: Debug + Send + Sync {
         0
     }
 
+    /// How reading it is paid for.
+    fn billing(&self) -> Billing {
+        Billing::None
+    }
+
+    /// What the user should know of the way this source is read, in every plan and report.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What can be found out of reading `columns` under `restriction`, the source's own filter text, without reading them. What
+    /// cannot be found out is said in the notes and is no error.
+    async fn appraise(&self, columns: &[String], restriction: &str) -> Appraisal {
+        let _ = (columns, restriction);
+        Appraisal::default()
+    }
+
+    /// Whether what is read ceases to be when the source is [closed](Self::close), so that rows kept of units that have not been
+    /// read to their end are of no use to a later run.
+    fn ends_when_closed(&self) -> bool {
+        false
+    }
+
+    /// Removes what the source has made at the service for this job. Nothing is read from it afterwards. Returns what could not
+    /// be removed, in words.
+    async fn close(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Fixes the work units of a scan. The same source state and request give the same units.
     ///
     /// # Errors
@@ -138,6 +222,11 @@ pub(crate) trait Scan: Debug + Send + Sync {
         Snapshot::new()
     }
 
+    /// What query jobs have taken for it so far.
+    fn usage(&self) -> QueryUsage {
+        QueryUsage::default()
+    }
+
     /// What [`connect_table`](connect::connect_table) needs to go on with this very scan in a later process. Nothing when a new
     /// scan is as good.
     fn token(&self) -> Option<serde_json::Value> {
@@ -161,6 +250,11 @@ pub(crate) trait Scan: Debug + Send + Sync {
     /// Whether a unit that does not [go on](Self::goes_on) can be read from its start, with the same rows.
     fn starts_over(&self) -> bool {
         false
+    }
+
+    /// What an interrupted run can go on with, where that is not what reading a table once gives.
+    fn resume(&self) -> Option<String> {
+        None
     }
 
     /// The rows of unit `index` in order. Lazy: nothing is read before the first poll; dropping the stream ends the read.
@@ -212,12 +306,28 @@ pub(crate) struct ReadContext {
     pub metrics: Arc<ReadMetrics>,
 }
 
-/// Running totals of all readers of a job.
+impl ReadContext {
+    /// The context for reading one unit, whose rows and bytes are counted beside the totals.
+    pub fn of_unit(&self, unit: usize) -> Self {
+        Self {
+            metrics: Arc::new(ReadMetrics {
+                all: Some((Arc::clone(&self.metrics), unit)),
+                ..ReadMetrics::default()
+            }),
+            ..self.clone()
+        }
+    }
+}
+
+/// Running totals of all readers of a job, and of each unit.
 #[derive(Debug, Default)]
 pub(crate) struct ReadMetrics {
     rows: AtomicU64,
     bytes: AtomicU64,
     retries: AtomicU64,
+    units: Mutex<BTreeMap<usize, (u64, u64)>>,
+    /// The totals, and the unit, that these counts belong to.
+    all: Option<(Arc<ReadMetrics>, usize)>,
 }
 
 impl ReadMetrics {
@@ -225,11 +335,20 @@ impl ReadMetrics {
     pub fn add(&self, rows: u64, bytes: u64) {
         self.rows.fetch_add(rows, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Some((all, unit)) = &self.all {
+            all.add(rows, bytes);
+            let mut units = all.units.lock().unwrap_or_else(PoisonError::into_inner);
+            let counts = units.entry(*unit).or_default();
+            *counts = (counts.0 + rows, counts.1 + bytes);
+        }
     }
 
     /// Counts a reconnection.
     pub fn add_retry(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
+        if let Some((all, _)) = &self.all {
+            all.add_retry();
+        }
     }
 
     /// Rows delivered so far.
@@ -245,5 +364,13 @@ impl ReadMetrics {
     /// Reconnections so far.
     pub fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
+    }
+
+    /// Rows and bytes read of each unit so far, of those that were read at all.
+    pub fn units(&self) -> BTreeMap<usize, (u64, u64)> {
+        self.units
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod apply;
+mod bigquery_sql;
 mod credentials;
 mod demo;
 mod determinism;

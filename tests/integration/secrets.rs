@@ -123,6 +123,19 @@ fn secrets_are_in_no_error_and_no_log() {
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
     is_silent(&broken, &ended);
 
+    // Queries ask for credentials of their own.
+    let mut asking = bench_with(&key()).source("");
+    asking.recipe = format!(
+        "source: {{bigquery_sql: SELECT 1 AS id, project: proj}}\n{}",
+        asking.recipe
+    );
+    asking
+        .environment
+        .push(("RUST_LOG".to_owned(), "trace".to_owned()));
+    let ended = asking.run();
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    is_silent(&asking, &ended);
+
     // The same file where a token would be, or torn.
     for torn in [
         format!("{{\"private_key\": \"{CANARY}\""),

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::bound::connect;
 use super::checkpoints::Checkpoints;
+use super::cost::check_bytes;
 use super::drive::{UnitWorker, drive};
 use super::inputs::row_bytes;
 use super::memory_need::MemoryNeed;
@@ -29,6 +30,7 @@ use crate::output_dir::OutputDir;
 use crate::plan::{RowPlan, RowQuery};
 use crate::recipe::SourceSpec;
 use crate::sink::{PartSink, SinkSettings};
+use crate::source::connect::Intent;
 
 /// What to apply to what.
 #[derive(Clone)]
@@ -45,6 +47,10 @@ pub struct ApplySettings {
     pub slots: Option<usize>,
     /// Endpoint of a BigQuery emulator.
     pub emulator: Option<String>,
+    /// Project that pays for BigQuery sources that name none.
+    pub project: Option<String>,
+    /// Refuses to read more bytes than this. Default: no bound.
+    pub max_bytes: Option<ByteSize>,
     /// Where temporary files go.
     pub temp_dir: Option<PathBuf>,
     /// Who is told how the job gets on.
@@ -64,6 +70,8 @@ impl ApplySettings {
             memory: None,
             slots: None,
             emulator: None,
+            project: None,
+            max_bytes: None,
             temp_dir: None,
             progress: None,
             cancellation: Cancellation::new(),
@@ -121,6 +129,9 @@ impl ApplyJob {
             temp_dir: settings.temp_dir,
             progress: settings.progress,
             cancellation: settings.cancellation.clone(),
+            emulator: settings.emulator,
+            default_project: settings.project,
+            max_bytes: settings.max_bytes,
             ..JobSettings::default()
         };
         let resources = Resources::open(&job, None)?;
@@ -130,7 +141,7 @@ impl ApplyJob {
         recipe.source = Some(settings.input);
         let source = connect(
             &recipe,
-            settings.emulator.as_deref(),
+            job.connecting(Intent::Read),
             &resources,
             &Checkpoints::none(&resources),
         )
@@ -166,6 +177,8 @@ impl ApplyJob {
             columns,
         };
         let rows = Arc::new(RowPlan::try_new(&resources.session, &source, &read, &query).await?);
+        let bytes = rows.scan().units().iter().map(|u| u.bytes).sum();
+        check_bytes(source.name(), bytes, job.max_bytes)?;
         let layout = fitted.layout(rows.schema())?;
         let sink = SinkSettings::try_new(&recipe.output.compression)?;
         let units = rows.scan().units().len();
@@ -190,7 +203,11 @@ impl ApplyJob {
         }
         let mut counts = TransformCounts::default();
         let mut files = 0;
-        for worker in drive(workers, 0..units, &settings.cancellation).await? {
+        let done = drive(workers, 0..units, &settings.cancellation).await;
+        for left in source.close().await {
+            tracing::warn!("{left}");
+        }
+        for worker in done? {
             counts.merge(&worker.counts);
             files += worker.files;
         }

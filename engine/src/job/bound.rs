@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use bytesize::ByteSize;
 use millpond_features::{INSIDE_OF, Split};
 
 use super::checkpoints::Checkpoints;
+use super::cost::{check_bytes, max_bytes_of};
 use super::inputs::{Inputs, row_bytes};
 use super::materialise::{materialise, source_of};
 use super::memory_need::MemoryNeed;
@@ -15,16 +17,20 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::plain_type;
 use crate::plan::RowPlan;
 use crate::recipe::{Recipe, SourceSpec, TableSpec};
-use crate::source::connect::connect_table;
+use crate::source::connect::{Connecting, connect_sql, connect_table};
 use crate::source::{ReadContext, Source};
 
 /// Connects the source of `recipe`; a query is run and written down first, unless an earlier run did.
 pub(super) async fn connect(
     recipe: &Recipe,
-    emulator: Option<&str>,
+    connecting: Connecting,
     resources: &Resources,
     checkpoints: &Checkpoints,
 ) -> Result<Arc<dyn Source>> {
+    let connecting = Connecting {
+        earlier: checkpoints.earlier_scan(),
+        ..connecting
+    };
     match &recipe.source {
         Some(SourceSpec::Address(address)) => {
             let table = TableSpec {
@@ -32,18 +38,17 @@ pub(super) async fn connect(
                 bigquery: Default::default(),
                 csv: Default::default(),
             };
-            connect_table(&table, emulator, checkpoints.earlier_scan()).await
+            connect_table(&table, connecting).await
         }
-        Some(SourceSpec::Table(table)) => {
-            connect_table(table, emulator, checkpoints.earlier_scan()).await
-        }
+        Some(SourceSpec::Table(table)) => connect_table(table, connecting).await,
+        Some(SourceSpec::Sql(sql)) => connect_sql(sql, connecting).await,
         Some(SourceSpec::Query(query)) => {
             if let Some(files) = checkpoints.query_files()? {
                 return source_of(files).await;
             }
             resources.gauge.enter(Phase::Materialise, None, None);
             let dir = checkpoints.query_dir();
-            let files = materialise(query, &recipe.key.0, resources, emulator, dir).await;
+            let files = materialise(query, &recipe.key.0, resources, &connecting, dir).await;
             resources.gauge.enter(Phase::Connect, None, None);
             let files = files?;
             checkpoints.query_done(&files)?;
@@ -61,6 +66,7 @@ pub(super) struct Bound {
     pub read: ReadContext,
     pub need: MemoryNeed,
     pub slots: usize,
+    max_bytes: Option<ByteSize>,
 }
 
 impl Bound {
@@ -70,11 +76,12 @@ impl Bound {
     /// As [`connect`] and [`Inputs::bind`]; MemoryBudget when not even one slot fits.
     pub async fn connect(
         recipe: Recipe,
-        emulator: Option<&str>,
+        connecting: Connecting,
         resources: &Resources,
         checkpoints: &Checkpoints,
     ) -> Result<Self> {
-        let source = connect(&recipe, emulator, resources, checkpoints).await?;
+        let max_bytes = connecting.max_bytes.or_else(|| max_bytes_of(&recipe));
+        let source = connect(&recipe, connecting, resources, checkpoints).await?;
         let inputs = Inputs::bind(&recipe, &source, &resources.session)?;
         let columns = inputs.all_columns();
         let width = row_bytes(&inputs.schema, &columns);
@@ -101,18 +108,20 @@ impl Bound {
             read,
             need,
             slots,
+            max_bytes,
         })
     }
 
     /// The plan of rows with `columns`.
     ///
     /// # Errors
-    /// As [`RowPlan::try_new`].
+    /// As [`RowPlan::try_new`]; Config when it would read more bytes than are allowed.
     pub async fn plan(&self, resources: &Resources, columns: Vec<String>) -> Result<Arc<RowPlan>> {
         let query = self.inputs.query(&self.recipe, columns);
-        Ok(Arc::new(
-            RowPlan::try_new(&resources.session, &self.source, &self.read, &query).await?,
-        ))
+        let plan = RowPlan::try_new(&resources.session, &self.source, &self.read, &query).await?;
+        let bytes = plan.scan().units().iter().map(|unit| unit.bytes).sum();
+        check_bytes(self.source.name(), bytes, self.max_bytes)?;
+        Ok(Arc::new(plan))
     }
 
     /// Source columns the features and carried columns are made of, text as plain text.

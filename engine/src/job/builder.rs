@@ -8,7 +8,10 @@ use millpond_features::{FeatureSet, OutputDtype, SplitSpec};
 
 use super::{Cancellation, EarlierWork, Job, JobSettings, Progress};
 use crate::error::{Error, Result};
-use crate::recipe::{BigQueryOptions, Names, OutputSpec, QuerySpec, Recipe, SourceSpec, TableSpec};
+use crate::price_list::PriceList;
+use crate::recipe::{
+    BigQueryOptions, BigQuerySqlSpec, Names, OutputSpec, QuerySpec, Recipe, SourceSpec, TableSpec,
+};
 
 /// Where rows come from, for [`JobBuilder::source`].
 #[derive(Debug, Clone)]
@@ -54,6 +57,23 @@ impl Source {
                 .map(|(n, a)| (n.into(), a.into()))
                 .collect(),
         }))
+    }
+}
+
+impl Source {
+    /// SQL that BigQuery runs in `project`, which pays: one SELECT, whose result is read and removed.
+    #[must_use]
+    pub fn bigquery_sql(project: impl Into<String>, sql: impl Into<String>) -> Self {
+        Self::bigquery_sql_with(BigQuerySqlSpec {
+            project: Some(project.into()),
+            ..BigQuerySqlSpec::new(sql)
+        })
+    }
+
+    /// SQL that BigQuery runs, with settings.
+    #[must_use]
+    pub fn bigquery_sql_with(spec: BigQuerySqlSpec) -> Self {
+        Self(SourceSpec::Sql(spec))
     }
 }
 
@@ -234,6 +254,27 @@ impl JobBuilder {
     #[must_use]
     pub fn emulator(mut self, url: impl Into<String>) -> Self {
         self.settings.emulator = Some(url.into());
+        self
+    }
+
+    /// Project that pays for BigQuery reads and queries.
+    #[must_use]
+    pub fn project(mut self, project: impl Into<String>) -> Self {
+        self.settings.project = Some(project.into());
+        self
+    }
+
+    /// Refuses to read more bytes than this, before a row is read.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: ByteSize) -> Self {
+        self.settings.max_bytes = Some(bytes);
+        self
+    }
+
+    /// What bytes cost, for [`Job::plan`].
+    #[must_use]
+    pub fn prices(mut self, prices: PriceList) -> Self {
+        self.settings.prices = Some(prices);
         self
     }
 

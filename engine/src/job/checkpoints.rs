@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use millpond_spill::{KeptFile, MemoryBudget, Segment, SpillDir};
 use serde_json::Value;
@@ -49,6 +49,12 @@ pub(super) struct Checkpoints {
     paid: AtomicBool,
     /// Whether this run has given up what was kept of a unit, because its session had ended.
     forgot: AtomicBool,
+    /// Whether the source has gone, so that units that have not been read to their end never will be.
+    forsaken: AtomicBool,
+    /// Units this run has read to their end.
+    read_to_the_end: AtomicUsize,
+    /// How many units there are, once that is known.
+    unit_count: AtomicUsize,
 }
 
 impl Checkpoints {
@@ -66,6 +72,9 @@ impl Checkpoints {
             written: BTreeMap::new(),
             paid: AtomicBool::new(false),
             forgot: AtomicBool::new(false),
+            forsaken: AtomicBool::new(false),
+            read_to_the_end: AtomicUsize::new(0),
+            unit_count: AtomicUsize::new(usize::MAX),
         }
     }
 
@@ -228,15 +237,28 @@ impl Checkpoints {
         self.forgot.load(Ordering::Relaxed)
     }
 
+    /// Notes that nothing more can be read of the source, now or later.
+    pub fn forsake(&self) {
+        self.forsaken.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether what was kept is of no use, because rows that are missing cannot be had any more.
+    pub fn are_forsaken(&self) -> bool {
+        self.forsaken.load(Ordering::Relaxed)
+            && self.read_to_the_end.load(Ordering::Relaxed) + self.finished().0
+                < self.unit_count.load(Ordering::Relaxed)
+    }
+
     /// Writes down how the source was cut into units, or checks that it still is cut so.
     ///
     /// # Errors
     /// [`Config`](ErrorKind::Config) naming the difference when the source has changed since.
     pub fn scan_done(&self, source: &Arc<dyn Source>, plan: &RowPlan) -> Result<()> {
+        let scan = plan.scan();
+        self.unit_count.store(scan.units().len(), Ordering::Relaxed);
         if !self.are_kept() {
             return Ok(());
         }
-        let scan = plan.scan();
         let now = ScanRecord {
             snapshot: scan.snapshot(),
             units: scan.units().to_vec(),
@@ -297,6 +319,7 @@ impl Checkpoints {
 
     /// Writes down that unit `unit` has been read to its end, in `segments` segments.
     pub fn unit_read(&self, unit: usize, segments: usize) -> Result<()> {
+        self.read_to_the_end.fetch_add(1, Ordering::Relaxed);
         self.record(Record::Read(ReadRecord { unit, segments }))
     }
 

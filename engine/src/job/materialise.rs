@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{plain_type, to_type};
 use crate::recipe::{QuerySpec, TableSpec};
 use crate::source::Source;
-use crate::source::connect::connect_table;
+use crate::source::connect::{Connecting, connect_table};
 use crate::source::files::{DataFile, FileFormat, FileLocation, FileSet};
 use crate::source::parquet::ParquetSource;
 
@@ -39,7 +39,7 @@ pub(super) async fn materialise(
     spec: &QuerySpec,
     key: &[String],
     resources: &Resources,
-    emulator: Option<&str>,
+    connecting: &Connecting,
     dir: &Path,
 ) -> Result<Vec<PathBuf>> {
     let mut tables = Vec::new();
@@ -49,17 +49,30 @@ pub(super) async fn materialise(
             bigquery: Default::default(),
             csv: Default::default(),
         };
-        let source = connect_table(&table, emulator, None).await?;
+        let connecting = Connecting {
+            earlier: None,
+            ..connecting.clone()
+        };
+        let source = connect_table(&table, connecting).await?;
         tables.push((name.clone(), source, resources.read_context(64)));
     }
     let mut files = Files::new(dir.to_owned())?;
+    let read: Vec<_> = tables
+        .iter()
+        .map(|(_, source, _)| Arc::clone(source))
+        .collect();
     let schema = resources
         .session
         .run_query(&spec.query, tables, key, resources.slots, |batch| {
             files.write(batch)
         })
-        .await?;
-    files.finish(&schema)
+        .await;
+    for source in read {
+        for left in source.close().await {
+            tracing::warn!("{left}");
+        }
+    }
+    files.finish(&schema?)
 }
 
 /// The files of a materialised query.

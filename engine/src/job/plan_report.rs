@@ -10,9 +10,12 @@ use serde::Serialize;
 use super::Job;
 use super::bound::Bound;
 use super::checkpoints::Checkpoints;
+use super::cost::CostEstimate;
 use super::resources::Resources;
 use crate::error::Result;
+use crate::price_list::PriceList;
 use crate::recipe::Recipe;
+use crate::source::connect::Intent;
 use crate::source::nested::{root_of, without_paths};
 use crate::source::{Rescan, Scan, Snapshot};
 
@@ -56,13 +59,21 @@ pub struct JobPlan {
     pub split_sql: String,
     /// The physical plan of the rows.
     pub physical_plan: String,
+    /// What kind of table it is and how it is laid out, as far as the service tells.
+    pub table: Snapshot,
+    /// Bytes that a query of the same columns and rows would process, by a dry run; unknown for files and without the REST API.
+    pub dry_run_bytes: Option<u64>,
+    /// What reading would cost; nothing for files.
+    pub cost: Option<CostEstimate>,
+    /// What the user should know before running.
+    pub notes: Vec<String>,
 }
 
 pub(super) async fn plan(job: &Job) -> Result<JobPlan> {
     let resources = Resources::open(&job.settings, job.recipe.memory)?;
     let bound = Bound::connect(
         job.recipe.clone(),
-        job.settings.emulator.as_deref(),
+        job.settings.connecting(Intent::Plan),
         &resources,
         &Checkpoints::none(&resources),
     )
@@ -78,6 +89,16 @@ pub(super) async fn plan(job: &Job) -> Result<JobPlan> {
         .map(|f| f.name().clone())
         .collect();
     let snapshot = scan.snapshot();
+    let restriction = snapshot
+        .get("row_restriction")
+        .and_then(|v| v.as_str())
+        .unwrap_or_default();
+    let appraisal = source.appraise(&columns_read, restriction).await;
+    let built_in = PriceList::built_in();
+    let prices = job.settings.prices.as_ref().unwrap_or(&built_in);
+    let cost = CostEstimate::of(source.billing(), scan.as_ref(), &appraisal, prices);
+    let mut notes = source.notes();
+    notes.extend(appraisal.notes);
     Ok(JobPlan {
         source: source.name().to_owned(),
         units: scan.units().len(),
@@ -106,6 +127,10 @@ pub(super) async fn plan(job: &Job) -> Result<JobPlan> {
         batch_rows: bound.read.batch_rows,
         split_sql: inputs.splitter.bigquery_sql(),
         physical_plan: rows.explain(),
+        table: appraisal.table,
+        dry_run_bytes: appraisal.dry_run_bytes,
+        cost,
+        notes,
     })
 }
 
@@ -128,6 +153,9 @@ fn columns_not_read(schema: &SchemaRef, read: &[String]) -> usize {
 fn resume(recipe: &Recipe, scan: &dyn Scan) -> String {
     if recipe.limit.is_some() {
         return "none: which rows a limit takes depends on all units before".to_owned();
+    }
+    if let Some(own) = scan.resume() {
+        return own;
     }
     match (scan.rescan(), scan.starts_over()) {
         (Rescan::Free, _) => "written shards, at any time; other rows are read again".to_owned(),
@@ -156,6 +184,22 @@ impl fmt::Display for JobPlan {
             "bytes       {} of the columns read",
             self.bytes_estimated.map_or_else(unknown, bytes)
         )?;
+        if let Some(dry_run) = self.dry_run_bytes {
+            writeln!(
+                f,
+                "dry run     {} that a query of them would process",
+                bytes(dry_run)
+            )?;
+        }
+        if let Some(cost) = &self.cost {
+            writeln!(f, "cost        {cost}")?;
+        }
+        for (key, value) in &self.table {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            writeln!(f, "{:<11} {text}", key.replace('_', " "))?;
+        }
         writeln!(
             f,
             "columns     {} read, {} not needed: {}",
@@ -194,6 +238,9 @@ impl fmt::Display for JobPlan {
         writeln!(f, "split       as BigQuery SQL:")?;
         for line in self.split_sql.lines() {
             writeln!(f, "            {line}")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "note        {note}")?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::Snapshot;
+use crate::source::{ReadMetrics, Scan, Snapshot};
 
 /// The account of a finished job, also written as `report.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +26,25 @@ pub struct JobReport {
     pub rows: RowCounts,
     /// Bytes read from the source, all passes together.
     pub bytes_read: u64,
+    /// Wall-clock seconds from start to end, as in `seconds.total`.
+    #[serde(default)]
+    pub duration_seconds: f64,
+    /// Bytes the service processed: those of query jobs as it counted them, else the read session's estimate. Unknown for files.
+    #[serde(default)]
+    pub bytes_processed: Option<u64>,
+    /// Bytes that are billed: of query jobs as the service counted them, else the read session's estimate, which is what reading
+    /// every row of it is billed by. Before any free tier. Unknown for files.
+    #[serde(default)]
+    pub bytes_billed: Option<u64>,
+    /// Slot-milliseconds of query jobs, as the service counted them.
+    #[serde(default)]
+    pub slot_ms: Option<u64>,
+    /// Query jobs that were run.
+    #[serde(default)]
+    pub query_jobs: u64,
+    /// What this run read of each work unit (of BigQuery: of each read stream), in order; nothing of units that earlier runs had read.
+    #[serde(default)]
+    pub streams: Vec<StreamRead>,
     /// Passes over the data: those that learn, and the one that writes.
     pub passes: usize,
     /// Work units read.
@@ -81,6 +100,34 @@ impl JobReport {
         json.push(b'\n');
         Ok(json)
     }
+}
+
+/// What was read of one work unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamRead {
+    /// Its name.
+    pub name: String,
+    /// Rows delivered, in all passes that read the source.
+    pub rows: u64,
+    /// Bytes on the wire, or of the files.
+    pub bytes: u64,
+}
+
+/// The account of each unit.
+pub(super) fn streams(scan: &dyn Scan, metrics: &ReadMetrics) -> Vec<StreamRead> {
+    let counts = metrics.units();
+    scan.units()
+        .iter()
+        .enumerate()
+        .map(|(index, unit)| {
+            let (rows, bytes) = counts.get(&index).copied().unwrap_or_default();
+            StreamRead {
+                name: unit.name.clone(),
+                rows,
+                bytes,
+            }
+        })
+        .collect()
 }
 
 /// Where the rows went: `read = filtered + train + val + test`.

@@ -9,8 +9,9 @@ use millpond_features::{DropReason, DroppedColumn, Split};
 
 use super::bound::Bound;
 use super::checkpoints::{Checkpoints, kept_table};
+use super::cost::Charged;
 use super::learn::{Learned, learn};
-use super::report::{JobReport, PhaseSeconds, RowCounts};
+use super::report::{JobReport, PhaseSeconds, RowCounts, streams};
 use super::resources::Resources;
 use super::write::{Written, write};
 use super::{EarlierWork, Job, JobSettings};
@@ -21,6 +22,7 @@ use crate::manifest::{Manifest, UnitEntry};
 use crate::output_dir::{Opened, OutputDir};
 use crate::recipe::Recipe;
 use crate::sink::{SinkSettings, SplitSink};
+use crate::source::connect::Intent;
 
 /// The name of the report in the output directory.
 const REPORT_FILE: &str = "report.json";
@@ -89,6 +91,10 @@ fn leave(place: &Path, output: &OutputDir, checkpoints: &Checkpoints, error: Err
         // Nothing can be gone on with, and nothing is thrown away before the user says so.
         return error;
     }
+    if checkpoints.are_forsaken() {
+        output.discard();
+        return error.noting("nothing was kept: the temporary table with the result of the query is removed, and the next run asks again");
+    }
     if output.keeps_work() && (may_go_on || checkpoints.are_paid()) {
         return error.noting(format!(
             "what is finished is kept in {}: run the same again to go on, or add --restart to start over",
@@ -118,10 +124,20 @@ impl Run<'_> {
     async fn carry_out(&self, recipe: Recipe) -> Result<JobReport> {
         let (resources, checkpoints) = (self.resources, self.checkpoints);
         let cancellation = &self.settings.cancellation;
-        let emulator = self.settings.emulator.as_deref();
-        let bound = Bound::connect(recipe, emulator, resources, checkpoints).await?;
+        let connecting = self.settings.connecting(Intent::Read);
+        let bound = Bound::connect(recipe, connecting, resources, checkpoints).await?;
         let connected = Instant::now();
-        let learned = learn(&bound, resources, self.output, checkpoints, cancellation).await?;
+        let learned = learn(&bound, resources, self.output, checkpoints, cancellation).await;
+        // All rows that will be read have been, or none will be any more. Rows of a free source are read again, and nothing was made
+        // for those.
+        if bound.source.ends_when_closed() {
+            checkpoints.forsake();
+        }
+        let left_behind = bound.source.close().await;
+        for left in &left_behind {
+            tracing::warn!("{left}");
+        }
+        let learned = learned?;
         let artefact = self.artefact(&bound, &learned)?;
         let fitted = Instant::now();
         let written = write(
@@ -135,6 +151,8 @@ impl Run<'_> {
         )
         .await?;
         let seconds = |from: Instant, to: Instant| (to - from).as_secs_f64();
+        let mut artefact = artefact;
+        artefact.warnings.extend(left_behind);
         let report = self.account(&bound, &learned, artefact, written, |now| PhaseSeconds {
             connect: seconds(resources.started, connected),
             fit: seconds(connected, fitted),
@@ -210,7 +228,8 @@ impl Run<'_> {
         let resources = self.resources;
         let scan = learned.full_plan.scan();
         let units = scan.units();
-        let mut warnings = artefact.warnings;
+        let mut warnings = bound.source.notes();
+        warnings.extend(artefact.warnings);
         let mut rows = RowCounts::default();
         let mut entries = Vec::with_capacity(units.len());
         let mut shards = Vec::new();
@@ -260,6 +279,8 @@ impl Run<'_> {
         self.output
             .write_file(crate::manifest::MANIFEST, manifest.to_json()?.as_bytes())?;
         let (resumed_units_read, resumed_units_written) = self.checkpoints.finished();
+        let seconds = seconds(Instant::now());
+        let charged = Charged::of(bound.source.billing(), scan.as_ref());
         let report = JobReport {
             millpond_version: env!("CARGO_PKG_VERSION").to_owned(),
             source: bound.source.name().to_owned(),
@@ -268,6 +289,12 @@ impl Run<'_> {
             output: self.place.display().to_string(),
             rows,
             bytes_read: resources.metrics.bytes(),
+            duration_seconds: seconds.total,
+            bytes_processed: charged.bytes_processed,
+            bytes_billed: charged.bytes_billed,
+            slot_ms: charged.slot_ms,
+            query_jobs: charged.query_jobs,
+            streams: streams(scan.as_ref(), &resources.metrics),
             passes: learned.passes + 1,
             units: units.len(),
             resumed_units_read,
@@ -278,7 +305,7 @@ impl Run<'_> {
             spilled_bytes: resources.spill.bytes_written() + learned.lasting_bytes(),
             peak_rss_bytes: resources.monitor.peak_rss_bytes(),
             memory_limit_bytes: resources.memory_limit_bytes,
-            seconds: seconds(Instant::now()),
+            seconds,
             unknown_categories: written.unknown,
             dropped_columns: artefact.dropped,
             warnings,

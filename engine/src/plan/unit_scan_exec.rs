@@ -149,9 +149,10 @@ impl ExecutionPlan for UnitScanExec {
                 futures::stream::empty(),
             )));
         }
+        let read = self.read.of_unit(partition);
         let stream = match self.legs.take(partition) {
-            Some(leg) => self.scan.open_leg(partition, leg, &self.read),
-            None => self.scan.open(partition, &self.read),
+            Some(leg) => self.scan.open_leg(partition, leg, &read),
+            None => self.scan.open(partition, &read),
         };
         let stream = stream
             .map_err(|e| DataFusionError::External(Box::new(e)))?

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_saphyr::{Options, UserMessageFormatter};
 
-use super::{QuerySpec, Recipe, TableSpec};
+use super::{BigQuerySqlSpec, QuerySpec, Recipe, TableSpec};
 use crate::error::{Error, ErrorKind, Result};
 
 mod explain;
@@ -142,10 +142,13 @@ fn check_source(source: &Value) -> Result<()> {
         Value::Object(keys) if keys.contains_key("query") || keys.contains_key("tables") => {
             read::<QuerySpec>("source", source.clone()).map(|_| ())
         }
+        Value::Object(keys) if keys.contains_key("bigquery_sql") => {
+            read::<BigQuerySqlSpec>("source", source.clone()).map(|_| ())
+        }
         Value::Object(_) => read::<TableSpec>("source", source.clone()).map(|_| ()),
         other => Err(Error::config(format!(
             "source: found {}, expected an address such as `bigquery://project.dataset.table` or `./rows/*.parquet`, \
-             or a map with the key `table` or `query`",
+             or a map with the key `table`, `query` or `bigquery_sql`",
             kind_of(other)
         ))),
     }

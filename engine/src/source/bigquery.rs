@@ -18,36 +18,48 @@ use serde_json::{Value, json};
 
 use self::clock::Clock;
 use self::decode::{Decoder, schema_difference};
-use self::endpoint::Endpoint;
+use self::endpoint::{Endpoint, Scope};
 use self::failure::Place;
 use self::ranges::{RangedScan, Reading};
 use self::selection::{delivered, selected_fields};
 use self::session::{Session, SessionRequest};
-use self::stream::{Parked, StreamSpec};
+use self::stream_scan::BigQueryScan;
 use self::table::TableName;
-use super::{
-    BatchStream, Leg, Predicate, ReadContext, Rescan, Scan, ScanRequest, Snapshot, Source, Unit,
-};
+use super::{Appraisal, Billing, Predicate, Scan, ScanRequest, Snapshot, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::{BigQueryOptions, WorkUnits};
 use crate::source::connect::EarlierScan;
 use crate::source::nested::with_paths;
 
+mod address;
+mod appraisal;
+mod chance;
 mod clock;
 mod decode;
 mod endpoint;
 mod failure;
+mod field_schema;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::expect_used, clippy::panic)]
 pub(crate) mod fuzzing;
+mod json_rows;
+mod limit_offset;
+mod query_job;
+mod query_source;
 mod ranges;
+mod rest;
 mod restriction;
 mod retry;
 mod selection;
 mod session;
+mod settings;
+mod sql_log;
 mod stream;
+mod stream_scan;
 mod table;
+mod temporary_table;
 
+pub(crate) use self::address::{connect_address, connect_sql};
 pub(crate) use self::retry::Timing;
 
 /// Streams that share a TCP connection at most, as long as there are cores to feed.
@@ -85,6 +97,8 @@ pub(crate) struct BigQuerySource {
     credentials: Credentials,
     client: Read,
     schema: SchemaRef,
+    /// The column that every read has to name in its restriction.
+    filter_column: Option<String>,
     /// The scan of an earlier run to go on with.
     earlier: Option<Earlier>,
     clock: Clock,
@@ -139,7 +153,7 @@ impl BigQuerySource {
         check_stream_counts(&options)?;
         let endpoint = Endpoint::resolve(options.endpoint.as_deref())?;
         let timing = settings.timing.unwrap_or_else(|| endpoint.timing());
-        let credentials = endpoint.credentials(&timing).await?;
+        let credentials = endpoint.credentials(&timing, Scope::Reading).await?;
         let client = endpoint.client(&credentials).await?;
         let place = Arc::new(Place {
             table: parsed,
@@ -156,6 +170,7 @@ impl BigQuerySource {
             credentials,
             client,
             schema: Arc::new(Schema::empty()),
+            filter_column: None,
             earlier: None,
             clock: Clock::SYSTEM,
         };
@@ -208,14 +223,46 @@ impl BigQuerySource {
 
     /// Replaces the schema by that of a session over all columns, which is then forgotten.
     async fn learn_schema(mut self) -> Result<Self> {
-        let request = SessionRequest {
+        let mut request = SessionRequest {
             snapshot_time: self.snapshot_time,
             max_streams: 1,
             ..SessionRequest::default()
         };
-        let session = Session::create(&self.client, &self.place, &request, &self.timing).await?;
+        let first = Session::create(&self.client, &self.place, &request, &self.timing).await;
+        let session = match first {
+            Err(error) => match failure::filter_wanted_over(&error) {
+                // No partition is wanted of a session that only tells columns.
+                Some(column) => {
+                    request.row_restriction = format!("{} IS NULL", table::quote_column(&column)?);
+                    self.filter_column = Some(column);
+                    Session::create(&self.client, &self.place, &request, &self.timing).await?
+                }
+                None => return Err(error),
+            },
+            Ok(session) => session,
+        };
         self.schema = with_paths(&session.schema);
         Ok(self)
+    }
+
+    /// Refuses to read all partitions of a table that says it must not be.
+    fn check_filter(&self, predicates: &[Predicate]) -> Result<()> {
+        let Some(column) = &self.filter_column else {
+            return Ok(());
+        };
+        if predicates.iter().any(|predicate| predicate.names(column)) {
+            return Ok(());
+        }
+        let table = &self.place.table;
+        Err(Error::config(match self.schema.field_with_name(column) {
+            Ok(field) => format!(
+                "table {table} requires a filter over its partition column {column:?}: compare it with literals of its own type in where, as in {}",
+                example(column, field.data_type())
+            ),
+            Err(_) => format!(
+                "table {table} requires a filter over {column:?}, which is none of its columns: ask it with bigquery_sql, which can name it"
+            ),
+        }))
     }
 
     /// The columns to select: those asked for, or the narrowest one when only the number of rows matters, because
@@ -327,11 +374,20 @@ impl Source for BigQuerySource {
         Arc::clone(&self.schema)
     }
 
+    fn billing(&self) -> Billing {
+        Billing::StorageRead
+    }
+
+    async fn appraise(&self, columns: &[String], restriction: &str) -> Appraisal {
+        appraisal::of_table(&self.place, &self.timing, columns, restriction).await
+    }
+
     fn applies(&self, predicate: &Predicate) -> bool {
         restriction::applies(&self.schema, predicate)
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<Arc<dyn Scan>> {
+        self.check_filter(&request.predicates)?;
         let selected = self.selected(&request.columns)?;
         let wanted = SessionRequest {
             row_restriction: restriction::row_restriction(&request.predicates)?,
@@ -352,122 +408,6 @@ impl Source for BigQuerySource {
             self, session, decoder, &clients, &wanted,
         )))
     }
-}
-
-/// One session over a table.
-#[derive(Debug)]
-struct BigQueryScan {
-    schema: SchemaRef,
-    units: Vec<Unit>,
-    streams: Vec<(StreamSpec, Parked)>,
-    snapshot: Snapshot,
-    session: Snapshot,
-    token: Option<Value>,
-}
-
-impl BigQueryScan {
-    fn new(
-        source: &BigQuerySource,
-        session: Session,
-        decoder: Arc<Decoder>,
-        clients: &[Read],
-        wanted: &SessionRequest,
-    ) -> Self {
-        let count = session.streams.len();
-        let snapshot = snapshot_of(source, &session, wanted);
-        let about_session = about(&session);
-        let token = ScanToken {
-            session: session.clone(),
-            columns: wanted.columns.clone(),
-            row_restriction: wanted.row_restriction.clone(),
-        };
-        let share = |total: Option<u64>, index: usize| {
-            let (count, index) = (count as u64, index as u64);
-            total.map(|total| total / count + u64::from(index < total % count))
-        };
-        let units = (0..count)
-            .map(|index| Unit {
-                name: format!("{} {}", source.place.table, label(index)),
-                rows: share(session.estimated_rows, index),
-                bytes: share(session.estimated_bytes, index),
-            })
-            .collect();
-        let streams = session
-            .streams
-            .into_iter()
-            .zip(clients.iter().cycle())
-            .enumerate()
-            .map(|(index, (name, client))| {
-                let spec = StreamSpec {
-                    client: client.clone(),
-                    name,
-                    label: label(index),
-                    index,
-                    place: Arc::clone(&source.place),
-                    timing: source.timing,
-                    decoder: Arc::clone(&decoder),
-                };
-                (spec, Parked::default())
-            })
-            .collect();
-        Self {
-            schema: Arc::clone(decoder.schema()),
-            units,
-            streams,
-            snapshot,
-            session: about_session,
-            token: serde_json::to_value(token).ok(),
-        }
-    }
-
-    fn stream(&self, index: usize) -> Result<&(StreamSpec, Parked)> {
-        self.streams.get(index).ok_or_else(|| {
-            Error::config(format!(
-                "there is no unit {index}: the session has {} streams",
-                self.streams.len()
-            ))
-        })
-    }
-}
-
-impl Scan for BigQueryScan {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-
-    fn units(&self) -> &[Unit] {
-        &self.units
-    }
-
-    fn rescan(&self) -> Rescan {
-        Rescan::Paid
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        self.snapshot.clone()
-    }
-
-    fn session(&self) -> Snapshot {
-        self.session.clone()
-    }
-
-    fn token(&self) -> Option<Value> {
-        self.token.clone()
-    }
-
-    fn open(&self, index: usize, context: &ReadContext) -> Result<BatchStream> {
-        let (stream, _) = self.stream(index)?;
-        Ok(stream.clone().batches(context.clone()))
-    }
-
-    fn open_leg(&self, index: usize, leg: Leg, context: &ReadContext) -> Result<BatchStream> {
-        let (stream, parked) = self.stream(index)?;
-        Ok(stream.clone().leg(context.clone(), leg, parked.clone()))
-    }
-}
-
-fn label(index: usize) -> String {
-    format!("stream {index}")
 }
 
 /// The table as it was asked for. The time is in it only when the recipe fixed one.
@@ -514,6 +454,16 @@ fn narrowest(schema: &Schema) -> Option<String> {
             other => other.primitive_width().unwrap_or(100),
         })
         .map(|field| field.name().clone())
+}
+
+/// A condition on a column of this type, for people to copy.
+fn example(column: &str, data_type: &DataType) -> String {
+    let literal = match data_type {
+        DataType::Date32 => "DATE '2026-01-31'",
+        DataType::Timestamp(_, _) => "TIMESTAMP '2026-01-31T00:00:00Z'",
+        _ => "1",
+    };
+    format!("`where: {column} >= {literal}`")
 }
 
 fn parse_snapshot_time(text: &str) -> Result<Timestamp> {

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytesize::ByteSize;
+use futures::FutureExt;
 use serde_json::Value;
 
-use super::Source;
-use super::bigquery::BigQuerySource;
 use super::csv::CsvSource;
 use super::files::{FileFormat, FileSet};
 use super::parquet::ParquetSource;
+use super::{Source, bigquery};
 use crate::error::{Error, Result};
-use crate::recipe::{BigQueryOptions, TableSpec};
+use crate::job::Cancellation;
+use crate::recipe::{BigQueryOptions, BigQuerySqlSpec, TableSpec};
 
 /// The scheme of BigQuery addresses.
 pub(crate) const BIGQUERY_SCHEME: &str = "bigquery://";
@@ -25,30 +27,57 @@ pub(crate) struct EarlierScan {
     pub units: BTreeMap<usize, Value>,
 }
 
-/// Connects one table or set of files. `emulator` replaces Google's endpoint for BigQuery tables that name none. With an
-/// `earlier` scan, the next scan goes on with that one.
+/// What a source is connected for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// Its rows are read.
+    #[default]
+    Read,
+    /// It is only looked at: nothing that costs or leaves anything behind is done.
+    Plan,
+}
+
+/// What a source needs to know of the job that connects it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Connecting {
+    /// Replaces Google's endpoint for BigQuery sources that name none.
+    pub emulator: Option<String>,
+    /// Pays for BigQuery sources, whatever they name.
+    pub project: Option<String>,
+    /// Pays for BigQuery sources that name no project for that.
+    pub default_project: Option<String>,
+    /// The next scan goes on with this one.
+    pub earlier: Option<EarlierScan>,
+    /// Whether anything will be read.
+    pub intent: Intent,
+    /// Replaces the recipe's bound of the bytes that may be read.
+    pub max_bytes: Option<ByteSize>,
+    /// Ends the work of connecting and scanning.
+    pub cancellation: Cancellation,
+}
+
+impl Connecting {
+    /// Who pays, when the recipe says `written`; nothing when nobody is named.
+    pub fn payer(&self, written: Option<&String>) -> Option<String> {
+        let named = self.project.as_ref().or(written);
+        named.or(self.default_project.as_ref()).cloned()
+    }
+}
+
+/// Connects one table or set of files.
 ///
 /// # Errors
 /// When the address is malformed, or what it names cannot be reached or read.
 pub(crate) async fn connect_table(
     table: &TableSpec,
-    emulator: Option<&str>,
-    earlier: Option<EarlierScan>,
+    connecting: Connecting,
 ) -> Result<Arc<dyn Source>> {
     if let Some(name) = table.table.strip_prefix(BIGQUERY_SCHEME) {
-        let options = BigQueryOptions {
-            endpoint: table
-                .bigquery
-                .endpoint
-                .clone()
-                .or_else(|| emulator.map(str::to_owned)),
-            ..table.bigquery.clone()
-        };
-        let source = BigQuerySource::connect(name, options).await?;
-        return Ok(Arc::new(match earlier {
-            Some(earlier) => source.going_on(earlier)?,
-            None => source,
-        }));
+        let options = table.bigquery.clone();
+        // Whoever spawns a job need not look through all the types of the client.
+        return bigquery::connect_address(name, options, connecting)
+            .boxed()
+            .await;
     }
     if table.bigquery != BigQueryOptions::default() {
         return Err(Error::config(format!(
@@ -61,4 +90,15 @@ pub(crate) async fn connect_table(
         FileFormat::Parquet => Arc::new(ParquetSource::connect(set).await?),
         FileFormat::Csv => Arc::new(CsvSource::connect(set, table.csv.clone()).await?),
     })
+}
+
+/// Connects BigQuery SQL. Nothing is run before the source is scanned.
+///
+/// # Errors
+/// When the query is refused, or the service cannot be reached.
+pub(crate) async fn connect_sql(
+    sql: &BigQuerySqlSpec,
+    connecting: Connecting,
+) -> Result<Arc<dyn Source>> {
+    bigquery::connect_sql(sql, connecting).boxed().await
 }

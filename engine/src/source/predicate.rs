@@ -35,6 +35,22 @@ pub(crate) enum Predicate {
     Not(Box<Predicate>),
 }
 
+impl Predicate {
+    /// Whether the condition is about `column`, perhaps among others.
+    pub fn names(&self, column: &str) -> bool {
+        match self {
+            Self::Compare { column: c, .. }
+            | Self::In { column: c, .. }
+            | Self::IsNull(c)
+            | Self::IsNotNull(c) => c == column,
+            Self::And(left, right) | Self::Or(left, right) => {
+                left.names(column) || right.names(column)
+            }
+            Self::Not(inner) => inner.names(column),
+        }
+    }
+}
+
 /// A comparison operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Comparison {

@@ -22,6 +22,12 @@ impl Clock {
         Timestamp::try_from((self.0)()).ok()
     }
 
+    /// So much later than now, in milliseconds since 1970, as the REST API writes times.
+    pub fn millis_after(self, later: Duration) -> Option<i64> {
+        let time = (self.0)().checked_add(later)?;
+        i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
+    }
+
     /// Whether the service still keeps `session`, as far as it said when it would end.
     pub fn is_alive(self, session: &Session) -> bool {
         let Some(Ok(end)) = session.expire_time.as_deref().map(Timestamp::try_from) else {

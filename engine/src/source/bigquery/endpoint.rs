@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use google_cloud_auth::credentials::{self, Credentials, anonymous};
 use google_cloud_bigquery::client::Read;
 use google_cloud_gax::retry_policy::NeverRetry;
+use tokio::time::timeout;
 use url::{Host, Url};
 
 use super::retry::Timing;
@@ -21,6 +22,24 @@ const GOOGLE: &str = "https://bigquerystorage.googleapis.com";
 
 /// Where credentials are looked for, for error texts.
 pub(super) const CREDENTIAL_PLACES: &str = "GOOGLE_APPLICATION_CREDENTIALS, ~/.config/gcloud/application_default_credentials.json (made by `gcloud auth application-default login`) and the metadata server of Google Cloud machines";
+
+/// What credentials are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Reading tables.
+    Reading,
+    /// Running queries, and making and removing the tables of their results.
+    Jobs,
+}
+
+impl Scope {
+    fn address(self) -> &'static str {
+        match self {
+            Self::Reading => "https://www.googleapis.com/auth/bigquery.readonly",
+            Self::Jobs => "https://www.googleapis.com/auth/bigquery",
+        }
+    }
+}
 
 /// An address of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +97,15 @@ impl Endpoint {
         }
     }
 
+    /// The address of the REST API, which has a host of its own; none for Google's own.
+    pub fn rest_address(&self) -> Option<String> {
+        match self {
+            Self::Google => None,
+            Self::Secure(address) => Some(address.replacen("bigquerystorage", "bigquery", 1)),
+            Self::Emulator(address) => Some(address.clone()),
+        }
+    }
+
     /// How patient to be with it.
     pub fn timing(&self) -> Timing {
         match self {
@@ -86,11 +114,11 @@ impl Endpoint {
         }
     }
 
-    /// Credentials for it, checked to be usable.
+    /// Credentials for it, checked to be usable, and asked for no more than `scope` needs.
     ///
     /// # Errors
     /// Auth, naming the places looked at.
-    pub async fn credentials(&self, timing: &Timing) -> Result<Credentials> {
+    pub async fn credentials(&self, timing: &Timing, scope: Scope) -> Result<Credentials> {
         if let Self::Emulator(_) = self {
             return Ok(anonymous::Builder::new().build());
         }
@@ -99,6 +127,12 @@ impl Endpoint {
                 ErrorKind::Auth,
                 format!("no usable Google credentials ({why}); looked at {CREDENTIAL_PLACES}"),
             )
+        };
+        let late = || {
+            missing(&format!(
+                "no answer within {} s",
+                timing.credentials.as_secs()
+            ))
         };
         // The same variables that the library is about to read.
         credential_file::check_default(&|name| std::env::var_os(name)).map_err(
@@ -110,22 +144,21 @@ impl Endpoint {
                 )
             },
         )?;
-        let found = credentials::Builder::default().build().map_err(|e| {
-            // A file that cannot be parsed is not quoted: it may hold a key.
-            if e.is_parsing() || e.is_missing_field() {
-                missing("the file found does not hold credentials")
-            } else {
-                missing(&e.to_string())
-            }
-        })?;
-        match tokio::time::timeout(timing.credentials, found.headers(Default::default())).await {
+        // The narrowest scope that does. Credentials that were granted other scopes, and cannot be narrowed, are taken as they are.
+        let narrow = credentials::Builder::default().with_scopes([scope.address()]);
+        let found = built(narrow, &missing)?;
+        match timeout(timing.credentials, found.headers(Default::default())).await {
+            Ok(Ok(_)) => return Ok(found),
+            Ok(Err(e)) if e.is_transient() => return Err(missing("no token could be obtained")),
+            Ok(Err(_)) => {}
+            Err(_) => return Err(late()),
+        }
+        let found = built(credentials::Builder::default(), &missing)?;
+        match timeout(timing.credentials, found.headers(Default::default())).await {
             Ok(Ok(_)) => Ok(found),
             Ok(Err(e)) if e.is_transient() => Err(missing("no token could be obtained")),
             Ok(Err(e)) => Err(missing(&e.to_string().replace('\n', " "))),
-            Err(_) => Err(missing(&format!(
-                "no answer within {} s",
-                timing.credentials.as_secs()
-            ))),
+            Err(_) => Err(late()),
         }
     }
 
@@ -162,6 +195,18 @@ impl fmt::Display for Endpoint {
             Self::Secure(address) | Self::Emulator(address) => f.write_str(address),
         }
     }
+}
+
+/// Credentials of `builder`; `missing` makes the error.
+fn built(builder: credentials::Builder, missing: &impl Fn(&str) -> Error) -> Result<Credentials> {
+    builder.build().map_err(|e| {
+        // A file that cannot be parsed is not quoted: it may hold a key.
+        if e.is_parsing() || e.is_missing_field() {
+            missing("the file found does not hold credentials")
+        } else {
+            missing(&e.to_string())
+        }
+    })
 }
 
 fn is_loopback(host: &Host<&str>) -> bool {

@@ -193,6 +193,24 @@ impl Place {
     }
 }
 
+/// Whether a session was refused because it was asked for something that only a query can read.
+pub(super) fn is_of_no_table(error: &Error) -> bool {
+    let said = error.context();
+    error.kind() == ErrorKind::Config
+        && (said.contains("non-table entities cannot be read")
+            || said.contains("Only external tables with connections can be read"))
+}
+
+/// The column that a session was refused for want of a filter over: the first one named that is a column at all.
+pub(super) fn filter_wanted_over(error: &Error) -> Option<String> {
+    let (_, rest) = error
+        .context()
+        .split_once("without a filter over column(s) ")?;
+    let (names, _) = rest.split_once(" that can be used for partition elimination")?;
+    let name = names.split(',').next()?.trim().trim_matches('\'');
+    (error.kind() == ErrorKind::Config && !name.is_empty()).then(|| name.to_owned())
+}
+
 fn is_expired(said: &str) -> bool {
     let said = said.to_lowercase();
     said.contains("session") && said.contains("expired")

@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::decode::read_schema;
 use super::failure::{Doing, Place};
 use super::retry::{Attempts, Cause, Timing, cause_of};
+use super::sql_log;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::WireCompression;
 
@@ -76,6 +77,11 @@ impl Session {
         request: &SessionRequest,
         timing: &Timing,
     ) -> Result<Self> {
+        sql_log::session(
+            &place.table.to_string(),
+            &request.columns,
+            &request.row_restriction,
+        );
         let wire = wire_request(place, request);
         let mut attempts = Attempts::new(*timing, 0);
         loop {

@@ -37,7 +37,7 @@ impl TableName {
         };
         if table.contains('*') {
             return Err(Error::config(format!(
-                "table {written:?} is a wildcard, which cannot be read as a table: name one table"
+                "table {written:?} is a wildcard, which must end with its only star"
             )));
         }
         if let Some((whole, _)) = table.split_once('$') {
@@ -64,9 +64,33 @@ impl TableName {
         })
     }
 
+    /// A table from its parts; nothing when one is no such name.
+    pub fn from_parts(project: &str, dataset: &str, table: &str) -> Option<Self> {
+        (is_project(project) && is_dataset(dataset) && is_table(table)).then(|| Self {
+            project: project.to_owned(),
+            dataset: dataset.to_owned(),
+            table: table.to_owned(),
+        })
+    }
+
     /// The project the table belongs to.
     pub fn project(&self) -> &str {
         &self.project
+    }
+
+    /// The dataset the table belongs to.
+    pub fn dataset(&self) -> &str {
+        &self.dataset
+    }
+
+    /// Its name in the dataset.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// The table as SQL names it. No part can hold a backtick.
+    pub fn quoted(&self) -> String {
+        format!("`{self}`")
     }
 
     /// The resource name of the table in the Storage Read API.
@@ -98,7 +122,8 @@ pub(super) fn is_project(name: &str) -> bool {
     plain(domain, b"-.") && plain(id, b"-_")
 }
 
-fn is_dataset(name: &str) -> bool {
+/// Whether `name` can be a dataset.
+pub(super) fn is_dataset(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= LONGEST_NAME
         && name

@@ -2,5 +2,6 @@
 
 mod emulator;
 mod fake;
+mod queries;
 mod reading;
 mod sessions;

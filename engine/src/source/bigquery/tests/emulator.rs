@@ -30,7 +30,7 @@ use crate::source::{Comparison, Literal, ReadContext, ReadMetrics, Scan};
 const ROWS: i64 = 20_000;
 const DAY_MICROS: i64 = 86_400_000_000;
 
-fn table() -> RecordBatch {
+pub fn table() -> RecordBatch {
     let ids = || 0..ROWS;
     let text = |i: i64| match i % 5 {
         0 => None,
@@ -71,7 +71,7 @@ fn table() -> RecordBatch {
     RecordBatch::try_from_iter(columns).unwrap()
 }
 
-fn write(data: &Path, name: &str, batch: &RecordBatch) {
+pub fn write(data: &Path, name: &str, batch: &RecordBatch) {
     let directory = data.join("p").join("d").join(name);
     create_dir_all(&directory).unwrap();
     let file = File::create(directory.join("0.parquet")).unwrap();
@@ -80,9 +80,9 @@ fn write(data: &Path, name: &str, batch: &RecordBatch) {
     writer.close().unwrap();
 }
 
-struct Setup {
-    emulator: RunningEmulator,
-    _data: TempDir,
+pub struct Setup {
+    pub emulator: RunningEmulator,
+    pub data: TempDir,
 }
 
 async fn start(script: FaultScript) -> Setup {
@@ -97,10 +97,7 @@ async fn start(script: FaultScript) -> Setup {
         .start()
         .await
         .unwrap();
-    Setup {
-        emulator,
-        _data: data,
-    }
+    Setup { emulator, data }
 }
 
 impl Setup {
@@ -140,7 +137,7 @@ impl Setup {
     }
 }
 
-fn context() -> ReadContext {
+pub fn context() -> ReadContext {
     ReadContext {
         budget: MemoryBudget::new(64 << 20),
         batch_rows: 1024,
@@ -149,7 +146,10 @@ fn context() -> ReadContext {
 }
 
 /// All units, read at the same time, their batches in unit order.
-async fn read_all(scan: &Arc<dyn Scan>, context: &ReadContext) -> Result<Vec<RecordBatch>, Error> {
+pub async fn read_all(
+    scan: &Arc<dyn Scan>,
+    context: &ReadContext,
+) -> Result<Vec<RecordBatch>, Error> {
     let reads = (0..scan.units().len()).map(|unit| async move {
         let mut stream = scan.open(unit, context)?;
         let mut batches = vec![];

@@ -41,6 +41,7 @@ fn session(schema: &Schema, streams: usize) -> ReadSession {
 async fn source(fake: &Fake, options: BigQueryOptions) -> Result<BigQuerySource, Error> {
     let snapshot_time = options.snapshot_time.as_deref().map(parse_snapshot_time);
     BigQuerySource {
+        filter_column: None,
         earlier: None,
         clock: super::super::Clock::SYSTEM,
         name: "bigquery://p.d.t".to_owned(),
