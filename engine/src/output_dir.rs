@@ -190,7 +190,12 @@ impl OutputDir {
             }
             (Err(error), _) => return Err(error),
         };
-        if records.last() == Some(&Record::Committing) {
+        // Clearing up removes the journal before the rest of the workshop, and may have ended there.
+        let is_complete = match records.last() {
+            Some(last) => *last == Record::Committing,
+            None => fs::symlink_metadata(root.join(SUCCESS)).is_ok(),
+        };
+        if is_complete {
             workshop.move_up()?;
             // The directory is complete; a workshop that stays behind is untidy and harms nobody.
             let _ = workshop.remove();

@@ -65,7 +65,8 @@ fn survives_kills(bench: &Bench, seed: u64) {
         );
         fs::remove_dir_all(bench.out()).unwrap();
     }
-    // What a killed run left is swept by the next one that starts; the last one here was not killed.
+    // What a killed run left is swept by the next one that starts.
+    assert_eq!(bench.run().code, Some(0));
     let left = tree(&bench.path("temp"));
     assert!(left.is_empty(), "left behind: {:?}", left.keys());
     assert!(

@@ -376,6 +376,22 @@ fn a_commit_cut_short_anywhere_is_completed() {
 }
 
 #[test]
+fn a_clean_up_cut_short_after_the_journal_is_completed() {
+    for left in [&["lock"][..], &[]] {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("out");
+        OutputDir::create(&root).unwrap().commit().unwrap();
+        fs::create_dir(root.join(".millpond")).unwrap();
+        for name in left {
+            fs::write(root.join(".millpond").join(name), b"").unwrap();
+        }
+        let opened = OutputDir::open(&root, EarlierWork::Continue).unwrap();
+        assert!(matches!(opened, Opened::Finished), "{left:?}");
+        assert_eq!(tree(&root), set(&["_SUCCESS"]));
+    }
+}
+
+#[test]
 fn a_damaged_journal_is_refused_until_told_to_start_over() {
     let place = tempfile::tempdir().unwrap();
     let root = place.path().join("out");
