@@ -92,7 +92,7 @@ pub enum StepError {
     #[error("{count} infinite values reach a step that learned numbers; put a clip step before it")]
     Infinite {
         /// How many, in one batch.
-        count: usize,
+        count: u64,
     },
     /// A category encoder refused.
     #[error(transparent)]

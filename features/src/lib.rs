@@ -41,6 +41,7 @@ mod sql_step;
 mod standard_scaler;
 mod step;
 mod transform_counts;
+mod vector;
 
 pub use crate::artifact::{ArtifactError, FeaturesArtifact};
 pub use crate::category::store::{

@@ -16,6 +16,7 @@ const INTEGER_BITS: u64 = 0x4330_0000_0000_0000;
 const EXPONENT_BIAS: f64 = 4_503_599_627_370_496.0 + 1023.0;
 
 /// Replaces every value by `ln(1 + x)`: −1 gives −inf, less gives NaN, NaN stays.
+#[inline(always)]
 pub(crate) fn log1p_slice(values: &mut [f64]) {
     for x in values {
         *x = log1p(*x);

@@ -3,6 +3,8 @@
 //! Values are gathered into fixed blocks; a block is reduced in two passes over fixed lanes, blocks are merged in row order
 //! within a unit, and units in the order of their index (Chan, Golub and LeVeque 1979 for the merge).
 
+use crate::vector::vectorised;
+
 /// Values per block. Changing it changes low bits of every mean and variance.
 const BLOCK: usize = 1024;
 const LANES: usize = 8;
@@ -41,9 +43,15 @@ impl Moments {
             return Self::default();
         }
         let count = block.len() as f64;
-        let mean = lane_sum(block, |x| x) / count;
-        let drift = lane_sum(block, |x| x - mean);
-        let squares = lane_sum(block, |x| (x - mean) * (x - mean));
+        let (mean, drift, squares) = vectorised(
+            #[inline(always)]
+            || {
+                let mean = lane_sum(block, |x| x) / count;
+                let drift = lane_sum(block, |x| x - mean);
+                let squares = lane_sum(block, |x| (x - mean) * (x - mean));
+                (mean, drift, squares)
+            },
+        );
         let (mean, low) = two_sum(mean, drift / count);
         Self {
             count: block.len() as u64,
@@ -96,6 +104,7 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
     (sum, (a - (sum - part)) + (b - part))
 }
 
+#[inline(always)]
 fn lane_sum(block: &[f64], term: impl Fn(f64) -> f64) -> f64 {
     let mut lanes = [0.0; LANES];
     let mut chunks = block.chunks_exact(LANES);

@@ -16,8 +16,9 @@ use arrow::datatypes::{
     UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
-use crate::kernel::{Kernel, apply_all};
+use crate::kernel::{Kernel, apply_all, apply_learned};
 use crate::output_dtype::OutputDtype;
+use crate::vector::vectorised;
 
 /// Values handled at a time: small enough for the first-level cache, large enough to hide per-call costs.
 pub(crate) const CHUNK: usize = 1024;
@@ -116,6 +117,7 @@ impl<'a> NumericColumn<'a> {
     }
 
     /// Copies rows `offset..offset + out.len()`, missing as NaN. Rows past the end are left as they were.
+    #[inline(always)]
     pub(crate) fn load(&self, offset: usize, out: &mut [f64]) {
         match &self.values {
             Values::Bool(bits) => {
@@ -150,6 +152,7 @@ fn slice<T: ArrowPrimitiveType>(array: &dyn Array) -> Option<&[T::Native]> {
         .map(|array| array.values().as_ref())
 }
 
+#[inline(always)]
 fn convert<T>(values: &[T], offset: usize, out: &mut [f64], to_float: impl Fn(&T) -> f64) {
     for (x, value) in out.iter_mut().zip(values.get(offset..).unwrap_or_default()) {
         *x = to_float(value);
@@ -157,18 +160,26 @@ fn convert<T>(values: &[T], offset: usize, out: &mut [f64], to_float: impl Fn(&T
 }
 
 /// Puts NaN where the validity bit is unset.
+#[inline(always)]
 fn blank(valid: &BooleanBuffer, out: &mut [f64]) {
     let words = valid.bit_chunks();
-    for (values, word) in out.chunks_mut(64).zip(words.iter_padded()) {
+    let (whole, rest) = out.as_chunks_mut::<64>();
+    for (values, word) in whole.iter_mut().zip(words.iter()) {
         if word != u64::MAX {
-            for (index, x) in values.iter_mut().enumerate() {
-                *x = if (word >> index) & 1 == 1 {
-                    *x
-                } else {
-                    f64::NAN
-                };
-            }
+            blank_word(word, values);
         }
+    }
+    blank_word(words.remainder_bits(), rest);
+}
+
+#[inline(always)]
+fn blank_word(valid: u64, values: &mut [f64]) {
+    for (index, x) in values.iter_mut().enumerate() {
+        *x = if (valid >> index) & 1 == 1 {
+            *x
+        } else {
+            f64::NAN
+        };
     }
 }
 
@@ -246,7 +257,7 @@ pub(crate) fn compact(values: &mut [f64], selected: &BooleanBuffer) -> usize {
 /// A transformed column, and how many infinite values reached the first kernel that was learned.
 pub(crate) struct Numbers {
     pub(crate) array: ArrayRef,
-    pub(crate) infinite: usize,
+    pub(crate) infinite: u64,
 }
 
 /// Applies kernels to a whole column; the result has the given dtype, and null where the outcome is NaN.
@@ -267,9 +278,12 @@ pub(crate) fn transform(
         }
         OutputDtype::Float32 => {
             let mut out = Vec::with_capacity(column.len());
-            let (nulls, infinite) = run(&column, kernels, |chunk| {
-                out.extend(chunk.iter().map(|&x| x as f32));
-            });
+            let (nulls, infinite) = run(
+                &column,
+                kernels,
+                #[inline(always)]
+                |chunk| out.extend(chunk.iter().map(|&x| x as f32)),
+            );
             let array = Arc::new(Float32Array::new(out.into(), nulls));
             Numbers { array, infinite }
         }
@@ -280,7 +294,7 @@ fn run(
     column: &NumericColumn<'_>,
     kernels: &[Kernel],
     mut write: impl FnMut(&[f64]),
-) -> (Option<NullBuffer>, usize) {
+) -> (Option<NullBuffer>, u64) {
     let mut scratch = [0.0; CHUNK];
     let mut valid: Option<BooleanBufferBuilder> = None;
     let mut offset = 0;
@@ -290,16 +304,16 @@ fn run(
     while offset < column.len() {
         let len = CHUNK.min(column.len() - offset);
         let chunk = &mut scratch[..len];
-        column.load(offset, chunk);
-        apply_all(plain, chunk);
-        if !learned.is_empty() {
-            infinite += chunk
-                .iter()
-                .map(|x| usize::from(x.is_infinite()))
-                .sum::<usize>();
-            apply_all(learned, chunk);
-        }
-        let any_missing = chunk.iter().fold(false, |any, x| any | x.is_nan());
+        let any_missing = vectorised(
+            #[inline(always)]
+            || {
+                column.load(offset, chunk);
+                apply_all(plain, chunk);
+                infinite += apply_learned(learned, chunk);
+                write(chunk);
+                chunk.iter().fold(0, |nans, x| nans + u64::from(x.is_nan())) > 0
+            },
+        );
         if any_missing && valid.is_none() {
             let mut builder = BooleanBufferBuilder::new(column.len());
             builder.append_n(offset, true);
@@ -307,18 +321,21 @@ fn run(
         }
         if let Some(builder) = &mut valid {
             if any_missing {
-                append_validity(builder, chunk);
+                vectorised(
+                    #[inline(always)]
+                    || append_validity(builder, chunk),
+                );
             } else {
                 builder.append_n(len, true);
             }
         }
-        write(chunk);
         offset += len;
     }
     let nulls = valid.map(|mut builder| NullBuffer::new(builder.finish()));
     (nulls, infinite)
 }
 
+#[inline(always)]
 fn append_validity(builder: &mut BooleanBufferBuilder, chunk: &[f64]) {
     for values in chunk.chunks(64) {
         let word = values.iter().enumerate().fold(0_u64, |word, (index, x)| {

@@ -20,6 +20,7 @@ use crate::plan::BoundStep;
 use crate::quantiles::{QuantileMethod, Wanted};
 use crate::simple_imputer::{ImputeStrategy, SimpleImputer};
 use crate::step::Step;
+use crate::vector::vectorised;
 
 /// One pass worth of a chain.
 #[derive(Clone, Debug)]
@@ -475,20 +476,25 @@ fn add_numbers(
     while offset < column.len() {
         let len = CHUNK.min(column.len() - offset);
         let chunk = &mut scratch[..len];
-        column.load(offset, chunk);
-        let kept = compact(chunk, &selected.slice(offset, len));
-        let chunk = &mut chunk[..kept];
-        apply_all(before, chunk);
-        for op in ops {
-            match op {
-                Op::Kernel(kernel) => kernel.apply(chunk),
-                Op::Tap(index) => {
-                    if let Some(tap) = taps.get_mut(*index) {
-                        tap.add(chunk);
+        vectorised(
+            #[inline(always)]
+            || {
+                column.load(offset, chunk);
+                let kept = compact(chunk, &selected.slice(offset, len));
+                let chunk = &mut chunk[..kept];
+                apply_all(before, chunk);
+                for op in ops {
+                    match op {
+                        Op::Kernel(kernel) => kernel.apply(chunk),
+                        Op::Tap(index) => {
+                            if let Some(tap) = taps.get_mut(*index) {
+                                tap.add(chunk);
+                            }
+                        }
                     }
                 }
-            }
-        }
+            },
+        );
         offset += len;
     }
     Ok(())

@@ -327,7 +327,7 @@ impl<'a> KeyTexts<'a> {
             },
             KeyTexts::Unsigned { array, values } => match values.get(row) {
                 Some(&value) if array.is_valid(row) => {
-                    append_digits(value, 1, out);
+                    append_integer(value, out);
                     true
                 }
                 _ => false,
@@ -409,11 +409,8 @@ fn append_date(days: i64, out: &mut Vec<u8>) {
     append_digits(date.day.into(), 2, out);
 }
 
-fn append_integer(value: i64, out: &mut Vec<u8>) {
-    if value < 0 {
-        out.push(b'-');
-    }
-    append_digits(value.unsigned_abs(), 1, out);
+fn append_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Decimal digits, with leading zeros up to `width`.
