@@ -73,6 +73,7 @@ mod profile;
 mod recipe;
 mod sink;
 mod source;
+mod table_scan;
 mod type_advice;
 
 pub use bytesize::ByteSize;
@@ -109,6 +110,7 @@ pub use recipe::{
     QuerySpec, ReadBy, Recipe, SourceSpec, TableSpec, WireCompression, WorkUnits,
 };
 pub use source::{Billing, QueryUsage, Unit};
+pub use table_scan::{ScanOptions, TableScan};
 
 /// The README's programs are compiled with the tests.
 #[cfg(doctest)]

@@ -30,6 +30,7 @@ mod service_limits;
 mod signals;
 mod storms;
 mod supply_chain;
+mod table_scan;
 mod tls;
 mod vocabularies;
 mod wrong_input;

@@ -75,6 +75,11 @@ impl Source {
     pub fn bigquery_sql_with(spec: BigQuerySqlSpec) -> Self {
         Self(SourceSpec::Sql(spec))
     }
+
+    /// The source as recipes have it.
+    pub(crate) fn into_spec(self) -> SourceSpec {
+        self.0
+    }
 }
 
 impl From<SourceSpec> for Source {
