@@ -297,7 +297,7 @@ impl ReadService {
     }
 }
 
-/// A reader's place in the budget; leaving it drops what was parked there.
+/// A reader's place in the budget, given up with what was left there.
 struct Place {
     budget: Arc<DecodeBudget<Decoder>>,
     ticket: Ticket,
@@ -305,7 +305,7 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.budget.take(self.ticket);
+        self.budget.leave(self.ticket);
     }
 }
 
@@ -321,14 +321,17 @@ async fn produce(
     };
     // The slot in the queue is taken first, so that at most one message is made that nobody has asked for.
     while let Ok(slot) = sender.reserve().await {
-        let granted = place.budget.work(reader.working_bytes()).await;
         let (budget, ticket) = (Arc::clone(&place.budget), place.ticket);
+        budget.enter(ticket, reader.decoder_bytes()).await;
+        let granted = budget.work(reader.working_bytes()).await;
         let step = blocking(move || {
-            reader.restore_decoder(budget.take(ticket));
+            reader.restore_decoder(budget.begin(ticket));
             let next = reader.next_message();
-            if let Some(decoder) = reader.take_decoder() {
-                budget.park(ticket, reader.decoder_bytes(), decoder);
-            }
+            let made = match &next {
+                Ok(Some(message)) => message.body.len() as u64,
+                _ => 0,
+            };
+            budget.end(ticket, made, reader.take_decoder());
             drop(granted);
             (reader, next)
         });
