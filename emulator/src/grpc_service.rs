@@ -309,7 +309,7 @@ impl Drop for Place {
     }
 }
 
-/// Reads messages off the async threads, one ahead of the connection. Ends when the call is dropped.
+/// Reads messages, one ahead of the connection. Ends when the call is dropped.
 async fn produce(
     mut reader: StreamReader,
     budget: Arc<DecodeBudget<Decoder>>,
@@ -324,29 +324,21 @@ async fn produce(
         let (budget, ticket) = (Arc::clone(&place.budget), place.ticket);
         budget.enter(ticket, reader.decoder_bytes()).await;
         let granted = budget.work(reader.working_bytes()).await;
-        let step = blocking(move || {
-            reader.restore_decoder(budget.begin(ticket));
-            let next = reader.next_message();
-            let made = match &next {
-                Ok(Some(message)) => message.body.len() as u64,
-                _ => 0,
-            };
-            budget.end(ticket, made, reader.take_decoder());
-            drop(granted);
-            (reader, next)
-        });
-        match step.await {
-            Ok((back, Ok(Some(message)))) => {
-                reader = back;
-                slot.send(Ok(message));
-            }
-            Ok((_, Ok(None))) => return,
-            Ok((_, Err(error))) => {
+        // On the threads that compute, not on those for blocking work: these are as many as there are streams, each would keep
+        // its own freed memory, and the budget lets no more than a few decode at a time anyway.
+        reader.restore_decoder(budget.begin(ticket));
+        let next = reader.next_message();
+        let made = match &next {
+            Ok(Some(message)) => message.body.len() as u64,
+            _ => 0,
+        };
+        budget.end(ticket, made, reader.take_decoder());
+        drop(granted);
+        match next {
+            Ok(Some(message)) => slot.send(Ok(message)),
+            Ok(None) => return,
+            Err(error) => {
                 slot.send(Err(read_status(&error)));
-                return;
-            }
-            Err(status) => {
-                slot.send(Err(status));
                 return;
             }
         }
