@@ -8,6 +8,7 @@
 )]
 
 mod faults;
+mod google_rust;
 mod harness;
 mod reads;
 mod recovery;
