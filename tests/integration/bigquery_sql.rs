@@ -133,6 +133,9 @@ fn a_query_gives_the_features_of_its_table_and_is_accounted_for() {
     assert_same(&results(&bench.out()), &results(&again.out()), "again");
 }
 
+/// Rows are made durable often enough that a run can be met in between.
+const IN_LEGS: &[&str] = &["--checkpoint", "20kB", "--slots", "3"];
+
 /// Streams that take their time after some messages, so that a run can be met with some of its rows kept.
 fn slow(data: &Path) -> Served {
     let script = FaultScript::new().fault(
@@ -165,12 +168,7 @@ fn a_signal_takes_the_table_away_and_the_next_run_asks_again() {
         let place = Bench::new();
         let data = data(&place, &orders(6_000, 3, 200));
         let served = slow(&data);
-        let bench = asking(Bench::new(), &format!("{SQL}{RECIPE}"), &served).more(&[
-            "--checkpoint",
-            "20kB",
-            "--slots",
-            "3",
-        ]);
+        let bench = asking(Bench::new(), &format!("{SQL}{RECIPE}"), &served).more(IN_LEGS);
         let child = begun(&bench);
         assert_eq!(left(&data).len(), 1);
         signal(child.id(), name);
@@ -195,12 +193,7 @@ fn a_run_that_was_killed_goes_on_with_the_table_it_left() {
     let place = Bench::new();
     let data = data(&place, &orders(6_000, 3, 200));
     let served = slow(&data);
-    let bench = asking(Bench::new(), &format!("{SQL}{RECIPE}"), &served).more(&[
-        "--checkpoint",
-        "20kB",
-        "--slots",
-        "3",
-    ]);
+    let bench = asking(Bench::new(), &format!("{SQL}{RECIPE}"), &served).more(IN_LEGS);
     let child = begun(&bench);
     signal(child.id(), "KILL");
     wait(child);
@@ -209,12 +202,7 @@ fn a_run_that_was_killed_goes_on_with_the_table_it_left() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(made(&served), 1, "asked once");
     assert!(left(&data).is_empty());
-    let undisturbed = asking(Bench::new(), &bench.recipe, &served).more(&[
-        "--checkpoint",
-        "20kB",
-        "--slots",
-        "3",
-    ]);
+    let undisturbed = asking(Bench::new(), &bench.recipe, &served).more(IN_LEGS);
     assert_eq!(undisturbed.run().code, Some(0));
     assert_same(
         &results(&undisturbed.out()),
@@ -228,12 +216,7 @@ fn a_killed_run_whose_table_has_gone_says_so_and_mixes_nothing() {
     let place = Bench::new();
     let data = data(&place, &orders(6_000, 3, 200));
     let served = slow(&data);
-    let bench = asking(Bench::new(), &format!("{SQL}{RECIPE}"), &served).more(&[
-        "--checkpoint",
-        "20kB",
-        "--slots",
-        "3",
-    ]);
+    let bench = asking(Bench::new(), &format!("{SQL}{RECIPE}"), &served).more(IN_LEGS);
     let child = begun(&bench);
     signal(child.id(), "KILL");
     wait(child);

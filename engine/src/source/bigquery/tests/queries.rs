@@ -1,18 +1,16 @@
 //! Queries as sources, against the emulator.
 
-use std::collections::BTreeMap;
+mod chunks;
+mod entities;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::AsArray;
-use arrow::compute::concat_batches;
 use arrow::datatypes::Int64Type;
 use futures::StreamExt;
-use google_cloud_bigquery_v2::model::{
-    MaterializedViewDefinition, Table, TableFieldSchema, TableReference, TableSchema,
-    TimePartitioning, ViewDefinition,
-};
+use google_cloud_bigquery_v2::model::{Table, TableReference};
 use millpond_emulator::{Code, Emulator, FaultAction, FaultScript, FaultTarget, LoggedCall};
 use serde_json::json;
 
@@ -22,9 +20,9 @@ use super::super::{Predicate, ScanRequest, Source};
 use super::emulator::{Setup, context, read_all, table, write};
 use crate::error::{Error, ErrorKind};
 use crate::job::Cancellation;
-use crate::recipe::{BigQueryOptions, BigQuerySqlSpec, Names, ReadBy, TableSpec};
+use crate::recipe::{BigQueryOptions, BigQuerySqlSpec, TableSpec};
 use crate::source::connect::{Connecting, EarlierScan, Intent, connect_sql, connect_table};
-use crate::source::{Billing, Comparison, Leg, Literal, Scan};
+use crate::source::{Billing, Comparison, Literal, Scan};
 
 async fn start(script: FaultScript) -> Setup {
     let data = tempfile::tempdir().unwrap();
@@ -562,243 +560,5 @@ async fn going_on_with_the_same_result() {
     assert_eq!(error.kind(), ErrorKind::Manifest);
     assert!(error.to_string().contains("--restart"), "{error}");
     assert_eq!(jobs_run(&setup).await, 1, "never asked again");
-    setup.emulator.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn views_are_read_by_a_query_of_the_columns_and_rows_wanted() {
-    let setup = start(FaultScript::new()).await;
-    let view = "SELECT id, text, day, id + 1 AS next FROM `p.d.t`";
-    make(&setup, "v", |t| {
-        t.set_view(ViewDefinition::new().set_query(view))
-    })
-    .await;
-    make(&setup, "mv", |t| {
-        t.set_materialized_view(MaterializedViewDefinition::new().set_query(view))
-    })
-    .await;
-    for (name, kind) in [("v", "a view"), ("mv", "a materialized view")] {
-        let source = connect_at(&setup, &format!("p.d.{name}")).await.unwrap();
-        assert_eq!(source.name(), format!("bigquery://p.d.{name}"));
-        assert_eq!(source.billing(), Billing::Query);
-        let notes = source.notes().concat();
-        assert!(notes.contains(kind) && notes.contains("billed"), "{notes}");
-        let predicate = below("id", 50);
-        assert!(source.applies(&predicate));
-        let scan = source
-            .scan(request(&["next", "id"], vec![predicate]))
-            .await
-            .unwrap();
-        assert_eq!(
-            scan.snapshot()["sql"],
-            json!(format!(
-                "SELECT `next`, `id` FROM `p.d.{name}` WHERE (`id` < 50)"
-            ))
-        );
-        assert_eq!(ids(&scan).await, (0..50).collect::<Vec<_>>());
-        source.close().await;
-        assert!(left_behind(&setup).is_empty());
-    }
-    setup.emulator.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plain_table_needs_no_rest() {
-    let script = FaultScript::new().fault(
-        FaultTarget::Rest(String::new()),
-        0,
-        100,
-        FaultAction::abort(Code::PermissionDenied, "no REST for you"),
-    );
-    let setup = start(script).await;
-    let source = connect_at(&setup, "p.d.t").await.unwrap();
-    assert_eq!(source.billing(), Billing::StorageRead);
-    let scan = source.scan(request(&["id"], vec![])).await.unwrap();
-    assert_eq!(ids(&scan).await.len(), 20_000);
-    assert_eq!(calls(&setup, "GET", "/") + calls(&setup, "POST", "/"), 0);
-    // And looking at it says that more is not known.
-    let appraisal = source.appraise(&["id".to_owned()], "").await;
-    assert_eq!(appraisal.dry_run_bytes, None);
-    assert!(
-        appraisal.notes.concat().contains("no REST for you"),
-        "{:?}",
-        appraisal.notes
-    );
-    setup.emulator.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_table_that_requires_a_partition_filter_says_over_which_column() {
-    let data = tempfile::tempdir().unwrap();
-    write(data.path(), "t", &table());
-    let setup = start_in(data, |emulator| emulator).await;
-    make(&setup, "parts", |t| {
-        let columns = [("id", "INTEGER"), ("day", "DATE")]
-            .map(|(column, kind)| TableFieldSchema::new().set_name(column).set_type(kind));
-        t.set_schema(TableSchema::new().set_fields(columns))
-            .set_time_partitioning(TimePartitioning::new().set_type("DAY").set_field("day"))
-            .set_require_partition_filter(true)
-    })
-    .await;
-    let source = connect_at(&setup, "p.d.parts").await.unwrap();
-    assert_eq!(source.schema().fields().len(), 2);
-    for predicates in [vec![], vec![below("id", 5)]] {
-        let error = source.scan(request(&["id"], predicates)).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Config);
-        let text = error.to_string();
-        assert!(
-            text.contains("\"day\"") && text.contains("DATE '2026-01-31'"),
-            "{text}"
-        );
-    }
-    let of_day = Predicate::Compare {
-        column: "day".to_owned(),
-        comparison: Comparison::Less,
-        literal: Literal::Date(5),
-    };
-    assert!(source.scan(request(&["id"], vec![of_day])).await.is_ok());
-
-    let appraisal = source.appraise(&["id".to_owned()], "").await;
-    assert_eq!(appraisal.table["kind"], json!("TABLE"));
-    assert_eq!(appraisal.table["partitioned_by"], json!("day"));
-    assert_eq!(appraisal.table["partition_filter"], json!("required"));
-    assert!(
-        appraisal.notes.concat().contains("partitioned by day"),
-        "{:?}",
-        appraisal.notes
-    );
-    let appraisal = source
-        .appraise(&["id".to_owned()], "(`day` < DATE '1970-01-06')")
-        .await;
-    assert!(!appraisal.notes.concat().contains("partitioned by day"));
-    setup.emulator.shutdown().await;
-}
-
-async fn in_chunks(setup: &Setup, rows: u64, order_by: &str) -> Arc<dyn Source> {
-    let spec = TableSpec {
-        table: "bigquery://p.d.t".to_owned(),
-        bigquery: BigQueryOptions {
-            endpoint: Some(setup.emulator.endpoint()),
-            read: ReadBy::LimitOffset,
-            chunk_rows: Some(rows),
-            order_by: Names(vec![order_by.to_owned()]),
-            ..BigQueryOptions::default()
-        },
-        csv: Default::default(),
-    };
-    connect_table(&spec, Connecting::default()).await.unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn chunks_deliver_what_the_storage_api_does_and_are_billed_each() {
-    let setup = start(FaultScript::new()).await;
-    let source = in_chunks(&setup, 7_000, "id").await;
-    assert!(source.notes().concat().contains("billed"));
-    let columns = ["text", "id", "flag", "day", "ts", "dt"];
-    let scan = source
-        .scan(request(&columns, vec![below("id", 18_000)]))
-        .await
-        .unwrap();
-    assert_eq!(scan.units().len(), 1);
-    let context = context();
-    let batches = read_all(&scan, &context).await.unwrap();
-    let whole = concat_batches(&scan.schema(), &batches).unwrap();
-    let expected = table().slice(0, 18_000);
-    for name in columns {
-        assert_eq!(
-            whole.column_by_name(name).unwrap().to_data(),
-            expected.column_by_name(name).unwrap().to_data(),
-            "{name}"
-        );
-    }
-    // 7000, 7000, 4000.
-    let usage = scan.usage();
-    assert_eq!(usage.jobs, 3);
-    assert_eq!(usage.bytes_billed, Some(3 * (10 << 20)));
-    assert_eq!(context.metrics.rows(), 18_000);
-    assert_eq!(context.budget.used(), 0);
-
-    // Legs end between chunks and begin where the one before ended.
-    let mut from_row = 0;
-    let mut legs = Vec::new();
-    loop {
-        let leg = Leg {
-            from_row,
-            most_bytes: 1,
-        };
-        let batches: Vec<_> = scan.open_leg(0, leg, &context).unwrap().collect().await;
-        let rows: usize = batches.iter().map(|b| b.as_ref().unwrap().num_rows()).sum();
-        if rows == 0 {
-            break;
-        }
-        from_row += rows as u64;
-        legs.push(rows);
-    }
-    assert_eq!(legs, [7_000, 7_000, 4_000]);
-    assert!(!scan.goes_on(0) && scan.starts_over());
-    setup.emulator.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn chunks_of_nested_columns_are_refused_by_name() {
-    let setup = start(FaultScript::new()).await;
-    make(&setup, "nested", |t| {
-        let inner = TableFieldSchema::new().set_name("x").set_type("INTEGER");
-        t.set_schema(
-            TableSchema::new().set_fields([
-                TableFieldSchema::new().set_name("id").set_type("INTEGER"),
-                TableFieldSchema::new()
-                    .set_name("rec")
-                    .set_type("RECORD")
-                    .set_fields([inner]),
-            ]),
-        )
-    })
-    .await;
-    let spec = TableSpec {
-        table: "bigquery://p.d.nested".to_owned(),
-        bigquery: BigQueryOptions {
-            endpoint: Some(setup.emulator.endpoint()),
-            read: ReadBy::LimitOffset,
-            ..BigQueryOptions::default()
-        },
-        csv: Default::default(),
-    };
-    let source = connect_table(&spec, Connecting::default()).await.unwrap();
-    assert!(source.notes().concat().contains("read twice"));
-    let error = source.scan(request(&["rec"], vec![])).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Schema);
-    assert!(error.to_string().contains("\"rec\""), "{error}");
-    let scan = source.scan(request(&["id"], vec![])).await.unwrap();
-    assert!(read_all(&scan, &context()).await.unwrap().is_empty());
-    setup.emulator.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wildcard_is_asked_for_as_sql_writes_it() {
-    let setup = start(FaultScript::new()).await;
-    match connect_at(&setup, "p.d.t*").await {
-        // Where the emulator knows no wildcards it names what it was asked for.
-        Err(error) => {
-            assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(
-                error.to_string().contains("wildcard table p.d.t*"),
-                "{error}"
-            );
-        }
-        Ok(source) => {
-            assert!(source.notes().concat().contains("wildcard"));
-            let scan = source
-                .scan(request(&["id"], vec![below("id", 9)]))
-                .await
-                .unwrap();
-            assert_eq!(ids(&scan).await, (0..9).collect::<Vec<_>>());
-            source.close().await;
-        }
-    }
-    for wrong in ["p.d.*", "p.d.a*b*", "p.*", "p.d.t`*"] {
-        let error = connect_at(&setup, wrong).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Config, "{wrong}: {error}");
-    }
     setup.emulator.shutdown().await;
 }
