@@ -10,8 +10,8 @@ use thiserror::Error;
 
 pub use crate::chain::DropReason;
 use crate::chain::{Branch, Route, Tail};
-use crate::fitted_step::FittedStep;
 pub use crate::fitted_step::StepError;
+use crate::fitted_step::{FittedStep, without_dictionary};
 use crate::kernel::Kernel;
 use crate::numeric;
 use crate::output_dtype::OutputDtype;
@@ -233,7 +233,12 @@ impl FittedFeatures {
                     values,
                     &mut unknown,
                     &mut |_, values, kernels| -> Result<(), StepError> {
-                        features.push(leave(values, kernels, self.dtype)?);
+                        let feature = leave(values, kernels, self.dtype)?;
+                        let promised = self.fields.get(features.len());
+                        features.push(match promised {
+                            Some(field) => without_dictionary(&feature, field.data_type()),
+                            None => feature,
+                        });
                         Ok(())
                     },
                 )

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Float64Array};
+use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use thiserror::Error;
 
@@ -274,8 +275,20 @@ impl FittedStep {
     }
 }
 
+/// `values` as `plain` where they are a dictionary of such values, as texts are when the engine has interned them; otherwise as
+/// they are.
+pub(crate) fn without_dictionary(values: &ArrayRef, plain: &DataType) -> ArrayRef {
+    match values.data_type() {
+        DataType::Dictionary(_, value) if value.as_ref() == plain => {
+            cast(values, plain).unwrap_or_else(|_| Arc::clone(values))
+        }
+        _ => Arc::clone(values),
+    }
+}
+
 impl BoundSql {
     fn evaluate(&self, values: &ArrayRef) -> Result<ArrayRef, StepError> {
+        let values = &without_dictionary(values, &self.input_type);
         if values.data_type() != &self.input_type {
             return Err(StepError::BoundType {
                 step: "sql",

@@ -124,18 +124,41 @@ impl Carrier {
         &self.file
     }
 
-    /// A batch as it goes into the file.
+    /// The schema of the rows.
+    pub(crate) fn rows_schema(&self) -> &SchemaRef {
+        &self.rows
+    }
+
+    /// A batch as it goes into the file. Columns that need no conversion stay as they are, be they interned or not.
     pub(crate) fn load(&self, batch: &RecordBatch) -> Result<RecordBatch, SpillError> {
-        converted(batch, &self.file)
+        let fields = batch.schema_ref().fields().iter();
+        let fields = fields
+            .zip(self.rows.fields().iter().zip(self.file.fields()))
+            .map(
+                |(found, (rows, file))| match rows.data_type() == file.data_type() {
+                    true => Arc::clone(found),
+                    false => Arc::clone(file),
+                },
+            );
+        converted(batch, &Arc::new(Schema::new(fields.collect::<Fields>())))
     }
 
     /// The columns `indices` of the rows.
     pub(crate) fn projected_rows(&self, indices: &[usize]) -> Result<SchemaRef, SpillError> {
-        let projected = self.rows.project(indices);
-        projected
-            .map(Arc::new)
-            .map_err(SpillError::arrow("project a schema"))
+        projected(&self.rows, indices)
     }
+
+    /// The columns `indices` as they are in the file.
+    pub(crate) fn projected_file(&self, indices: &[usize]) -> Result<SchemaRef, SpillError> {
+        projected(&self.file, indices)
+    }
+}
+
+fn projected(schema: &Schema, indices: &[usize]) -> Result<SchemaRef, SpillError> {
+    let projected = schema.project(indices);
+    projected
+        .map(Arc::new)
+        .map_err(SpillError::arrow("project a schema"))
 }
 
 /// Converts a batch read from a file to `rows`, in as many pieces as its narrow dictionaries need, in order.

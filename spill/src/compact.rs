@@ -106,6 +106,11 @@ fn copy_views(data: ArrayData) -> Result<ArrayData, SpillError> {
         .map_err(SpillError::arrow("copy a view column"))
 }
 
+/// Whether two arrays are views of the same memory: same type, buffers, offset and length.
+pub(crate) fn same_array(left: &ArrayRef, right: &ArrayRef) -> bool {
+    Arc::ptr_eq(left, right) || left.to_data().ptr_eq(&right.to_data())
+}
+
 /// Keeps the type of `columns[i]` and renames nothing: the columns of `batch` at `indices`, in that order.
 pub(crate) fn project(
     batch: &RecordBatch,

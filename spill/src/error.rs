@@ -86,6 +86,17 @@ impl fmt::Display for RootFault {
     }
 }
 
+/// A column that Parquet cannot hold.
+#[derive(Debug, thiserror::Error)]
+#[error("column {column} cannot be written as Parquet: {source}")]
+pub struct UnwritableColumn {
+    /// Name of the top-level column.
+    pub column: String,
+    /// The answer of the library.
+    #[source]
+    pub source: ParquetError,
+}
+
 /// Keeping, spilling or replaying rows failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

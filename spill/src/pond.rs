@@ -9,7 +9,6 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
 use crate::budget::MemoryBudget;
-use crate::compact::project;
 use crate::error::SpillError;
 use crate::lease::Lease;
 use crate::segment::Segment;
@@ -134,7 +133,8 @@ impl Pond {
     /// another replay runs, and the replay may outlive the pond.
     ///
     /// Values come back as they went in: nulls, the bits of NaN, nested values and the type of dictionaries (not the order of their
-    /// entries). Batches from memory share their buffers with the pond.
+    /// entries). Plain texts of a [segment](crate::Segment) may come back as dictionaries with 32-bit keys, in some batches or in all.
+    /// Batches from memory share their buffers with the pond.
     ///
     /// # Errors
     /// [`SpillError::ProjectionOutOfRange`] and [`SpillError::ZeroBatchRows`] at once; [`SpillError::Missing`],
@@ -223,7 +223,7 @@ impl Replay {
         })
     }
 
-    /// The schema of the batches.
+    /// The schema of the batches, except that texts may be dictionaries; see [`Pond::replay`].
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -241,7 +241,11 @@ impl Replay {
                         if *row == whole.num_rows() {
                             (*batch, *row) = (*batch + 1, 0);
                         }
-                        Some(project(&piece, &self.schema, &self.indices))
+                        Some(
+                            piece
+                                .project(&self.indices)
+                                .map_err(SpillError::arrow("project a batch")),
+                        )
                     }
                 },
                 Current::File(reader) => reader.next(),

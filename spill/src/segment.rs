@@ -9,34 +9,68 @@ use arrow::datatypes::SchemaRef;
 
 use crate::batch_size::BatchMeasure;
 use crate::budget::MemoryBudget;
-use crate::compact::compact_if_wasteful;
 use crate::error::SpillError;
 use crate::lease::Lease;
 use crate::ledger::Pressure;
 use crate::pond::{MemoryPart, Part, Replay};
 use crate::reservoir::COLUMN_OVERHEAD_BYTES;
+use crate::row_group::{RareTexts, Texts};
 use crate::spill_dir::SpillDir;
 use crate::spill_file::{KeptFile, SpillFile};
-use crate::spill_writer::{SpillCompression, SpillWriter};
+use crate::spill_writer::SpillWriter;
 
 /// A segment being written to a [lasting](SpillDir::lasting) directory. Dropped unfinished, it removes its file.
 pub struct SegmentWriter {
     writer: SpillWriter,
     schema: SchemaRef,
-    budget: MemoryBudget,
-    copy: Option<Copy>,
-    rows: u64,
+    copy: Copy,
 }
 
-/// The batches so far, as long as there was room for all of them.
+/// The rows so far in memory, as long as there is room for all of them.
 struct Copy {
+    budget: MemoryBudget,
+    kept: Option<Kept>,
+}
+
+struct Kept {
     batches: Vec<RecordBatch>,
     measure: BatchMeasure,
     lease: Lease,
 }
 
+impl Copy {
+    fn new(budget: &MemoryBudget) -> Self {
+        Self {
+            budget: budget.clone(),
+            kept: Some(Kept {
+                batches: Vec::new(),
+                measure: BatchMeasure::new(),
+                lease: budget.lease_regardless("reservoir", 0),
+            }),
+        }
+    }
+
+    fn add(&mut self, rows: &[RecordBatch]) {
+        if self.budget.pressure() == Pressure::Critical {
+            self.kept = None;
+        }
+        for batch in rows {
+            let Some(mut kept) = self.kept.take() else {
+                return;
+            };
+            let overhead = batch.num_columns() * COLUMN_OVERHEAD_BYTES;
+            let bytes = kept.measure.add(batch).saturating_add(overhead);
+            if kept.lease.try_grow(bytes).is_ok() {
+                kept.batches.push(batch.clone());
+                self.kept = Some(kept);
+            }
+        }
+    }
+}
+
 impl SegmentWriter {
-    /// Begins the file `name` of `dir` for rows of `schema`, which has at least one column.
+    /// Begins the file `name` of `dir` for rows of `schema`, which has at least one column. `rare` is shared by the segments of one
+    /// table.
     ///
     /// # Errors
     /// [`SpillError::UnsupportedType`] as for [`check_spillable`](crate::check_spillable); [`SpillError::Io`], also when
@@ -46,68 +80,49 @@ impl SegmentWriter {
         name: &str,
         schema: &SchemaRef,
         budget: &MemoryBudget,
+        rare: &RareTexts,
     ) -> Result<Self, SpillError> {
-        let compression = SpillCompression::default();
+        let texts = Texts::Interned(rare.clone());
         Ok(Self {
-            writer: SpillWriter::create_named(dir, name, schema, budget, compression)?,
+            writer: SpillWriter::create_named(dir, name, schema, budget, &texts)?,
             schema: Arc::clone(schema),
-            budget: budget.clone(),
-            copy: Some(Copy {
-                batches: Vec::new(),
-                measure: BatchMeasure::new(),
-                lease: budget.lease_regardless("reservoir", 0),
-            }),
-            rows: 0,
+            copy: Copy::new(budget),
         })
     }
 
-    /// Appends the rows of `batch`, which has the columns of the segment. Blocks while it writes.
+    /// Appends the rows of `batch`, which has the columns of the segment, and returns those that have gone to the file since, in the
+    /// form and order in which [`Segment::replay`] gives them back. Blocks while it writes.
     ///
     /// # Errors
     /// [`SpillError::Arrow`] when the columns differ; [`SpillError::Io`] and [`SpillError::QuotaExceeded`], after which the
     /// segment is of no use.
-    pub fn push(&mut self, batch: &RecordBatch) -> Result<(), SpillError> {
+    pub fn push(&mut self, batch: &RecordBatch) -> Result<Vec<RecordBatch>, SpillError> {
         if batch.num_rows() == 0 {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), batch.columns().to_vec())
             .map_err(SpillError::arrow("keep a batch"))?;
-        self.writer.write(&batch)?;
-        self.rows += batch.num_rows() as u64;
-        if self.budget.pressure() == Pressure::Critical {
-            self.copy = None;
-        }
-        if let Some(mut copy) = self.copy.take() {
-            let batch = compact_if_wasteful(batch)?;
-            let overhead = batch.num_columns() * COLUMN_OVERHEAD_BYTES;
-            let bytes = copy.measure.add(&batch).saturating_add(overhead);
-            if copy.lease.try_grow(bytes).is_ok() {
-                copy.batches.push(batch);
-                self.copy = Some(copy);
-            }
-        }
-        Ok(())
+        let settled = self.writer.take_in(&batch)?;
+        self.copy.add(&settled);
+        Ok(settled)
     }
 
-    /// Rows so far.
-    pub fn rows(&self) -> u64 {
-        self.rows
-    }
-
-    /// Ends the file. It is not durable yet, and is removed with the segment unless [kept](Segment::keep).
+    /// Ends the file. It is not durable yet, and is removed with the segment unless [kept](Segment::keep). The rows are those that
+    /// [`push`](Self::push) has not returned.
     ///
     /// # Errors
     /// As for [`push`](Self::push).
-    pub fn finish(self) -> Result<Segment, SpillError> {
-        let file = self.writer.finish()?;
-        let memory = self
-            .copy
-            .map(|copy| Arc::new(MemoryPart::new(copy.batches, copy.lease)));
-        Ok(Segment {
+    pub fn finish(mut self) -> Result<(Segment, Vec<RecordBatch>), SpillError> {
+        let (file, settled) = self.writer.finish_with_rows()?;
+        self.copy.add(&settled);
+        let kept = self.copy.kept;
+        let memory = kept.map(|kept| Arc::new(MemoryPart::new(kept.batches, kept.lease)));
+        let segment = Segment {
             schema: self.schema,
             memory,
             file,
-        })
+        };
+        Ok((segment, settled))
     }
 }
 
@@ -157,7 +172,7 @@ impl Segment {
         self.file.keep();
     }
 
-    /// Iterates the rows as [`Pond::replay`](crate::Pond::replay) does.
+    /// Iterates the rows as [`Pond::replay`](crate::Pond::replay) does; texts that were interned are dictionaries.
     ///
     /// # Errors
     /// As there.

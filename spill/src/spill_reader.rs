@@ -2,9 +2,10 @@
 //! it, order of files above it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
@@ -36,7 +37,7 @@ pub struct SpillReader {
     _lease: Lease,
 }
 
-/// Working memory per column read: a compressed and a decoded page, and a dictionary.
+/// Working memory per column read besides its dictionary: a compressed and a decoded page.
 const COLUMN_BYTES: usize = 512 << 10;
 
 impl SpillReader {
@@ -55,9 +56,8 @@ impl SpillReader {
             .iter()
             .filter_map(|i| wanted.binary_search(i).ok())
             .collect();
-        let rows_schema = carrier.projected_rows(indices)?;
-        let file_schema = carrier.file_schema().project(indices);
-        let file_schema = file_schema.map_err(SpillError::arrow("project a schema"))?;
+        let mut rows_schema = carrier.projected_rows(indices)?;
+        let mut file_schema = carrier.projected_file(indices)?;
         let mut held = 0;
         let decoder = if wanted.is_empty() {
             // Nothing to decode: the rows are only counted.
@@ -65,6 +65,8 @@ impl SpillReader {
         } else {
             let failed = |source: ParquetError| failure_of(&file, source);
             let builder = ParquetRecordBatchReaderBuilder::try_new(file.clone()).map_err(failed)?;
+            rows_schema = with_interned(&rows_schema, builder.schema());
+            file_schema = with_interned(&file_schema, builder.schema());
             let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
             held = working_bytes(builder.metadata(), &mask);
             let builder = builder.with_projection(mask).with_batch_size(batch_rows);
@@ -76,7 +78,7 @@ impl SpillReader {
             left: rows,
             batch_rows: batch_rows as u64,
             order,
-            file_schema: file_schema.into(),
+            file_schema,
             rows_schema,
             ready: VecDeque::new(),
             _lease: budget.lease_regardless("spill reader", held),
@@ -150,14 +152,35 @@ fn failure_of(file: &CheckedFile, source: ParquetError) -> SpillError {
     })
 }
 
-/// An upper estimate of what the decoder holds besides its output: never more than the largest row group read.
+/// `schema` with the texts that are dictionaries in a file of schema `found`.
+fn with_interned(schema: &Schema, found: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| {
+        match found.field_with_name(field.name()).map(Field::data_type) {
+            Ok(found @ DataType::Dictionary(_, values)) if values.as_ref() == field.data_type() => {
+                Arc::new(field.as_ref().clone().with_data_type(found.clone()))
+            }
+            _ => Arc::clone(field),
+        }
+    });
+    Arc::new(Schema::new_with_metadata(
+        fields.collect::<Fields>(),
+        schema.metadata().clone(),
+    ))
+}
+
+/// An upper estimate of what the decoder holds besides its output: pages and dictionaries, and never more than the largest row
+/// group read.
 fn working_bytes(metadata: &ParquetMetaData, mask: &ProjectionMask) -> usize {
     let group_bytes = metadata.row_groups().iter().map(|group| {
         let columns = group.columns().iter().enumerate();
         let read = columns.filter(|(leaf, _)| mask.leaf_included(*leaf));
         read.map(|(_, column)| {
             let both = column.uncompressed_size() + column.compressed_size();
-            usize::try_from(both).unwrap_or(0).min(COLUMN_BYTES)
+            let dictionary = column
+                .dictionary_page_offset()
+                .map_or(0, |start| column.data_page_offset() - start);
+            let bytes = |size: i64| usize::try_from(size).unwrap_or(0);
+            bytes(both).min(COLUMN_BYTES + 2 * bytes(dictionary))
         })
         .sum()
     });

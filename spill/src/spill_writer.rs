@@ -1,23 +1,27 @@
-//! Writes one spill file. Owns the Parquet settings and the bound on the encoder's memory; does not decide what is
-//! spilled or when.
+//! Writes one spill file. Owns the Parquet settings and the bound on the memory of rows that wait for their row group; does not
+//! decide what is spilled or when.
 
 use std::fs::File;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowSchemaConverter, encode_arrow_schema};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
 
-use crate::batch_size::batch_logical_bytes;
 use crate::budget::MemoryBudget;
 use crate::carrier::Carrier;
 use crate::checked_file::CheckedSink;
 use crate::error::SpillError;
 use crate::lease::Lease;
 use crate::ledger::BudgetShares;
+use crate::row_group::{RowGroup, Texts};
+use crate::row_group_encoder::{RowGroupEncoder, packs_well};
 use crate::spill_dir::{FileSlot, SpillDir};
 use crate::spill_file::{FileFacts, SpillFile};
 
@@ -32,12 +36,12 @@ pub enum SpillCompression {
     Zstd1,
 }
 
-/// Encoded bytes of a data page. Small, because every column of every open file holds one.
+/// Encoded bytes of a data page. Small, because a reader holds one of every column.
 const PAGE_BYTES: usize = 128 << 10;
 /// A column whose dictionary grows beyond this goes on in plain encoding.
 const DICTIONARY_BYTES: usize = 256 << 10;
-/// What a dictionary encoder takes before it has seen a value (its hash table is allocated up front).
-const EMPTY_DICTIONARY_BYTES: usize = 96 << 10;
+/// Memory that a finished row group takes per column until the footer is written.
+const FOOTER_COLUMN_BYTES: usize = 512;
 
 /// Working memory of a writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,10 +64,12 @@ impl Room {
 
 /// A spill file being written. Cannot be read; [`finish`](Self::finish) makes it a [`SpillFile`], dropping it removes it.
 ///
-/// The memory of the encoder is leased. When the budget refuses to let it grow beyond a small assured size, the row
-/// group is closed early, which costs some compression and nothing else.
+/// Rows wait until a row group is full, which is then encoded column by column. Their memory is leased. When the budget refuses
+/// to let it grow beyond a small assured size, the row group is closed early, which costs some compression and nothing else.
 pub struct SpillWriter {
-    encoder: ArrowWriter<CheckedSink>,
+    file: SerializedFileWriter<CheckedSink>,
+    encoder: RowGroupEncoder,
+    group: RowGroup,
     slot: Arc<FileSlot>,
     carrier: Carrier,
     room: Room,
@@ -93,7 +99,13 @@ impl SpillWriter {
         compression: SpillCompression,
     ) -> Result<Self, SpillError> {
         let carrier = Carrier::new(schema)?;
-        Self::begin(carrier, dir.create_file()?, budget, compression)
+        Self::begin(
+            carrier,
+            dir.create_file()?,
+            budget,
+            compression,
+            &Texts::Plain,
+        )
     }
 
     /// Creates the file `name` of `dir` for rows of `schema`, which must have at least one column.
@@ -102,10 +114,11 @@ impl SpillWriter {
         name: &str,
         schema: &SchemaRef,
         budget: &MemoryBudget,
-        compression: SpillCompression,
+        texts: &Texts,
     ) -> Result<Self, SpillError> {
         let carrier = Carrier::new(schema)?;
-        Self::begin(carrier, dir.create_named(name)?, budget, compression)
+        let compression = SpillCompression::default();
+        Self::begin(carrier, dir.create_named(name)?, budget, compression, texts)
     }
 
     fn begin(
@@ -113,24 +126,28 @@ impl SpillWriter {
         (file, slot): (File, Arc<FileSlot>),
         budget: &MemoryBudget,
         compression: SpillCompression,
+        texts: &Texts,
     ) -> Result<Self, SpillError> {
-        let room = Room::of(&budget.shares());
-        let file_schema = Arc::clone(carrier.file_schema());
-        let leaves = file_schema.flattened_fields().len();
-        let properties = properties(leaves, room, compression);
-        let sink = CheckedSink::new(file, Arc::clone(&slot));
+        let schema = carrier.file_schema();
+        let properties = Arc::new(properties(schema, compression, texts));
+        let failed = |source| SpillError::Parquet {
+            path: slot.path().to_owned(),
+            source,
+        };
         let encoder =
-            ArrowWriter::try_new(sink, file_schema, Some(properties)).map_err(|source| {
-                SpillError::Parquet {
-                    path: slot.path().to_owned(),
-                    source,
-                }
-            })?;
+            RowGroupEncoder::try_new(schema, &properties).map_err(|e| failed(e.source))?;
+        let sink = CheckedSink::new(file, Arc::clone(&slot));
+        let root = ArrowSchemaConverter::new().convert(schema);
+        let file = root
+            .and_then(|root| SerializedFileWriter::new(sink, root.root_schema_ptr(), properties))
+            .map_err(failed)?;
         Ok(Self {
+            file,
             encoder,
+            group: RowGroup::new(carrier.rows_schema(), texts),
             slot,
             carrier,
-            room,
+            room: Room::of(&budget.shares()),
             lease: budget.lease_regardless("spill writer", 0),
             budget: budget.clone(),
             rows: 0,
@@ -144,10 +161,16 @@ impl SpillWriter {
     /// # Errors
     /// [`SpillError::Io`] (full disk), [`SpillError::QuotaExceeded`]; the file is abandoned then.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), SpillError> {
+        self.take_in(batch).map(drop)
+    }
+
+    /// As [`write`](Self::write). Returns the rows that have gone to the file since, in order, as they will be read back; their memory is
+    /// leased until the next call.
+    pub(crate) fn take_in(&mut self, batch: &RecordBatch) -> Result<Vec<RecordBatch>, SpillError> {
         if self.state == State::Failed {
             return Err(self.abandoned());
         }
-        self.try_write(batch)
+        self.try_take_in(batch)
             .inspect_err(|_| self.state = State::Failed)
     }
 
@@ -155,67 +178,71 @@ impl SpillWriter {
     ///
     /// # Errors
     /// As for [`write`](Self::write).
-    pub fn finish(mut self) -> Result<SpillFile, SpillError> {
+    pub fn finish(self) -> Result<SpillFile, SpillError> {
+        self.finish_with_rows().map(|(file, _)| file)
+    }
+
+    /// As [`finish`](Self::finish), with the rows that went to the file last.
+    pub(crate) fn finish_with_rows(mut self) -> Result<(SpillFile, Vec<RecordBatch>), SpillError> {
         if self.state == State::Failed {
             return Err(self.abandoned());
         }
-        let finished = self.encoder.finish().map(drop);
+        let settled = self.close_group()?;
+        // Only now is it known which texts are dictionaries in all row groups.
+        let schema = self.group.file_schema(self.carrier.file_schema());
+        let hint = encode_arrow_schema(&schema);
+        self.file
+            .append_key_value_metadata(KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), hint));
+        let finished = self.file.finish().map(drop);
         self.check(finished)?;
         let facts = FileFacts {
             rows: self.rows,
             batches: self.batches,
         };
-        let seal = self.encoder.inner_mut().seal();
-        Ok(SpillFile::new(
-            self.slot,
-            seal,
-            self.carrier,
-            facts,
-            self.budget,
-        ))
+        let seal = self.file.inner_mut().seal();
+        let file = SpillFile::new(self.slot, seal, self.carrier, facts, self.budget);
+        Ok((file, settled))
     }
 
-    fn try_write(&mut self, batch: &RecordBatch) -> Result<(), SpillError> {
-        let rows = batch.num_rows();
-        let row_bytes = batch_logical_bytes(batch).div_ceil(rows.max(1)).max(1);
-        // While encoding, a row takes up to three times its bytes; small steps keep what lies between two looks small.
-        let step = (self.room.assured_bytes / 8 / row_bytes).max(1);
-        let mut at = 0;
-        while at < rows {
-            let piece = self.carrier.load(&batch.slice(at, step.min(rows - at)))?;
-            let written = self.encoder.write(&piece);
-            self.check(written)?;
-            at += piece.num_rows();
-            self.bound_memory()?;
-        }
-        self.rows += rows as u64;
+    fn try_take_in(&mut self, batch: &RecordBatch) -> Result<Vec<RecordBatch>, SpillError> {
+        self.group.push(batch)?;
+        self.rows += batch.num_rows() as u64;
         self.batches += 1;
-        Ok(())
-    }
-
-    /// Leases what the encoder holds, and closes the row group when it may not hold so much.
-    fn bound_memory(&mut self) -> Result<(), SpillError> {
         let held = self.held_bytes();
         let refused = self.lease.resize(held).is_err();
         // Refused or not, it is there.
         self.lease.resize_regardless(held);
         if held > self.room.most_bytes || (refused && held > self.room.assured_bytes) {
-            let flushed = self.encoder.flush();
-            self.check(flushed)?;
+            return self.close_group();
         }
-        self.lease.resize_regardless(self.held_bytes());
-        Ok(())
+        Ok(Vec::new())
+    }
+
+    /// Writes the rows that wait as one row group.
+    fn close_group(&mut self) -> Result<Vec<RecordBatch>, SpillError> {
+        if self.group.is_empty() {
+            return Ok(Vec::new());
+        }
+        let settled = self.group.settle()?;
+        let loaded = settled.iter().map(|batch| self.carrier.load(batch));
+        let loaded = loaded.collect::<Result<Vec<_>, _>>()?;
+        let written = self.encoder.write(&mut self.file, &loaded);
+        self.check(written)?;
+        Ok(settled)
     }
 
     fn held_bytes(&self) -> usize {
-        self.encoder.memory_size() + self.encoder.inner().memory_bytes()
+        let groups = self.file.flushed_row_groups().len();
+        self.group.memory_bytes()
+            + self.file.inner().memory_bytes()
+            + groups * self.encoder.columns() * FOOTER_COLUMN_BYTES
     }
 
     /// Turns what the encoder says into the failure of the sink that is behind it, if there is one.
     fn check(&mut self, result: Result<(), ParquetError>) -> Result<(), SpillError> {
         result.map_err(|source| {
             let path = self.slot.path().to_owned();
-            let failure = self.encoder.inner_mut().take_failure();
+            let failure = self.file.inner_mut().take_failure();
             failure.unwrap_or(SpillError::Parquet { path, source })
         })
     }
@@ -227,24 +254,44 @@ impl SpillWriter {
     }
 }
 
-fn properties(leaves: usize, room: Room, compression: SpillCompression) -> WriterProperties {
+fn properties(schema: &Schema, compression: SpillCompression, texts: &Texts) -> WriterProperties {
     let codec = match compression {
         SpillCompression::Lz4 => Compression::LZ4_RAW,
         SpillCompression::Zstd1 => Compression::ZSTD(ZstdLevel::default()),
     };
-    // Nobody filters spilled rows, so statistics would only cost time and footer. In very wide tables the empty
-    // dictionaries alone would fill the working memory and leave row groups of a few rows.
-    let dictionaries_fit = leaves.saturating_mul(EMPTY_DICTIONARY_BYTES) <= room.assured_bytes;
-    WriterProperties::builder()
+    // Nobody filters spilled rows, so statistics would only cost time and footer.
+    let mut properties = WriterProperties::builder()
         .set_compression(codec)
-        .set_dictionary_enabled(dictionaries_fit)
+        .set_dictionary_enabled(false)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_data_page_size_limit(PAGE_BYTES)
         .set_statistics_enabled(EnabledStatistics::None)
-        .set_offset_index_disabled(true)
-        .set_max_row_group_bytes(Some(room.most_bytes))
-        .set_max_row_group_row_count(None)
-        .build()
+        .set_offset_index_disabled(true);
+    for field in schema.fields() {
+        let path = ColumnPath::from(field.name().as_str());
+        if packs_well(field.data_type()) {
+            properties = properties
+                .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED)
+                .set_column_compression(path, Compression::UNCOMPRESSED);
+        } else if has_texts(field.data_type()) && matches!(texts, Texts::Plain) {
+            properties = properties.set_column_dictionary_enabled(path, true);
+        }
+    }
+    properties.build()
+}
+
+/// Whether values are texts or bytes, which often repeat.
+fn has_texts(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, values) => has_texts(values),
+        other => {
+            other.is_string()
+                || matches!(
+                    other,
+                    DataType::Binary | DataType::LargeBinary | DataType::BinaryView
+                )
+        }
+    }
 }
 
 #[cfg(test)]

@@ -55,6 +55,8 @@ impl Clients {
             json!([{"name": "id", "type": "INT64", "mode": "REQUIRED"}, {"name": "name", "type": "STRING"}]),
         )
         .await;
+        // The clients ask for a choice of cryptography even where there is none.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let nobody = || anonymous::Builder::new().build();
         let write = Write::builder()
             .with_endpoint(emulator.endpoint())

@@ -155,7 +155,6 @@ impl FitWorker {
             while let Some(batch) = stream.next().await {
                 self.cancellation.check()?;
                 let batch = batch?;
-                self.learn(unit, &batch)?;
                 if batch.num_rows() == 0 {
                     continue;
                 }
@@ -168,10 +167,18 @@ impl FitWorker {
                             &name,
                             schema,
                             &rows.budget,
+                            &rows.rare_texts,
                         )?)
                     }
                 };
-                writer.push(&batch)?;
+                // Learned from as they are kept: texts that were interned need not be looked at one by one.
+                self.learn_all(unit, writer.push(&batch)?)?;
+            }
+            let mut segment = None;
+            if let Some(writer) = writer {
+                let (finished, last) = writer.finish()?;
+                self.learn_all(unit, last)?;
+                segment = Some(finished);
             }
             let more = rows.plan.delivered(index);
             if more == 0 {
@@ -180,7 +187,6 @@ impl FitWorker {
                 continue;
             }
             delivered += more;
-            let segment = writer.map(SegmentWriter::finish).transpose()?;
             produced += segment.as_ref().map_or(0, |s| s.rows());
             rows.checkpoints
                 .unit_begun(index, rows.plan.scan().as_ref())?;
@@ -198,6 +204,14 @@ impl FitWorker {
             Arc::clone(&rows.dir),
         );
         self.ponds.push((index, pond));
+        Ok(())
+    }
+
+    fn learn_all(&mut self, unit: u32, batches: Vec<RecordBatch>) -> Result<()> {
+        for batch in batches {
+            self.cancellation.check()?;
+            self.learn(unit, &batch)?;
+        }
         Ok(())
     }
 

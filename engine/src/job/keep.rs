@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use millpond_spill::{MemoryBudget, SpillDir};
+use millpond_spill::{MemoryBudget, RareTexts, SpillDir};
 
 use super::checkpoints::Checkpoints;
 use crate::plan::RowPlan;
@@ -31,6 +31,8 @@ pub(super) struct LastingRows {
     /// Positions of the columns that learning needs, when rows are read back.
     pub learning: Vec<usize>,
     pub batch_rows: usize,
+    /// What has been found out about the texts of the table.
+    pub rare_texts: RareTexts,
     /// Bytes on the wire after which the rows of a unit so far are made durable.
     pub segment_bytes: u64,
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
 use millpond_spill::{
-    MemoryBudget, ProcessSampler, RssMonitor, SpillDir, default_memory_limit, sweep,
+    MemoryBudget, ProcessSampler, RareTexts, RssMonitor, SpillDir, default_memory_limit, sweep,
 };
 
 use super::JobSettings;
@@ -135,6 +135,7 @@ impl Resources {
             checkpoints: Arc::clone(checkpoints),
             learning: Vec::new(),
             batch_rows,
+            rare_texts: RareTexts::default(),
             segment_bytes: self
                 .settings
                 .checkpoint

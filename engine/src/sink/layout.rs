@@ -2,16 +2,13 @@
 //!
 //! All of it follows from the schema and the compression. Memory may have no say, and of the data only the length of texts.
 
-use std::io;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
-use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
+use millpond_spill::{RowGroupEncoder, packs_well};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, Encoding};
-use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
-use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, TypePtr};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -49,10 +46,9 @@ const PAGE_BYTES: usize = 1 << 20;
 pub(super) struct Layout {
     chunk_rows: usize,
     group_rows: usize,
-    schema: SchemaRef,
     parquet_schema: TypePtr,
     properties: WriterPropertiesPtr,
-    encoders: Vec<ArrowRowGroupWriterFactory>,
+    encoder: RowGroupEncoder,
 }
 
 impl Layout {
@@ -65,26 +61,27 @@ impl Layout {
         let mut properties = properties(schema, compression);
         add_encoded_arrow_schema_to_metadata(schema, &mut properties);
         let properties = Arc::new(properties);
+        let encoder = RowGroupEncoder::try_new(schema, &properties).map_err(|e| {
+            let what = format!("column \"{}\" cannot be written as Parquet", e.column);
+            Error::with_source(ErrorKind::Schema, what, e.source)
+        })?;
         let parquet_schema = ArrowSchemaConverter::new()
             .with_coerce_types(properties.coerce_types())
             .convert(schema)
-            .map_err(|e| unwritable(schema, e))?
+            .map_err(|e| {
+                let what = format!(
+                    "the {} output columns cannot be written as Parquet",
+                    schema.fields().len()
+                );
+                Error::with_source(ErrorKind::Schema, what, e)
+            })?
             .root_schema_ptr();
-        let encoders = schema
-            .fields()
-            .iter()
-            .map(|field| {
-                let one = Arc::new(Schema::new(vec![Arc::clone(field)]));
-                encoder(&one, &properties).map_err(|e| unwritable(&one, e))
-            })
-            .collect::<Result<Vec<_>>>()?;
         Ok(Self {
             chunk_rows,
             group_rows,
-            schema: Arc::clone(schema),
             parquet_schema,
             properties,
-            encoders,
+            encoder,
         })
     }
 
@@ -106,15 +103,13 @@ impl Layout {
     /// Memory that `groups` finished row groups take until the footer is written, in bytes.
     pub(super) fn footer_bytes(&self, groups: usize) -> usize {
         groups
-            .saturating_mul(self.encoders.len())
+            .saturating_mul(self.encoder.columns())
             .saturating_mul(FOOTER_COLUMN_BYTES)
     }
 
-    /// The columns, in order, each with what makes its encoder.
-    pub(super) fn columns(
-        &self,
-    ) -> impl Iterator<Item = (&arrow::datatypes::FieldRef, &ArrowRowGroupWriterFactory)> {
-        self.schema.fields().iter().zip(&self.encoders)
+    /// What encodes row groups.
+    pub(super) fn encoder(&self) -> &RowGroupEncoder {
+        &self.encoder
     }
 
     pub(super) fn parquet_schema(&self) -> &TypePtr {
@@ -173,7 +168,7 @@ fn properties(schema: &Schema, compression: Compression) -> WriterProperties {
         .set_dictionary_enabled(false);
     for field in schema.fields() {
         let path = ColumnPath::from(field.name().as_str());
-        if is_packed(field.data_type()) {
+        if packs_well(field.data_type()) {
             properties =
                 properties.set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
         }
@@ -185,53 +180,6 @@ fn properties(schema: &Schema, compression: Compression) -> WriterProperties {
         }
     }
     properties.build()
-}
-
-/// What makes encoders of the one column of `schema`. The library makes those of a whole row group at once, each with a
-/// compressor and pages of its own; a group of one column is how to have one at a time.
-fn encoder(
-    schema: &SchemaRef,
-    properties: &WriterPropertiesPtr,
-) -> std::result::Result<ArrowRowGroupWriterFactory, ParquetError> {
-    let root = ArrowSchemaConverter::new()
-        .with_coerce_types(properties.coerce_types())
-        .convert(schema)?
-        .root_schema_ptr();
-    let nowhere = SerializedFileWriter::new(io::sink(), root, Arc::clone(properties))?;
-    Ok(ArrowRowGroupWriterFactory::new(
-        &nowhere,
-        Arc::clone(schema),
-    ))
-}
-
-fn unwritable(schema: &Schema, error: ParquetError) -> Error {
-    let names: Vec<_> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-    let what = match names.as_slice() {
-        [one] => format!("column \"{one}\" cannot be written as Parquet"),
-        all => format!(
-            "the {} output columns cannot be written as Parquet",
-            all.len()
-        ),
-    };
-    Error::with_source(ErrorKind::Schema, what, error)
-}
-
-/// Whether the column is written as differences in as few bits as they need.
-///
-/// Category ids, counts, keys and times are far smaller than their type allows. Packing them takes a fraction of the time
-/// that looking up each value in a dictionary takes, and what is left to compress afterwards is a fraction as well.
-fn is_packed(data_type: &DataType) -> bool {
-    // Decimals may have another physical type, which cannot be packed.
-    data_type.is_integer()
-        || matches!(
-            data_type,
-            DataType::Date32
-                | DataType::Date64
-                | DataType::Time32(_)
-                | DataType::Time64(_)
-                | DataType::Timestamp(_, _)
-                | DataType::Duration(_)
-        )
 }
 
 /// Whether values are texts, which are long and repeat: a dictionary is worth its look-ups.

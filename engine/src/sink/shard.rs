@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
-use parquet::arrow::arrow_writer::compute_leaves;
 use parquet::errors::ParquetError;
 use parquet::file::writer::SerializedFileWriter;
 
@@ -15,9 +14,7 @@ use super::layout::Layout;
 
 /// Gathers chunks into row groups and writes these to one Parquet file.
 ///
-/// A group waits as plain values and is encoded column by column when it is full. Encoding chunk by chunk as they come would need
-/// an encoder, a page and a compressor per column and file for the whole time: for common schemas that is more than the
-/// values themselves, and for wide ones many times more.
+/// A group waits as plain values and is encoded column by column when it is full.
 #[derive(Debug)]
 pub(super) struct ShardWriter<W: Write + Send> {
     writer: SerializedFileWriter<Checksummed<W>>,
@@ -119,33 +116,11 @@ impl<W: Write + Send> ShardWriter<W> {
         let group = std::mem::take(&mut self.group);
         self.group_rows = 0;
         self.long_bytes = 0;
-        encode(&mut self.writer, &self.layout, &group)
+        let encoder = self.layout.encoder();
+        encoder
+            .write(&mut self.writer, &group)
             .map_err(|e| write_error(&self.failure, &self.name, e))
     }
-}
-
-/// Encodes and writes one row group, one column after the other.
-fn encode<W: Write + Send>(
-    writer: &mut SerializedFileWriter<W>,
-    layout: &Layout,
-    chunks: &[RecordBatch],
-) -> std::result::Result<(), ParquetError> {
-    let mut group = writer.next_row_group()?;
-    for (index, (field, encoder)) in layout.columns().enumerate() {
-        // Nested types have an encoder per leaf.
-        let mut encoders = encoder.create_column_writers(0)?;
-        for column in chunks.iter().filter_map(|chunk| chunk.columns().get(index)) {
-            let leaves = compute_leaves(field, column)?;
-            for (encoder, leaf) in encoders.iter_mut().zip(&leaves) {
-                encoder.write(leaf)?;
-            }
-        }
-        for encoder in encoders {
-            encoder.close()?.append_to_row_group(&mut group)?;
-        }
-    }
-    group.close()?;
-    Ok(())
 }
 
 /// The Parquet writer reports some failures of the file as text only, so their kind is kept aside.

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use arrow::array::{ArrayRef, Int64Array, StringArray};
-use arrow::compute::concat_batches;
+use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::*;
@@ -43,18 +43,34 @@ impl Fixture {
     }
 
     fn segment(&self, dir: &Arc<SpillDir>, name: &str, from: i64, rows: i64) -> Segment {
-        let mut writer = SegmentWriter::create(dir, name, &schema(), &self.budget).unwrap();
+        let mut writer = self.writer(dir, name);
+        let mut settled = Vec::new();
         for at in (from..from + rows).step_by(100) {
-            writer.push(&batch(at, 100)).unwrap();
+            settled.extend(writer.push(&batch(at, 100)).unwrap());
         }
-        assert_eq!(writer.rows(), rows as u64);
-        writer.finish().unwrap()
+        let (segment, last) = writer.finish().unwrap();
+        settled.extend(last);
+        assert_eq!(joined(settled), batch(from, rows));
+        assert_eq!(segment.rows(), rows as u64);
+        segment
+    }
+
+    fn writer(&self, dir: &Arc<SpillDir>, name: &str) -> SegmentWriter {
+        SegmentWriter::create(dir, name, &schema(), &self.budget, &RareTexts::default()).unwrap()
     }
 }
 
 fn rows(replay: Replay) -> RecordBatch {
-    let batches: Vec<_> = replay.map(Result::unwrap).collect();
-    concat_batches(&schema(), &batches).unwrap()
+    joined(replay.map(Result::unwrap))
+}
+
+/// One batch with plain texts.
+fn joined(batches: impl IntoIterator<Item = RecordBatch>) -> RecordBatch {
+    let plain = batches.into_iter().map(|batch| {
+        let names = cast(batch.column(1), &DataType::Utf8).unwrap();
+        RecordBatch::try_new(schema(), vec![batch.column(0).clone(), names]).unwrap()
+    });
+    concat_batches(&schema(), &plain.collect::<Vec<_>>()).unwrap()
 }
 
 #[test]
@@ -86,7 +102,7 @@ fn a_later_process_finds_the_rows() {
 fn a_segment_nobody_kept_leaves_nothing() {
     let place = fixture(64 << 20);
     let dir = place.dir();
-    let unfinished = SegmentWriter::create(&dir, "a.parquet", &schema(), &place.budget).unwrap();
+    let unfinished = place.writer(&dir, "a.parquet");
     let finished = place.segment(&dir, "b.parquet", 0, 100);
     drop((unfinished, finished));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -145,4 +161,101 @@ fn lasting_directories_are_private_and_never_links() {
         SpillDir::lasting(&link, None),
         Err(SpillError::Io { .. })
     ));
+}
+
+fn texts(segment: &Segment) -> Vec<DataType> {
+    let replay = segment.replay(None, 1000).unwrap();
+    let mut types: Vec<_> = replay
+        .map(|b| b.unwrap().column(1).data_type().clone())
+        .collect();
+    types.dedup();
+    types
+}
+
+fn named(rows: usize, name: impl Fn(usize) -> String) -> RecordBatch {
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows as i64));
+    let names: ArrayRef = Arc::new(StringArray::from_iter_values((0..rows).map(name)));
+    RecordBatch::try_new(schema(), vec![ids, names]).unwrap()
+}
+
+#[test]
+fn texts_that_repeat_are_dictionaries_and_others_are_not() {
+    let place = fixture(64 << 20);
+    let dir = place.dir();
+    let rare = RareTexts::default();
+    let segment = |name: &str, batches: &[RecordBatch]| {
+        let mut writer =
+            SegmentWriter::create(&dir, name, &schema(), &place.budget, &rare).unwrap();
+        let mut settled = Vec::new();
+        for batch in batches {
+            settled.extend(writer.push(batch).unwrap());
+        }
+        let (segment, last) = writer.finish().unwrap();
+        settled.extend(last);
+        let whole = concat_batches(&schema(), batches).unwrap();
+        assert_eq!(joined(settled), whole);
+        let mut pond =
+            Pond::of_segments(schema(), [segment], place.budget.clone(), Arc::clone(&dir));
+        assert_eq!(rows(pond.replay(None, 700).unwrap()), whole);
+        pond.shed().unwrap();
+        assert_eq!(rows(pond.replay(None, 700).unwrap()), whole);
+        let one = pond.replay(Some(&[1, 1]), 5000).unwrap();
+        assert_eq!(
+            one.map(|b| b.unwrap().num_rows()).sum::<usize>(),
+            whole.num_rows()
+        );
+        pond
+    };
+    let dictionary = DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into());
+    let types = |pond: &Pond| {
+        let replay = pond.replay(None, 1000).unwrap();
+        let mut types: Vec<_> = replay
+            .map(|b| b.unwrap().column(1).data_type().clone())
+            .collect();
+        types.dedup();
+        types
+    };
+    let repeating = named(6000, |i| format!("{}", i % 500));
+    let long = named(6000, |i| {
+        format!("a text that is longer than a view {}", i % 500)
+    });
+    assert_eq!(
+        types(&segment("a", &[repeating.clone(), long])),
+        [dictionary.clone()]
+    );
+    // Half of the texts are new: this segment has them in a dictionary that is read as plain texts, the next does without.
+    let half = named(6000, |i| format!("{}", i % 3500));
+    assert_eq!(types(&segment("b", &[half])), [DataType::Utf8]);
+    assert!(rare.contains(1));
+    assert_eq!(types(&segment("c", &[repeating.clone()])), [DataType::Utf8]);
+}
+
+#[test]
+fn a_column_of_keys_is_given_up_at_once() {
+    let place = fixture(64 << 20);
+    let dir = place.dir();
+    let mut writer = place.writer(&dir, "a");
+    let few = named(3000, |i| format!("key {i}"));
+    let more = named(3000, |i| format!("other key {i}"));
+    assert!(writer.push(&few).unwrap().is_empty());
+    assert!(writer.push(&more).unwrap().is_empty());
+    let (segment, settled) = writer.finish().unwrap();
+    let whole = concat_batches(&schema(), &[few, more]).unwrap();
+    assert_eq!(joined(settled), whole);
+    assert_eq!(texts(&segment), [DataType::Utf8]);
+    assert_eq!(rows(segment.replay(None, 4000).unwrap()), whole);
+}
+
+#[test]
+fn what_is_interned_does_not_keep_the_batch() {
+    let place = fixture(64 << 20);
+    let dir = place.dir();
+    let mut writer = place.writer(&dir, "a");
+    let batch = named(5000, |i| {
+        format!("one of few texts of some length {}", i % 3)
+    });
+    writer.push(&batch).unwrap();
+    let texts = batch.column(1).get_buffer_memory_size();
+    let held = place.budget.used();
+    assert!(held < texts, "{held} bytes held for texts of {texts}");
 }

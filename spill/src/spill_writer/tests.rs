@@ -98,7 +98,7 @@ fn the_encoder_stays_within_its_room() {
             (most / 2..most + most / 2).contains(&peak),
             "{peak} of {most}"
         );
-        let groups = writer.encoder.flushed_row_groups().len();
+        let groups = writer.file.flushed_row_groups().len();
         (groups, read_all(&writer.finish().unwrap()))
     };
     let (free_groups, free) = run(false);
@@ -122,7 +122,7 @@ fn a_very_wide_table_gets_row_groups_of_many_rows() {
     let mut writer =
         SpillWriter::create(&dir, &batch.schema(), &f.budget, SpillCompression::Lz4).unwrap();
     writer.write(&batch).unwrap();
-    assert!(writer.encoder.flushed_row_groups().len() <= 5);
+    assert!(writer.file.flushed_row_groups().len() <= 5);
     assert_eq!(read_all(&writer.finish().unwrap()), batch);
 }
 

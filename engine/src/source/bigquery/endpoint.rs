@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use google_cloud_auth::credentials::{self, Credentials, anonymous};
 use google_cloud_bigquery::client::Read;
 use google_cloud_gax::retry_policy::NeverRetry;
+use rustls::crypto::{CryptoProvider, ring};
 use tokio::time::timeout;
 use url::{Host, Url};
 
@@ -119,6 +120,7 @@ impl Endpoint {
     /// # Errors
     /// Auth, naming the places looked at.
     pub async fn credentials(&self, timing: &Timing, scope: Scope) -> Result<Credentials> {
+        choose_cryptography();
         if let Self::Emulator(_) = self {
             return Ok(anonymous::Builder::new().build());
         }
@@ -194,6 +196,14 @@ impl fmt::Display for Endpoint {
             Self::Google => f.write_str(GOOGLE),
             Self::Secure(address) | Self::Emulator(address) => f.write_str(address),
         }
+    }
+}
+
+/// TLS and signatures by ring, unless the program has chosen before. Google's libraries ask for a choice.
+fn choose_cryptography() {
+    if CryptoProvider::get_default().is_none() {
+        // Fails only when somebody else has been quicker, which is as good.
+        let _ = ring::default_provider().install_default();
     }
 }
 

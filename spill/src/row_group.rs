@@ -1,0 +1,246 @@
+//! Rows on their way into one row group, texts interned while they come. Owns which columns are interned and for how long;
+//! encoding and files belong to others.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, RecordBatch};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+
+use crate::batch_size::BatchMeasure;
+use crate::compact::compact_if_wasteful;
+use crate::error::SpillError;
+use crate::reservoir::COLUMN_OVERHEAD_BYTES;
+use crate::text_interner::TextInterner;
+
+/// Rows after which a column of nearly as many texts as rows is given up at once.
+const FEW_ROWS: usize = 4096;
+
+/// Columns in which texts hardly repeat. Clones share them, so that what one file has found out the next one knows.
+#[derive(Debug, Clone, Default)]
+pub struct RareTexts(Arc<Mutex<BTreeSet<usize>>>);
+
+impl RareTexts {
+    pub(crate) fn contains(&self, column: usize) -> bool {
+        let columns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        columns.contains(&column)
+    }
+
+    fn insert(&self, column: usize) {
+        let mut columns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        columns.insert(column);
+    }
+}
+
+/// How texts are kept.
+#[derive(Debug, Clone)]
+pub(crate) enum Texts {
+    /// As they come.
+    Plain,
+    /// Each once per row group, in columns where they repeat.
+    Interned(RareTexts),
+}
+
+/// Gathers batches.
+pub(crate) struct RowGroup {
+    columns: Vec<Form>,
+    batches: Vec<Gathered>,
+    /// Of what is not interned.
+    measure: BatchMeasure,
+    bytes: usize,
+    rare: RareTexts,
+}
+
+/// What becomes of the values of a column.
+enum Form {
+    /// They are kept.
+    Kept,
+    /// Their keys are kept.
+    Interned(TextInterner),
+}
+
+/// One batch: what is kept of its columns, keys where texts are interned.
+struct Gathered {
+    schema: SchemaRef,
+    columns: Vec<ArrayRef>,
+}
+
+impl RowGroup {
+    pub(crate) fn new(schema: &Schema, texts: &Texts) -> Self {
+        let (interns, rare) = match texts {
+            Texts::Plain => (false, RareTexts::default()),
+            Texts::Interned(rare) => (true, rare.clone()),
+        };
+        let columns = schema.fields().iter().enumerate().map(|(index, field)| {
+            match interns && field.data_type() == &DataType::Utf8 && !rare.contains(index) {
+                true => Form::Interned(TextInterner::new()),
+                false => Form::Kept,
+            }
+        });
+        Self {
+            columns: columns.collect(),
+            batches: Vec::new(),
+            measure: BatchMeasure::new(),
+            bytes: 0,
+            rare,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// Bytes held.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let interners = self.columns.iter().map(|form| match form {
+            Form::Interned(interner) => interner.memory_bytes(),
+            Form::Kept => 0,
+        });
+        self.bytes + interners.sum::<usize>()
+    }
+
+    /// The columns that have been interned from the first row on, as they are read back.
+    pub(crate) fn file_schema(&self, schema: &Schema) -> Schema {
+        let fields = schema
+            .fields()
+            .iter()
+            .zip(&self.columns)
+            .map(|(field, form)| match form {
+                Form::Interned(_) => Arc::new(interned_field(field)),
+                Form::Kept => Arc::clone(field),
+            });
+        Schema::new(fields.collect::<Fields>())
+    }
+
+    /// Adds the rows of `batch`.
+    ///
+    /// # Errors
+    /// [`SpillError::Arrow`] when a column cannot be copied.
+    pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<(), SpillError> {
+        let mut keys: Vec<Option<ArrayRef>> = Vec::with_capacity(batch.num_columns());
+        for index in 0..batch.num_columns() {
+            keys.push(self.intern(index, batch.column(index))?);
+        }
+        // What is interned is not needed any more; without it a message from the wire need not be kept.
+        let kept: Vec<usize> = (0..keys.len())
+            .filter(|index| keys.get(*index).is_some_and(Option::is_none))
+            .collect();
+        let kept = batch
+            .project(&kept)
+            .map_err(SpillError::arrow("keep a batch"))?;
+        let kept = compact_if_wasteful(kept)?;
+        self.bytes += self.measure.add(&kept) + batch.num_columns() * COLUMN_OVERHEAD_BYTES;
+        let mut kept = kept.columns().iter();
+        let mut columns = Vec::with_capacity(keys.len());
+        for keys in keys {
+            self.bytes += keys.as_ref().map_or(0, |k| k.get_buffer_memory_size());
+            columns.extend(keys.or_else(|| kept.next().cloned()));
+        }
+        self.batches.push(Gathered {
+            schema: batch.schema(),
+            columns,
+        });
+        Ok(())
+    }
+
+    /// Keys for the texts of a column that is interned.
+    fn intern(&mut self, index: usize, texts: &ArrayRef) -> Result<Option<ArrayRef>, SpillError> {
+        let Some(Form::Interned(interner)) = self.columns.get_mut(index) else {
+            return Ok(None);
+        };
+        let keys = texts
+            .as_string_opt::<i32>()
+            .and_then(|texts| interner.intern(texts));
+        let rare = interner.rows() >= FEW_ROWS && interner.distinct() > interner.rows() / 10 * 9;
+        match keys {
+            Some(keys) if !rare => Ok(Some(Arc::new(keys))),
+            _ => {
+                self.give_up(index)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Texts of a column come as they are from here on, and those that came before are made whole again.
+    fn give_up(&mut self, index: usize) -> Result<(), SpillError> {
+        self.rare.insert(index);
+        let Some(form) = self.columns.get_mut(index) else {
+            return Ok(());
+        };
+        if let Form::Interned(interner) = std::mem::replace(form, Form::Kept) {
+            let values = interner.values()?;
+            for batch in &mut self.batches {
+                if let Some(column) = batch.columns.get_mut(index) {
+                    let texts = take(&values, column, None)
+                        .map_err(SpillError::arrow("look up a dictionary"))?;
+                    self.bytes += texts.get_buffer_memory_size();
+                    *column = texts;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows gathered, in order, interned texts as dictionaries that all batches share. The group is then empty, and columns in
+    /// which half of the texts are new are not interned again.
+    ///
+    /// # Errors
+    /// [`SpillError::Arrow`] never for rows that were pushed.
+    pub(crate) fn settle(&mut self) -> Result<Vec<RecordBatch>, SpillError> {
+        let mut dictionaries: Vec<Option<ArrayRef>> = Vec::with_capacity(self.columns.len());
+        for (index, form) in self.columns.iter_mut().enumerate() {
+            let Form::Interned(interner) = form else {
+                dictionaries.push(None);
+                continue;
+            };
+            dictionaries.push(Some(Arc::new(interner.values()?)));
+            if interner.rows() >= FEW_ROWS && interner.distinct() > interner.rows() / 2 {
+                self.rare.insert(index);
+                *form = Form::Kept;
+            } else {
+                interner.clear();
+            }
+        }
+        self.measure = BatchMeasure::new();
+        self.bytes = 0;
+        let batches = std::mem::take(&mut self.batches);
+        let settled = batches
+            .into_iter()
+            .map(|batch| settled(batch, &dictionaries));
+        settled.collect()
+    }
+}
+
+fn settled(batch: Gathered, dictionaries: &[Option<ArrayRef>]) -> Result<RecordBatch, SpillError> {
+    let failed = SpillError::arrow("make a dictionary");
+    let mut fields = Vec::with_capacity(batch.columns.len());
+    let mut columns: Vec<ArrayRef> = Vec::with_capacity(batch.columns.len());
+    for ((column, field), dictionary) in batch
+        .columns
+        .into_iter()
+        .zip(batch.schema.fields())
+        .zip(dictionaries)
+    {
+        let (Some(values), Some(keys)) = (dictionary, column.as_primitive_opt()) else {
+            fields.push(Arc::clone(field));
+            columns.push(column);
+            continue;
+        };
+        let keys: &Int32Array = keys;
+        let texts = DictionaryArray::try_new(keys.clone(), Arc::clone(values));
+        columns.push(Arc::new(
+            texts.map_err(SpillError::arrow("make a dictionary"))?,
+        ));
+        fields.push(Arc::new(interned_field(field)));
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(failed)
+}
+
+/// The field of a column of texts as dictionaries.
+fn interned_field(field: &Field) -> Field {
+    field.clone().with_data_type(DataType::Dictionary(
+        Box::new(DataType::Int32),
+        Box::new(DataType::Utf8),
+    ))
+}

@@ -1,0 +1,216 @@
+//! Texts of one column, each kept once. Owns the table from text to key; when interning is worth it is decided elsewhere.
+
+use std::hash::{BuildHasher, Hasher};
+
+use arrow::array::builder::make_view;
+use arrow::array::{Array, Int32Array, StringArray};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::error::SpillError;
+
+/// A text of up to so many bytes is [its own view](make_view), so that equal views are equal texts.
+const MOST_INLINE: usize = 12;
+
+/// Gives each distinct text a key, in the order of first sight.
+pub(crate) struct TextInterner {
+    table: HashTable<Known>,
+    hasher: DefaultHashBuilder,
+    /// The distinct texts, one behind the other, and where each ends.
+    bytes: Vec<u8>,
+    ends: Vec<i32>,
+    rows: usize,
+}
+
+struct Known {
+    /// Of long texts the hash, their length and their first bytes.
+    view: [u64; 2],
+    key: i32,
+}
+
+impl TextInterner {
+    pub(crate) fn new() -> Self {
+        Self {
+            table: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            rows: 0,
+        }
+    }
+
+    /// Rows interned, nulls included.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of distinct texts.
+    pub(crate) fn distinct(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Bytes held.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.table.allocation_size()
+            + self.bytes.capacity()
+            + self.ends.capacity() * size_of::<i32>()
+    }
+
+    /// One key per row, sharing no memory with `texts`; nothing when the dictionary would be larger than its offsets can say.
+    pub(crate) fn intern(&mut self, texts: &StringArray) -> Option<Int32Array> {
+        let most = self.bytes.len() + texts.value_data().len();
+        i32::try_from(most).ok()?;
+        let nulls = texts.nulls().filter(|nulls| nulls.null_count() > 0);
+        let keys: Vec<i32> = match nulls {
+            None => (0..texts.len())
+                .map(|row| self.key(texts.value(row).as_bytes()))
+                .collect(),
+            Some(nulls) => nulls
+                .iter()
+                .enumerate()
+                .map(|(row, valid)| match valid {
+                    true => self.key(texts.value(row).as_bytes()),
+                    false => 0,
+                })
+                .collect(),
+        };
+        self.rows += texts.len();
+        let nulls = nulls.map(|nulls| {
+            let bits = nulls.inner().sliced();
+            let copy = Buffer::from_slice_ref(bits.as_slice());
+            NullBuffer::new(BooleanBuffer::new(copy, 0, nulls.len()))
+        });
+        Some(Int32Array::new(ScalarBuffer::from(keys), nulls))
+    }
+
+    #[inline]
+    fn key(&mut self, text: &[u8]) -> i32 {
+        let view = self.view(text);
+        let hash = hash_of(&self.hasher, view);
+        let short = text.len() <= MOST_INLINE;
+        let (bytes, ends) = (&mut self.bytes, &mut self.ends);
+        let found = self.table.entry(
+            hash,
+            |known| known.view == view && (short || text_at(bytes, ends, known.key) == text),
+            |known| hash_of(&self.hasher, known.view),
+        );
+        match found {
+            Entry::Occupied(known) => known.get().key,
+            Entry::Vacant(place) => {
+                // The caller has checked that bytes, of which there are more than texts, can be counted so.
+                let key = i32::try_from(ends.len()).unwrap_or(i32::MAX);
+                bytes.extend_from_slice(text);
+                ends.push(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
+                place.insert(Known { view, key });
+                key
+            }
+        }
+    }
+
+    #[inline]
+    fn view(&self, text: &[u8]) -> [u64; 2] {
+        let view = make_view(text, 0, 0);
+        let (low, high) = (view as u64, (view >> 64) as u64);
+        if text.len() <= MOST_INLINE {
+            return [low, high];
+        }
+        let mut state = self.hasher.build_hasher();
+        state.write(text);
+        [low, state.finish()]
+    }
+
+    /// The distinct texts in the order of their keys.
+    ///
+    /// # Errors
+    /// Never for texts that were interned.
+    pub(crate) fn values(&self) -> Result<StringArray, SpillError> {
+        let mut offsets = Vec::with_capacity(self.ends.len() + 1);
+        offsets.push(0);
+        offsets.extend_from_slice(&self.ends);
+        StringArray::try_new(
+            OffsetBuffer::new(ScalarBuffer::from(offsets)),
+            Buffer::from_slice_ref(&self.bytes),
+            None,
+        )
+        .map_err(SpillError::arrow("make a dictionary"))
+    }
+
+    /// Forgets all texts, and keeps the memory for the next ones.
+    pub(crate) fn clear(&mut self) {
+        self.table.clear();
+        self.bytes.clear();
+        self.ends.clear();
+        self.rows = 0;
+    }
+}
+
+#[inline]
+fn hash_of(hasher: &DefaultHashBuilder, view: [u64; 2]) -> u64 {
+    let mut state = hasher.build_hasher();
+    let [low, high] = view;
+    state.write_u64(low);
+    state.write_u64(high);
+    state.finish()
+}
+
+fn text_at<'a>(bytes: &'a [u8], ends: &[i32], key: i32) -> &'a [u8] {
+    let at = |index: Option<usize>| {
+        let end = index.and_then(|index| ends.get(index)).copied();
+        usize::try_from(end.unwrap_or(0)).unwrap_or(0)
+    };
+    let index = usize::try_from(key).ok();
+    let start = at(index.and_then(|index| index.checked_sub(1)));
+    bytes.get(start..at(index)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use arrow::array::{ArrayRef, DictionaryArray};
+    use arrow::compute::cast;
+    use arrow::datatypes::DataType;
+
+    use super::*;
+
+    #[test]
+    fn keys_and_values_give_the_texts_back() {
+        let texts: Vec<Option<String>> = (0..5000_usize)
+            .map(|i| match i % 7 {
+                0 => None,
+                1 => Some(String::new()),
+                2 => Some(format!("{}", i % 50)),
+                3 => Some("\0".repeat(i % 14)),
+                _ => Some(format!("{:>1$}", i % 300, i % 23)),
+            })
+            .collect();
+        let texts = StringArray::from(texts);
+        let mut interner = TextInterner::new();
+        for _ in 0..2 {
+            // Slices that begin inside of a byte of the validity, and one without nulls.
+            let pieces = [
+                texts.slice(0, 1003),
+                texts.slice(1003, 1),
+                texts.slice(1004, 3996),
+            ];
+            let keys: Vec<_> = pieces.iter().map(|p| interner.intern(p).unwrap()).collect();
+            let values: ArrayRef = std::sync::Arc::new(interner.values().unwrap());
+            let mut distinct: Vec<_> = texts.iter().flatten().collect();
+            distinct.sort_unstable();
+            distinct.dedup();
+            assert_eq!(
+                (interner.distinct(), values.len()),
+                (distinct.len(), distinct.len())
+            );
+            assert_eq!(interner.rows(), 5000);
+            for (keys, piece) in keys.into_iter().zip(&pieces) {
+                let array = DictionaryArray::try_new(keys, values.clone()).unwrap();
+                let plain = cast(&array, &DataType::Utf8).unwrap();
+                assert_eq!(plain.as_ref(), piece as &dyn Array);
+            }
+            interner.clear();
+            assert_eq!(interner.distinct(), 0);
+        }
+    }
+}
