@@ -1,7 +1,9 @@
 """Runs the millpond binary and reads what it leaves. Knows nothing of what the results should be."""
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +104,21 @@ class Millpond:
         assert len(lines) == 1 and lines[0].startswith("error: "), ended.stderr
         assert not out.exists(), f"left behind: {sorted(out.rglob('*'))}"
         return ended
+
+    @contextlib.contextmanager
+    def emulator(self, data):
+        """Serves the tables in `data`; gives the address."""
+        command = [self.binary, "emulator", "--data", str(data), "--port", "0", "--streams", "3"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+            try:
+                address = None
+                while address is None:
+                    line = server.stdout.readline()
+                    assert line, "the emulator ended"
+                    address = re.search(r"http://127\.0\.0\.1:\d+", line)
+                yield address[0]
+            finally:
+                server.terminate()
 
 
 def numbers(column):

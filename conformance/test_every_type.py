@@ -1,10 +1,7 @@
 """Values of every BigQuery type, from Parquet through the emulator and Millpond to Parquet again, judged by pyarrow and DuckDB."""
 
-import contextlib
 import math
-import re
 import struct
-import subprocess
 
 import duckdb
 import pytest
@@ -15,27 +12,11 @@ TABLE = "bigquery://proj.shop.every"
 BASE = {"key": "id", "split": {"column": {"column": "part", "train": 0, "val": 1, "test": 2}}, "dtype": "float64"}
 
 
-@contextlib.contextmanager
-def emulator(millpond, data):
-    """Serves `data`; gives the address."""
-    command = [millpond.binary, "emulator", "--data", str(data), "--port", "0", "--streams", "3"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
-        try:
-            address = None
-            while address is None:
-                line = server.stdout.readline()
-                assert line, "the emulator ended"
-                address = re.search(r"http://127\.0\.0\.1:\d+", line)
-            yield address[0]
-        finally:
-            server.terminate()
-
-
 @pytest.fixture(scope="module")
 def served(millpond, tmp_path_factory):
     data = tmp_path_factory.mktemp("every")
     every_type_table.write(data)
-    with emulator(millpond, data) as address:
+    with millpond.emulator(data) as address:
         yield address
 
 

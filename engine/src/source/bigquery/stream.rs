@@ -26,8 +26,9 @@ use super::retry::{Attempts, Cause, Timing, cause_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{BatchStream, Leg, ReadContext};
 
-/// Messages read ahead of the consumer, each under its permit.
-const AHEAD: usize = 2;
+/// Messages read ahead of the consumer, each under its permit: some megabytes, so that the server has something to do while a row
+/// group is learned from and written.
+pub(super) const AHEAD: usize = 8;
 /// How far beyond the rows received a row surely does not exist.
 const FAR: i64 = 1 << 40;
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array, StringArray,
+    Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
 };
-use arrow::datatypes::Float32Type;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float32Type};
 use serde_json::json;
 
-use super::kit::{Table, fit_whole, plan, set, transform, update};
+use super::kit::{Table, fit, fit_whole, plan, set, transform, update};
 use crate::{
     DropReason, FeaturePlan, FitError, NoExpressions, OutputDtype, Roles, TransformCounts,
     TransformError,
@@ -298,4 +299,47 @@ fn one_hot_names_that_collide_are_refused() {
         matches!(outcome, Err(FitError::DuplicateOutput { .. })),
         "{outcome:?}"
     );
+}
+
+/// The engine interns texts where they repeat, in some batches of a column and not in others.
+#[test]
+fn texts_in_dictionaries_are_the_same_texts() {
+    let texts: StringArray = (0..400)
+        .map(|i| (i % 9 != 0).then(|| format!("text {}", i * i % 23)))
+        .collect();
+    let plain = Table::new(Arc::new(texts), |row| row % 5 != 0);
+    let interned = |batch: &RecordBatch| {
+        let dictionary = DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into());
+        let x = cast(batch.column(0), &dictionary).unwrap();
+        Table::new(x, |row| {
+            batch.column(1).as_string::<i32>().value(row) == "train"
+        })
+        .batch
+    };
+    for steps in [
+        json!([{ "ordinal_encoder": { "order": "value", "missing": "category" } }]),
+        json!([{ "ordinal_encoder": { "order": "frequency", "min_frequency": 10 } }]),
+        json!(["one_hot_encoder"]),
+        json!([{ "simple_imputer": "most_frequent" }]),
+        json!([{ "simple_imputer": { "strategy": "constant", "add_indicator": true } }, "one_hot_encoder"]),
+        json!([{ "drop": { "null_fraction_above": 0.9 } }]),
+    ] {
+        let set = set(steps.clone());
+        let plan = plan(&set, &plain.batch).unwrap();
+        let parts = plain.cut(&[100, 101, 250]);
+        let mixed: Vec<_> = parts
+            .iter()
+            .enumerate()
+            .map(|(number, part)| match number % 2 {
+                0 => interned(part),
+                _ => part.clone(),
+            });
+        let mixed = mixed.collect::<Vec<_>>();
+        let expected = fit(&plan, &[parts], 1, |_| 0).unwrap();
+        let found = fit(&plan, &[mixed], 1, |_| 0).unwrap();
+        let json = |fitted: &crate::FittedFeatures| fitted.to_artifact().unwrap().json;
+        assert_eq!(json(&found), json(&expected), "{steps}");
+        let rows = transform(&expected, &plain.batch);
+        assert_eq!(transform(&found, &interned(&plain.batch)), rows, "{steps}");
+    }
 }
