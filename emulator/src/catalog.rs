@@ -19,6 +19,7 @@ use crate::wire::UnsupportedColumn;
 
 mod data_name;
 mod metadata;
+mod sampling;
 mod table;
 mod writing;
 

@@ -10,6 +10,8 @@
 mod faults;
 mod google_rust;
 mod harness;
+mod kept;
+mod read_options;
 mod reads;
 mod recovery;
 mod refusals;
