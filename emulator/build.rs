@@ -45,7 +45,8 @@ fn read(package: &str) -> Service {
         .build()
 }
 
-fn write() -> Service {
+/// The Write API, under one of its names.
+fn write(package: &str) -> Service {
     let append = method(
         "append_rows",
         "AppendRows",
@@ -54,7 +55,7 @@ fn write() -> Service {
     );
     Service::builder()
         .name("BigQueryWrite")
-        .package("google.cloud.bigquery.storage.v1")
+        .package(package)
         .method(unary(
             "create_write_stream",
             "CreateWriteStream",
@@ -93,7 +94,8 @@ fn main() {
     Builder::new().build_client(false).compile(&[
         read("google.cloud.bigquery.storage.v1"),
         read("google.cloud.bigquery.storage.v1beta2"),
-        write(),
+        write("google.cloud.bigquery.storage.v1"),
+        write("google.cloud.bigquery.storage.v1beta2"),
     ]);
     println!("cargo::rerun-if-changed=build.rs");
 }

@@ -56,6 +56,7 @@ mod rows_body;
 mod sending;
 
 pub(crate) use beta::BetaReadService;
+pub(crate) use fault_play::carry_out;
 pub(crate) use rows_body::{RowsBody, read_rows};
 
 use generated::big_query_read_server::BigQueryRead;

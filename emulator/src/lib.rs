@@ -42,7 +42,7 @@ mod write_streams;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use faults::{
-    Corruption, FaultAction, FaultScript, FaultScriptError, FaultTarget, RandomFaults,
+    Corruption, FaultAction, FaultScript, FaultScriptError, FaultTarget, RandomFaults, WriteMethod,
 };
 pub use request_log::LoggedCall;
 pub use server::{Emulator, EmulatorBuilder, RunningEmulator, StartError};

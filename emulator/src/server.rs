@@ -26,7 +26,8 @@ use crate::request_log::{LoggedCall, RequestLog};
 use crate::rest_service::{self, RestState, Uploads};
 use crate::session::{MessageSize, SessionSettings, Sessions};
 use crate::write_service::generated::big_query_write_server::BigQueryWriteServer;
-use crate::write_service::WriteService;
+use crate::write_service::generated_beta::big_query_write_server::BigQueryWriteServer as BetaWriteServer;
+use crate::write_service::{BetaWriteService, WriteService};
 use crate::write_streams::WriteStreams;
 
 mod front;
@@ -245,8 +246,10 @@ impl EmulatorBuilder {
         };
         let write = WriteService {
             catalog: Arc::clone(&catalog),
-            streams: Arc::new(WriteStreams::new(seed)),
+            streams: Arc::new(WriteStreams::new(Arc::clone(&catalog), seed)),
             clock: Arc::clone(&self.clock),
+            faults: Arc::clone(&faults),
+            log: Arc::clone(&log),
             idle: self.append_idle,
         };
         let rest = RestState {
@@ -289,6 +292,8 @@ fn front(read: ReadService, write: WriteService, rest: RestState) -> Front {
     let read = Arc::new(read);
     let beta = BetaReadServer::new(BetaReadService(Arc::clone(&read)))
         .max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES);
+    let beta_write = BetaWriteServer::new(BetaWriteService(write.clone()))
+        .max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES);
     let write = BigQueryWriteServer::new(write)
         // One above the API's own limit, which is answered in the API's words.
         .max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES);
@@ -297,6 +302,7 @@ fn front(read: ReadService, write: WriteService, rest: RestState) -> Front {
     let routes = Routes::new(calls)
         .add_service(beta)
         .add_service(write)
+        .add_service(beta_write)
         .into_axum_router()
         .merge(rest_service::router(Arc::new(rest)))
         .fallback(rest_service::unknown_path)

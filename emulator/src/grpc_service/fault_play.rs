@@ -39,7 +39,7 @@ impl LoggedFault {
 }
 
 /// Does what can be done to a call before it sends anything more.
-pub(super) async fn carry_out(
+pub(crate) async fn carry_out(
     action: &FaultAction,
     connection: Option<&ConnectionHandle>,
 ) -> Result<(), Status> {

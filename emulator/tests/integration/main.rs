@@ -19,4 +19,6 @@ mod rest;
 mod statements;
 mod tables;
 mod wire_types;
+mod write_faults;
+mod write_restarts;
 mod writes;
