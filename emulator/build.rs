@@ -25,7 +25,7 @@ fn unary(name: &str, route: &str, input: &str, output: &str) -> Method {
     method(name, route, &format!("{MESSAGES}::{input}"), output).build()
 }
 
-/// The Read API, under one of its names.
+/// The Read API, under one of its names; ReadRows is written by hand.
 fn read(package: &str) -> Service {
     Service::builder()
         .name("BigQueryRead")
@@ -36,16 +36,6 @@ fn read(package: &str) -> Service {
             "CreateReadSessionRequest",
             "ReadSession",
         ))
-        .method(
-            method(
-                "read_rows",
-                "ReadRows",
-                "crate::grpc_service::messages::ReadRowsRequest",
-                "ReadRowsResponse",
-            )
-            .server_streaming()
-            .build(),
-        )
         .method(unary(
             "split_read_stream",
             "SplitReadStream",
@@ -55,7 +45,8 @@ fn read(package: &str) -> Service {
         .build()
 }
 
-fn write() -> Service {
+/// The Write API, under one of its names.
+fn write(package: &str) -> Service {
     let append = method(
         "append_rows",
         "AppendRows",
@@ -64,7 +55,7 @@ fn write() -> Service {
     );
     Service::builder()
         .name("BigQueryWrite")
-        .package("google.cloud.bigquery.storage.v1")
+        .package(package)
         .method(unary(
             "create_write_stream",
             "CreateWriteStream",
@@ -103,7 +94,8 @@ fn main() {
     Builder::new().build_client(false).compile(&[
         read("google.cloud.bigquery.storage.v1"),
         read("google.cloud.bigquery.storage.v1beta2"),
-        write(),
+        write("google.cloud.bigquery.storage.v1"),
+        write("google.cloud.bigquery.storage.v1beta2"),
     ]);
     println!("cargo::rerun-if-changed=build.rs");
 }

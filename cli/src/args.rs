@@ -330,6 +330,9 @@ pub(crate) struct EmulatorArgs {
     /// Arrow data per message, at most 120MiB, whatever memory it takes [default: 1MiB, less with many streams]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub message_size: Option<ByteSize>,
+    /// Keep up to so much of the messages sent in memory, so that reading the same again decodes nothing: for measuring clients
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub keep_messages: Option<ByteSize>,
     /// Seconds after which a read session expires, as BigQuery's do after 6 hours
     #[arg(long, value_name = "SECONDS", default_value_t = 21_600)]
     pub session_life: u64,

@@ -40,6 +40,9 @@ fn builder(args: &EmulatorArgs) -> Result<EmulatorBuilder, Failure> {
     if let Some(size) = args.message_size {
         builder = builder.message_bytes(usize::try_from(size.as_u64()).unwrap_or(usize::MAX));
     }
+    if let Some(size) = args.keep_messages {
+        builder = builder.keep_messages(size.as_u64());
+    }
     if let Some(script) = script(args)? {
         builder = builder.faults(script);
     }

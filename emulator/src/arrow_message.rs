@@ -11,6 +11,8 @@ use arrow_ipc::writer::{
 use arrow_ipc::{CompressionType, MetadataVersion};
 use bytes::Bytes;
 
+use crate::message_body::MessageBody;
+
 /// Buffers are padded to 8 bytes, as the service pads them.
 const ALIGNMENT: usize = 8;
 
@@ -60,14 +62,9 @@ impl MessageEncoder {
         Ok(Self { encoder })
     }
 
-    /// The RecordBatch message of `batch`: metadata, then the body, in one buffer.
-    pub fn encode(&mut self, batch: &RecordBatch) -> Result<Bytes, ArrowError> {
-        let parts = self.encoder.encode(batch)?;
-        let mut message = Vec::with_capacity(parts.iter().map(|p| p.len()).sum());
-        for part in &parts {
-            message.extend_from_slice(part);
-        }
-        Ok(Bytes::from(message))
+    /// The RecordBatch message of `batch`: metadata, then the body. Buffers that are not compressed are shared with the batch.
+    pub fn encode(&mut self, batch: &RecordBatch) -> Result<MessageBody, ArrowError> {
+        Ok(MessageBody::from_buffers(self.encoder.encode(batch)?))
     }
 }
 
@@ -103,7 +100,7 @@ mod tests {
             let mut schema = Buffer::from(schema_message(&batch.schema()).unwrap());
             assert!(decoder.decode(&mut schema).unwrap().is_none());
             for expected in [&batch, &sliced] {
-                let message = encoder.encode(expected).unwrap();
+                let message = encoder.encode(expected).unwrap().into_bytes();
                 assert_eq!(message.get(..4).unwrap(), [0xff; 4]);
                 assert_eq!(message.len() % ALIGNMENT, 0);
                 let decoded = decoder.decode(&mut Buffer::from(message)).unwrap().unwrap();

@@ -19,11 +19,14 @@ use crate::wire::UnsupportedColumn;
 
 mod data_name;
 mod metadata;
+mod sampling;
+mod stream_files;
 mod table;
 mod writing;
 
 pub(crate) use data_name::partition_time;
 pub(crate) use metadata::{DatasetMetadata, TableMetadata};
+pub(crate) use stream_files::{Part, Publishing, StreamFiles, StreamKind, StreamRecord, Waiting};
 pub(crate) use table::{DataFile, PARTITION_DATE, PARTITION_TIME, Table};
 pub(crate) use writing::{Contents, TableWriter};
 

@@ -6,14 +6,16 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tonic::transport::server::Connected;
 
 /// No limit is set.
 const UNLIMITED: u64 = u64::MAX;
+
+/// Bytes gathered before the kernel gets them, at most.
+const GATHERED_BYTES: usize = 128 << 10;
 
 /// A handle on one connection; every request that arrives over it carries one.
 #[derive(Debug, Clone)]
@@ -60,10 +62,7 @@ impl Connections {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|c| c.strong_count() > 0);
         open.push(Arc::downgrade(&shared));
-        LoopbackStream {
-            socket,
-            handle: ConnectionHandle(shared),
-        }
+        LoopbackStream::new(socket, ConnectionHandle(shared))
     }
 
     /// Closes every connection at once.
@@ -75,14 +74,38 @@ impl Connections {
     }
 }
 
-/// An accepted socket.
+/// An accepted socket. What is written is gathered and given to the kernel in large pieces: HTTP/2 writes frame by frame, and
+/// a call of the kernel's per frame costs more than copying what is in the cache anyway.
 #[derive(Debug)]
 pub(crate) struct LoopbackStream {
     socket: TcpStream,
     handle: ConnectionHandle,
+    gathered: Vec<u8>,
+    /// Bytes at the beginning of `gathered` that the kernel has.
+    given: usize,
+    /// Whether something came after the last flush.
+    fresh: bool,
+    /// Whether a flush was put off; whoever writes is woken to do it then.
+    owed: bool,
 }
 
 impl LoopbackStream {
+    fn new(socket: TcpStream, handle: ConnectionHandle) -> Self {
+        Self {
+            socket,
+            handle,
+            gathered: Vec::new(),
+            given: 0,
+            fresh: false,
+            owed: false,
+        }
+    }
+
+    /// The handle that requests over this connection carry.
+    pub fn handle(&self) -> ConnectionHandle {
+        self.handle.clone()
+    }
+
     fn cut_error() -> io::Error {
         io::Error::new(
             io::ErrorKind::ConnectionAborted,
@@ -108,13 +131,44 @@ impl LoopbackStream {
                     (remaining != UNLIMITED).then(|| remaining.saturating_sub(bytes as u64))
                 });
     }
-}
 
-impl Connected for LoopbackStream {
-    type ConnectInfo = ConnectionHandle;
+    /// Gives the kernel everything gathered.
+    fn poll_give(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.given < self.gathered.len() {
+            let allowed = self.allowed(self.gathered.len() - self.given)?;
+            let rest = self.gathered.get(self.given..self.given + allowed);
+            let Some(rest) = rest else {
+                return Poll::Ready(Err(Self::cut_error()));
+            };
+            let given = ready!(Pin::new(&mut self.socket).poll_write(cx, rest))?;
+            if given == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written(given);
+            self.given += given;
+        }
+        self.gathered.clear();
+        self.given = 0;
+        self.owed = false;
+        Poll::Ready(Ok(()))
+    }
 
-    fn connect_info(&self) -> ConnectionHandle {
-        self.handle.clone()
+    /// Makes room for `wanted` bytes, or for as many as are ever gathered.
+    fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<()>> {
+        // What a cut leaves is found out when it is given to the kernel.
+        self.allowed(wanted)?;
+        if self.gathered.len() + wanted > GATHERED_BYTES {
+            ready!(self.poll_give(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn gather(&mut self, bytes: &[u8]) -> usize {
+        let room = GATHERED_BYTES.saturating_sub(self.gathered.len());
+        let taken = bytes.get(..room).unwrap_or(bytes);
+        self.gathered.extend_from_slice(taken);
+        self.fresh |= !taken.is_empty();
+        taken.len()
     }
 }
 
@@ -135,6 +189,11 @@ impl AsyncRead for LoopbackStream {
         if this.handle.0.remaining.load(Ordering::SeqCst) == 0 {
             return Poll::Ready(Err(Self::cut_error()));
         }
+        if this.owed
+            && let Poll::Ready(Err(error)) = this.poll_give(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
         Pin::new(&mut this.socket).poll_read(cx, buf)
     }
 }
@@ -146,13 +205,8 @@ impl AsyncWrite for LoopbackStream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let allowed = this.allowed(buf.len())?;
-        let Some(buf) = buf.get(..allowed) else {
-            return Poll::Ready(Err(Self::cut_error()));
-        };
-        let written = std::task::ready!(Pin::new(&mut this.socket).poll_write(cx, buf))?;
-        this.written(written);
-        Poll::Ready(Ok(written))
+        ready!(this.poll_room(cx, buf.len()))?;
+        Poll::Ready(Ok(this.gather(buf)))
     }
 
     fn poll_write_vectored(
@@ -161,25 +215,42 @@ impl AsyncWrite for LoopbackStream {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let wanted = bufs.iter().map(|b| b.len()).sum();
-        if this.allowed(wanted)? < wanted {
-            let first = bufs.iter().find(|b| !b.is_empty()).map_or(&[][..], |b| b);
-            return Pin::new(this).poll_write(cx, first);
+        let wanted = bufs.iter().map(|buf| buf.len()).sum();
+        ready!(this.poll_room(cx, wanted))?;
+        let mut taken = 0;
+        for buf in bufs {
+            let bytes = this.gather(buf);
+            taken += bytes;
+            if bytes < buf.len() {
+                break;
+            }
         }
-        let written = std::task::ready!(Pin::new(&mut this.socket).poll_write_vectored(cx, bufs))?;
-        this.written(written);
-        Poll::Ready(Ok(written))
+        Poll::Ready(Ok(taken))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
+        true
     }
 
+    /// The first flush after a write is put off while little is gathered: HTTP/2 flushes after every frame, and once more when it has
+    /// nothing left to write.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_flush(cx)
+        let this = self.get_mut();
+        if this.fresh && this.gathered.len() < GATHERED_BYTES {
+            this.fresh = false;
+            if !this.owed {
+                this.owed = true;
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        ready!(this.poll_give(cx))?;
+        Pin::new(&mut this.socket).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
+        let this = self.get_mut();
+        ready!(this.poll_give(cx))?;
+        Pin::new(&mut this.socket).poll_shutdown(cx)
     }
 }

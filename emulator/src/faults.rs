@@ -12,10 +12,12 @@ use tonic::Code;
 mod corruption;
 mod script_file;
 mod seeded;
+mod write_method;
 
 pub use corruption::Corruption;
 pub use script_file::FaultScriptError;
 pub(crate) use script_file::code_name;
+pub use write_method::WriteMethod;
 
 /// Which calls a fault applies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +33,9 @@ pub enum FaultTarget {
     SplitReadStream,
     /// REST calls whose path holds this text; empty means every call. Attempts are counted for each path by itself.
     Rest(String),
+    /// A method of the Storage Write API. Attempts are counted for each write stream by itself, and for CreateWriteStream and
+    /// BatchCommitWriteStreams for each table.
+    Write(WriteMethod),
 }
 
 /// What happens.
@@ -38,7 +43,8 @@ pub enum FaultTarget {
 /// A REST call knows [`FaultAction::Http`], [`FaultAction::Abort`] (answered with the HTTP status of its code),
 /// [`FaultAction::Stall`], [`FaultAction::Slow`] and [`FaultAction::Cut`]; a call without a stream of responses knows
 /// [`FaultAction::Abort`], [`FaultAction::Stall`], [`FaultAction::Slow`] and [`FaultAction::Cut`]. ReadRows knows all but
-/// [`FaultAction::Http`]. What a call does not know leaves it alone.
+/// [`FaultAction::Http`] and [`FaultAction::LoseAnswer`]. Methods that write, AppendRows among them, know the four and
+/// [`FaultAction::LoseAnswer`]. What a call does not know leaves it alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FaultAction {
@@ -72,6 +78,8 @@ pub enum FaultAction {
     },
     /// The session expires here and now, for all its streams.
     ExpireSession,
+    /// What was asked for is done, but the connection is closed instead of telling so.
+    LoseAnswer,
     /// The offset of the request is ignored: the stream is served from its first row. Only at the beginning of a call.
     IgnoreOffset,
     /// A REST call is answered with an error body.
@@ -254,6 +262,12 @@ impl Faults {
                 .random
                 .and_then(|r| seeded::draw(r, index, attempt))
         })
+    }
+
+    /// The fault for a call of `method` that begins now on a write stream or a table.
+    pub fn on_write(&self, method: WriteMethod, subject: &str) -> Option<PlannedFault> {
+        let attempt = self.attempt(&format!("{} {subject}", method.name()));
+        self.rule(attempt, |t| *t == FaultTarget::Write(method))
     }
 
     fn unary(&self, key: &str, applies: impl Fn(&FaultTarget) -> bool) -> Option<FaultAction> {

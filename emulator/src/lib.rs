@@ -19,12 +19,15 @@ mod decode_budget;
 mod faults;
 mod grpc_service;
 mod jobs;
+mod kept_messages;
 mod layout;
+mod message_body;
 mod name;
 mod projection;
 mod query;
 mod read_plan;
 mod request_log;
+mod response_compression;
 mod rest_service;
 mod row_restriction;
 mod schema;
@@ -39,7 +42,7 @@ mod write_streams;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use faults::{
-    Corruption, FaultAction, FaultScript, FaultScriptError, FaultTarget, RandomFaults,
+    Corruption, FaultAction, FaultScript, FaultScriptError, FaultTarget, RandomFaults, WriteMethod,
 };
 pub use request_log::LoggedCall;
 pub use server::{Emulator, EmulatorBuilder, RunningEmulator, StartError};

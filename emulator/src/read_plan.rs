@@ -12,8 +12,9 @@ use bytes::Bytes;
 
 use crate::arrow_message::{self, BufferCompression};
 use crate::avro;
-use crate::catalog::{PARTITION_TIME, Table};
+use crate::catalog::{DataFile, PARTITION_TIME, Table};
 use crate::projection::Projection;
+use crate::response_compression::ResponseCompression;
 use crate::row_restriction::RowFilter;
 use crate::wire;
 
@@ -41,6 +42,8 @@ pub(crate) struct ReadPlan {
     pub schema_message: Bytes,
     /// How rows are written.
     pub format: Format,
+    /// How a response's rows are compressed as a whole.
+    pub response_compression: ResponseCompression,
     /// Parquet leaves to decode, ascending.
     pub leaves: Vec<usize>,
     /// Logical bytes of those leaves over the whole table.
@@ -103,6 +106,7 @@ impl ReadPlan {
                 Format::Avro => Bytes::from(avro::schema_json(&schema)),
             },
             format,
+            response_compression: ResponseCompression::None,
             selected_bytes,
             decoder_bytes: table.decoder_bytes(&leaves),
             output: place(schema.fields(), usize::MAX),
@@ -111,6 +115,24 @@ impl ReadPlan {
             schema,
             table,
         })
+    }
+
+    /// The same, with responses compressed as a whole.
+    pub fn compressing_responses(self, response_compression: ResponseCompression) -> Self {
+        Self {
+            response_compression,
+            ..self
+        }
+    }
+
+    /// Everything that decides the bytes of messages, but for the rows of the stream and the size aimed at.
+    pub fn identity(&self) -> String {
+        let files: Vec<_> = self.table.files.iter().map(DataFile::identity).collect();
+        let filter = self.filter.as_ref().map(|(filter, _, _)| filter);
+        format!(
+            "{files:?} {:?} {:?} {:?} {filter:?}",
+            self.schema_message, self.format, self.response_compression
+        )
     }
 
     /// Whether rows are filtered, so that offsets count what passes.

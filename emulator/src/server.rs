@@ -7,13 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures::StreamExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
-use tonic::transport::Server;
 
 use crate::catalog::Catalog;
 use crate::clock::{Clock, SystemClock};
@@ -24,14 +21,21 @@ use crate::grpc_service::generated::big_query_read_server::BigQueryReadServer;
 use crate::grpc_service::generated_beta::big_query_read_server::BigQueryReadServer as BetaReadServer;
 use crate::grpc_service::{BetaReadService, ReadService};
 use crate::jobs::Jobs;
+use crate::kept_messages::KeptMessages;
 use crate::request_log::{LoggedCall, RequestLog};
 use crate::rest_service::{self, RestState, Uploads};
 use crate::session::{MessageSize, SessionSettings, Sessions};
-use crate::write_service::WriteService;
 use crate::write_service::generated::big_query_write_server::BigQueryWriteServer;
+use crate::write_service::generated_beta::big_query_write_server::BigQueryWriteServer as BetaWriteServer;
+use crate::write_service::{BetaWriteService, WriteService};
 use crate::write_streams::WriteStreams;
 
-/// Largest gRPC message in either direction, the service's own limit.
+mod front;
+mod serving;
+
+use front::Front;
+
+/// Largest gRPC message taken, the service's own limit.
 const MAX_GRPC_MESSAGE_BYTES: usize = 128 << 20;
 
 /// Largest aim for the Arrow data of a message: what surrounds it has to fit, too.
@@ -42,12 +46,6 @@ const STREAMED_BYTES: usize = 64 << 20;
 
 /// What readers may work on at a time, and what their decoders may keep while they wait.
 const DECODING_BYTES: u64 = 48 << 20;
-
-/// HTTP/2 frames as large as this are accepted from clients.
-const MAX_FRAME_BYTES: u32 = 1 << 20;
-
-/// HTTP/2 receive windows per connection and per stream.
-const WINDOW_BYTES: u32 = 4 << 20;
 
 /// How long open calls may finish once a shutdown has been asked for.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(200);
@@ -104,6 +102,7 @@ impl Emulator {
             skew_percent: None,
             session_lifetime: Duration::from_secs(6 * 3600),
             append_idle: Duration::from_secs(600),
+            keep_messages: 0,
             faults: FaultScript::new(),
             clock: Arc::new(SystemClock),
         }
@@ -120,6 +119,7 @@ pub struct EmulatorBuilder {
     skew_percent: Option<u8>,
     session_lifetime: Duration,
     append_idle: Duration,
+    keep_messages: u64,
     faults: FaultScript,
     clock: Arc<dyn Clock>,
 }
@@ -179,6 +179,15 @@ impl EmulatorBuilder {
         self
     }
 
+    /// Keeps up to so many bytes of messages in memory once a stream has been read from its first row to its last: whoever reads the
+    /// same again gets the same bytes without a file being opened. For measuring clients, whom a server that decodes would hold
+    /// up. 0, the default, keeps nothing.
+    #[must_use]
+    pub fn keep_messages(mut self, bytes: u64) -> Self {
+        self.keep_messages = bytes;
+        self
+    }
+
     /// Faults to be played; none by default.
     #[must_use]
     pub fn faults(mut self, script: FaultScript) -> Self {
@@ -233,11 +242,14 @@ impl EmulatorBuilder {
             log: Arc::clone(&log),
             clock: Arc::clone(&self.clock),
             decoding: Arc::new(DecodeBudget::new(DECODING_BYTES)),
+            kept: Arc::new(KeptMessages::new(self.keep_messages)),
         };
         let write = WriteService {
             catalog: Arc::clone(&catalog),
-            streams: Arc::new(WriteStreams::new(seed)),
+            streams: Arc::new(WriteStreams::new(Arc::clone(&catalog), seed)),
             clock: Arc::clone(&self.clock),
+            faults: Arc::clone(&faults),
+            log: Arc::clone(&log),
             idle: self.append_idle,
         };
         let rest = RestState {
@@ -251,9 +263,9 @@ impl EmulatorBuilder {
         let connections = Arc::new(Connections::default());
         let (stop, stopped) = oneshot::channel::<()>();
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(
+        tasks.spawn(serving::serve(
             listener,
-            routes(read, write, rest),
+            front(read, write, rest),
             Arc::clone(&connections),
             stopped,
         ));
@@ -276,56 +288,26 @@ fn seed(now: SystemTime, port: u16) -> u64 {
     nanos ^ (u64::from(port) << 48) ^ u64::from(std::process::id())
 }
 
-fn routes(read: ReadService, write: WriteService, rest: RestState) -> Routes {
+fn front(read: ReadService, write: WriteService, rest: RestState) -> Front {
     let read = Arc::new(read);
     let beta = BetaReadServer::new(BetaReadService(Arc::clone(&read)))
-        .max_encoding_message_size(MAX_GRPC_MESSAGE_BYTES);
-    let read = BigQueryReadServer::from_arc(read)
-        .max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_GRPC_MESSAGE_BYTES);
+        .max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES);
+    let beta_write = BetaWriteServer::new(BetaWriteService(write.clone()))
+        .max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES);
     let write = BigQueryWriteServer::new(write)
         // One above the API's own limit, which is answered in the API's words.
         .max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES);
-    let router = Routes::new(read)
+    let calls = BigQueryReadServer::from_arc(Arc::clone(&read))
+        .max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES);
+    let routes = Routes::new(calls)
         .add_service(beta)
         .add_service(write)
+        .add_service(beta_write)
         .into_axum_router()
         .merge(rest_service::router(Arc::new(rest)))
-        .fallback(rest_service::unknown_path);
-    Routes::from(router).prepare()
-}
-
-async fn serve(
-    listener: TcpListener,
-    routes: Routes,
-    connections: Arc<Connections>,
-    stopped: oneshot::Receiver<()>,
-) {
-    let incoming = TcpListenerStream::new(listener).map(move |accepted| {
-        accepted.map(|socket| {
-            // Small messages must not wait for an acknowledgement; without it they only come later.
-            let _ = socket.set_nodelay(true);
-            connections.admit(socket)
-        })
-    });
-    let served = Server::builder()
-        // A REST client speaks HTTP/1, a gRPC client HTTP/2 with prior knowledge; the first bytes tell which.
-        .accept_http1(true)
-        .max_frame_size(MAX_FRAME_BYTES)
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, async {
-            // A dropped sender asks for the same.
-            let _ = stopped.await;
-        })
-        .await;
-    if let Err(error) = served {
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "emulator stopped serving"
-        );
-    }
+        .fallback(rest_service::unknown_path)
+        .with_state(());
+    Front::new(routes, read)
 }
 
 fn endpoint(address: SocketAddr) -> String {

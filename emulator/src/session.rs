@@ -10,11 +10,13 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use crate::arrow_message::BufferCompression;
 use crate::catalog::{Catalog, CatalogError, PARTITION_DATE, PARTITION_TIME, Table};
 use crate::layout::{self, StreamCountRequest};
 use crate::name::{NameError, TableName};
 use crate::projection::{Projection, UnknownField};
 use crate::read_plan::{Format, ReadPlan};
+use crate::response_compression::ResponseCompression;
 use crate::row_restriction::{FilterPlanner, RowFilter, RowRestrictionError};
 
 /// How far back a table may be read.
@@ -34,7 +36,10 @@ pub(crate) struct SessionRequest {
     pub selected_fields: Vec<String>,
     pub row_restriction: String,
     pub format: Format,
+    pub response_compression: ResponseCompression,
     pub snapshot_time: Option<SystemTime>,
+    /// Percent of the table's blocks that are read.
+    pub sample_percentage: Option<f64>,
     pub max_stream_count: i32,
     pub preferred_min_stream_count: i32,
 }
@@ -63,6 +68,10 @@ pub(crate) enum SessionError {
         "request failed: Query error: Cannot query over table '{table}' without a filter over column(s) {columns} that can be used for partition elimination"
     )]
     PartitionFilter { table: String, columns: String },
+    #[error("request failed: sample_percentage {percentage} is not between 0 and 100")]
+    SamplePercentage { percentage: f64 },
+    #[error("request failed: buffer_compression and response_compression_codec cannot both be set")]
+    TwoCompressions,
     #[error("request failed: {setting} is {value}, it must not be negative")]
     NegativeCount { setting: &'static str, value: i32 },
     #[error(
@@ -246,6 +255,9 @@ impl Sessions {
         let table_name = TableName::from_resource(&request.table)?;
         let count = self.checked_count(request)?;
         check_snapshot(request.snapshot_time, now)?;
+        check_sample(request.sample_percentage)?;
+        check_compression(request)?;
+        let serial = self.next_serial();
         let table = match request.snapshot_time {
             // Commits are as fine as microseconds; a snapshot of the very last moment is simply the table.
             Some(at) if at < now => catalog.table_at(&table_name, at)?,
@@ -263,7 +275,16 @@ impl Sessions {
             &request.row_restriction,
         )?;
         check_partition_filter(&table, filter.as_ref())?;
-        let plan = ReadPlan::try_new(table, &selected, filter, request.format)?;
+        let table = match request.sample_percentage {
+            // Which blocks is up to the session, and then stays as it is.
+            Some(percentage) => {
+                let seed = crate::faults::mix(self.settings.seed ^ serial);
+                Arc::new(table.sampled(percentage, seed))
+            }
+            None => table,
+        };
+        let plan = ReadPlan::try_new(table, &selected, filter, request.format)?
+            .compressing_responses(request.response_compression);
 
         let streams = layout::stream_count(plan.selected_bytes, plan.table.rows, count);
         let boundaries = plan.table.group_boundaries();
@@ -276,10 +297,11 @@ impl Sessions {
         state
             .by_name
             .retain(|_, s| now < s.expires_at() + REMEMBER_EXPIRED);
-        state.made += 1;
-        let id = session_id(self.settings.seed, state.made);
         let session = Arc::new(Session {
-            name: format!("projects/{project}/locations/us/sessions/{id}"),
+            name: format!(
+                "projects/{project}/locations/us/sessions/{}",
+                session_id(self.settings.seed, serial)
+            ),
             expires_at: Mutex::new(now + self.settings.lifetime),
             plan: Arc::new(plan),
             message_bytes,
@@ -355,9 +377,36 @@ impl Sessions {
         Ok(checked)
     }
 
+    /// A number that no other session of this server has.
+    fn next_serial(&self) -> u64 {
+        let mut state = self.lock();
+        state.made += 1;
+        state.made
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn check_sample(percentage: Option<f64>) -> Result<(), SessionError> {
+    match percentage {
+        Some(percentage) if !(0.0..=100.0).contains(&percentage) => {
+            Err(SessionError::SamplePercentage { percentage })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_compression(request: &SessionRequest) -> Result<(), SessionError> {
+    let buffers = match request.format {
+        Format::Arrow(compression) => compression != BufferCompression::None,
+        Format::Avro => false,
+    };
+    if buffers && request.response_compression != ResponseCompression::None {
+        return Err(SessionError::TwoCompressions);
+    }
+    Ok(())
 }
 
 fn parent_project(parent: &str) -> Result<&str, SessionError> {

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::error::ArrowError;
-use bytes::Bytes;
 use datafusion::common::DataFusionError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -22,6 +21,7 @@ use parquet::errors::ParquetError;
 use crate::arrow_message::MessageEncoder;
 use crate::avro;
 use crate::catalog::DataFile;
+use crate::message_body::MessageBody;
 use crate::read_plan::{ConvertError, Format, ReadPlan};
 
 /// Until real rows have been measured no batch is larger than this many rows.
@@ -67,14 +67,16 @@ impl From<ConvertError> for ReadError {
 }
 
 /// One response's worth of rows.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Message {
     /// One encapsulated RecordBatch message, or Avro rows.
-    pub body: Bytes,
+    pub body: MessageBody,
     /// Rows in it.
     pub rows: u64,
     /// Share of the stream's stored rows that lie before and up to the end of this message.
     pub progress: Range<f64>,
+    /// What the response says about the body's size before it was compressed as a whole.
+    pub uncompressed_bytes: Option<i64>,
 }
 
 /// A batch ready to be encoded, and the table's row number up to which it reaches.
@@ -228,14 +230,19 @@ impl StreamReader {
     fn encode(&mut self, ready: &Ready) -> Result<Message, ReadError> {
         let start = self.progress_at(self.told);
         self.told = ready.reaches;
+        let payload = match &mut self.encoder {
+            Some(encoder) => encoder.encode(&ready.batch),
+            None => avro::encode(&ready.batch).map(MessageBody::from),
+        };
+        let (body, uncompressed_bytes) = self
+            .plan
+            .response_compression
+            .apply(payload.map_err(ReadError::Wire)?);
         Ok(Message {
-            body: match &mut self.encoder {
-                Some(encoder) => encoder.encode(&ready.batch),
-                None => avro::encode(&ready.batch),
-            }
-            .map_err(ReadError::Wire)?,
+            body,
             rows: ready.batch.num_rows() as u64,
             progress: start..self.progress_at(ready.reaches),
+            uncompressed_bytes,
         })
     }
 
@@ -360,7 +367,7 @@ impl StreamReader {
         let end_row = self.run.end.min(file.end_row());
         let reader = open_rows(
             file,
-            row - file.first_row..end_row - file.first_row,
+            file.own_row(row)..file.own_row(end_row),
             &file.own_leaves(&self.plan.leaves),
             self.batch_rows,
         )?;

@@ -1,29 +1,22 @@
 //! Write streams: what was appended to each, how far it can be seen, and what may still happen to it.
 //!
-//! Rows of the default stream and of committed streams are part of the table when they are acknowledged. Pending rows wait in
-//! a file that nobody sees, buffered ones in memory. Must not know how rows are written on the wire.
+//! Rows of the default stream and of committed streams are part of the table when they are acknowledged; pending and buffered ones wait
+//! on disk, so that streams outlive the server. Must not know how rows are written on the wire.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use arrow::error::ArrowError;
 
-use crate::catalog::{Catalog, CatalogError, TableWriter};
+use crate::catalog::{Catalog, CatalogError, StreamKind};
 use crate::name::TableName;
 
-/// When appended rows become part of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StreamKind {
-    /// At once.
-    Committed,
-    /// When the stream is committed as a whole.
-    Pending,
-    /// When they are flushed.
-    Buffered,
-}
+mod stream;
+
+pub(crate) use stream::WriteStream;
+use stream::{State, write_now};
 
 /// Why nothing was appended, flushed or committed.
 #[derive(Debug, thiserror::Error)]
@@ -70,170 +63,6 @@ pub(crate) enum WriteError {
     Arrow(#[from] ArrowError),
 }
 
-/// One stream that a client has made.
-#[derive(Debug)]
-pub(crate) struct WriteStream {
-    pub name: String,
-    pub table: TableName,
-    pub kind: StreamKind,
-    pub created: SystemTime,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// Rows appended.
-    rows: i64,
-    finalized: bool,
-    committed: bool,
-    /// Pending rows; more than one file when the table's columns changed meanwhile.
-    files: Vec<TableWriter>,
-    /// Buffered rows that have not been flushed.
-    buffered: Vec<RecordBatch>,
-    flushed: i64,
-}
-
-impl WriteStream {
-    /// Adds rows at the stream's end, or refuses them all; returns the offset of the first.
-    ///
-    /// # Errors
-    /// [`WriteError`] when `offset` is not the stream's end, or the stream takes no rows any more.
-    pub fn append(
-        &self,
-        catalog: &Arc<Catalog>,
-        batch: &RecordBatch,
-        offset: Option<i64>,
-    ) -> Result<i64, WriteError> {
-        let mut state = self.lock();
-        let stream = || self.name.clone();
-        if state.finalized {
-            return Err(WriteError::Finalized { stream: stream() });
-        }
-        let expected = state.rows;
-        if let Some(offset) = offset {
-            let stream = stream();
-            if offset < expected {
-                return Err(WriteError::OffsetExists {
-                    stream,
-                    offset,
-                    expected,
-                });
-            }
-            if offset > expected {
-                return Err(WriteError::OffsetBeyond {
-                    stream,
-                    offset,
-                    expected,
-                });
-            }
-        }
-        match self.kind {
-            StreamKind::Committed => write_now(catalog, &self.table, batch)?,
-            StreamKind::Pending => {
-                let fits = |w: &TableWriter| *w.schema() == batch.schema();
-                if !state.files.last().is_some_and(fits) {
-                    state.files.push(catalog.writer(&self.table, None)?);
-                }
-                if let Some(file) = state.files.last_mut() {
-                    file.write(batch)?;
-                }
-            }
-            StreamKind::Buffered => state.buffered.push(batch.clone()),
-        }
-        state.rows = expected + i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
-        Ok(expected)
-    }
-
-    /// Takes no more rows from now on; returns how many there are.
-    pub fn finalize(&self) -> i64 {
-        let mut state = self.lock();
-        state.finalized = true;
-        state.rows
-    }
-
-    /// Makes all rows up to and including `offset` part of the table.
-    pub fn flush(&self, catalog: &Arc<Catalog>, offset: i64) -> Result<(), WriteError> {
-        if self.kind != StreamKind::Buffered {
-            return Err(WriteError::WrongKind {
-                stream: self.name.clone(),
-                wanted: "of type BUFFERED",
-            });
-        }
-        let mut state = self.lock();
-        if offset >= state.rows {
-            return Err(WriteError::FlushBeyond {
-                stream: self.name.clone(),
-                offset,
-            });
-        }
-        let mut wanted = usize::try_from(offset + 1 - state.flushed).unwrap_or(0);
-        let mut due = Vec::new();
-        let mut rest = Vec::new();
-        for batch in std::mem::take(&mut state.buffered) {
-            let now = wanted.min(batch.num_rows());
-            if now > 0 {
-                due.push(batch.slice(0, now));
-            }
-            if now < batch.num_rows() {
-                rest.push(batch.slice(now, batch.num_rows() - now));
-            }
-            wanted -= now;
-        }
-        state.buffered = rest;
-        let Some(first) = due.first() else {
-            return Ok(());
-        };
-        let schema = catalog.table(&self.table)?.schema.clone();
-        let together = if due.iter().all(|b| b.schema() == first.schema()) {
-            vec![concat_batches(&first.schema(), &due)?]
-        } else {
-            due
-        };
-        let mut writer = catalog.writer(&self.table, None)?;
-        for batch in &together {
-            writer.write(&fit(batch, &schema)?)?;
-        }
-        writer.commit()?;
-        state.flushed = offset + 1;
-        Ok(())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Rows of an older schema of the table, in its schema of now.
-fn fit(
-    batch: &RecordBatch,
-    schema: &arrow::datatypes::SchemaRef,
-) -> Result<RecordBatch, ArrowError> {
-    if batch.schema() == *schema {
-        return Ok(batch.clone());
-    }
-    let columns = schema
-        .fields()
-        .iter()
-        .map(|field| match batch.column_by_name(field.name()) {
-            Some(column) => crate::wire::to_wire(column, field),
-            None => crate::wire::absent(field, batch.num_rows()),
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    RecordBatch::try_new(Arc::clone(schema), columns)
-}
-
-fn write_now(
-    catalog: &Arc<Catalog>,
-    table: &TableName,
-    batch: &RecordBatch,
-) -> Result<(), WriteError> {
-    let mut writer = catalog.writer(table, None)?;
-    let schema = Arc::clone(writer.schema());
-    writer.write(&fit(batch, &schema)?)?;
-    writer.commit()?;
-    Ok(())
-}
-
 /// What a stream's name stands for.
 #[derive(Debug, Clone)]
 pub(crate) enum Target {
@@ -265,9 +94,13 @@ impl Target {
     }
 }
 
-/// All streams of a server.
+/// What every stream's id begins with.
+const ID_PREFIX: &str = "Cic";
+
+/// All streams of a server, those of the ones before it included.
 #[derive(Debug)]
 pub(crate) struct WriteStreams {
+    catalog: Arc<Catalog>,
     seed: u64,
     made: Mutex<Made>,
 }
@@ -279,8 +112,9 @@ struct Made {
 }
 
 impl WriteStreams {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(catalog: Arc<Catalog>, seed: u64) -> Self {
         Self {
+            catalog,
             seed,
             made: Mutex::default(),
         }
@@ -289,22 +123,17 @@ impl WriteStreams {
     /// Makes a stream for a table, which must exist.
     pub fn create(
         &self,
-        catalog: &Catalog,
         table: &TableName,
         kind: StreamKind,
         now: SystemTime,
     ) -> Result<Arc<WriteStream>, WriteError> {
-        catalog.table(table)?;
+        self.catalog.table(table)?;
         let mut made = self.lock();
         made.count += 1;
         let id = crate::faults::mix(self.seed ^ made.count);
-        let stream = Arc::new(WriteStream {
-            name: format!("{}/streams/Cic{id:016x}", table.to_resource()),
-            table: table.clone(),
-            kind,
-            created: now,
-            state: Mutex::default(),
-        });
+        let id = format!("{ID_PREFIX}{id:016x}");
+        let stream = WriteStream::create(&self.catalog, table, &id, kind, now)?;
+        let stream = Arc::new(stream);
         made.by_name
             .insert(stream.name.clone(), Arc::clone(&stream));
         Ok(stream)
@@ -325,10 +154,17 @@ impl WriteStreams {
                 table,
             });
         }
-        let (table, _) = name.split_once("/streams/").ok_or_else(invalid)?;
-        TableName::from_resource(table).map_err(|_| invalid())?;
-        let found = self.lock().by_name.get(name).cloned();
-        found.map(Target::Made).ok_or_else(invalid)
+        let (table, id) = name.split_once("/streams/").ok_or_else(invalid)?;
+        let table = TableName::from_resource(table).map_err(|_| invalid())?;
+        // Held while a stream is looked for on disk, so that it is taken up once.
+        let mut made = self.lock();
+        if let Some(stream) = made.by_name.get(name) {
+            return Ok(Target::Made(Arc::clone(stream)));
+        }
+        let found = WriteStream::find(&self.catalog, &table, id)?;
+        let stream = Arc::new(found.ok_or_else(invalid)?);
+        made.by_name.insert(name.to_owned(), Arc::clone(&stream));
+        Ok(Target::Made(stream))
     }
 
     /// Makes the rows of finalized pending streams part of their table, all or none.
@@ -351,9 +187,10 @@ impl WriteStreams {
                     stream: name,
                     wanted: "of type PENDING",
                 }),
-                Err(_) => errors.push(WriteError::UnknownStream {
-                    stream: name.clone(),
-                }),
+                Err(WriteError::InvalidName { stream }) => {
+                    errors.push(WriteError::UnknownStream { stream });
+                }
+                Err(error) => errors.push(error),
             }
         }
         streams.sort_by(|a, b| a.name.cmp(&b.name));
@@ -367,28 +204,16 @@ impl WriteStreams {
                     stream: name,
                     wanted: "of type PENDING",
                 });
-            } else if state.committed {
+            } else if state.record.committed {
                 errors.push(WriteError::AlreadyCommitted { stream: name });
-            } else if !state.finalized {
+            } else if !state.record.finalized {
                 errors.push(WriteError::NotFinalized { stream: name });
             }
         }
         if !errors.is_empty() {
             return Err(errors);
         }
-        let mut files: Vec<TableWriter> = held
-            .iter_mut()
-            .flat_map(|state| std::mem::take(&mut state.files))
-            .collect();
-        // Everything that can fail for want of space has failed before the first file is seen.
-        for file in &mut files {
-            file.finish().map_err(|e| vec![e.into()])?;
-        }
-        for file in files {
-            file.publish().map_err(|e| vec![e.into()])?;
-        }
-        held.iter_mut().for_each(|state| state.committed = true);
-        Ok(())
+        stream::publish_all(&self.catalog, table, &streams, &mut held).map_err(|e| vec![e])
     }
 
     fn lock(&self) -> MutexGuard<'_, Made> {

@@ -86,7 +86,7 @@ Ctrl-C ends it. GET /emulator/requests lists the calls it has answered, rows sen
 
 A fault script names calls and what happens to them; the first rule that applies is played:
   faults:
-    - method: ReadRows        # CreateReadSession, ReadRows, SplitReadStream or Rest
+    - method: ReadRows        # CreateReadSession, SplitReadStream, Rest, AppendRows and its like
       stream: 1               # position in the session [default: every stream]
       after_responses: 3      # [default: 0]
       skip_calls: 0           # calls let through first [default: 0]
@@ -96,5 +96,6 @@ A fault script names calls and what happens to them; the first rule that applies
       path: /tables/          # part of the path [default: every call]
       fault: {http: {status: 503, reason: backendError, message: try again}}
 Faults: abort, stall_ms: N, slow_ms: N, cut_after_bytes: N, duplicate, flip_byte: N, truncate_to: N,
-declare_length: N, row_count_off_by: N, expire_session, ignore_offset, http. Also, beside `faults`,
+declare_length: N, row_count_off_by: N, expire_session, ignore_offset, lose_answer, http. Also,
+beside `faults`, `write_seed: 7`: a script for methods that write, and
 `random: {seed: 7, percent: 50, calls: 3, within_responses: 8}`: faults that clients survive.";

@@ -1,6 +1,7 @@
 //! One table: its files in storage order, its wire schema, its sizes.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -26,7 +27,7 @@ pub(crate) const PARTITION_DATE: &str = "_PARTITIONDATE";
 const MOST_COLUMN_BYTES: u64 = 3 << 20;
 
 /// A Parquet file of a table, with its footer and page offsets but none of its data.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct DataFile {
     /// Where it lies.
     pub path: PathBuf,
@@ -36,10 +37,12 @@ pub(crate) struct DataFile {
     pub modified: SystemTime,
     /// Footer and offset index; its Arrow schema is what batches are decoded to.
     pub metadata: ArrowReaderMetadata,
-    /// The table's row number of the file's first row.
+    /// The table's row number of the first row that belongs to it.
     pub first_row: u64,
     /// For every row group the file's row number just after it, ascending.
     pub group_ends: Vec<u64>,
+    /// The file's own row numbers that belong to the table: all of them, but for samples.
+    part: Range<u64>,
     /// `_PARTITIONTIME` of its rows, microseconds since 1970.
     pub partition_time: Option<i64>,
     /// For every leaf of the table's schema the file's own leaf; `None` when both have the same.
@@ -47,9 +50,30 @@ pub(crate) struct DataFile {
 }
 
 impl DataFile {
-    /// Rows in the file.
-    pub fn rows(&self) -> u64 {
-        self.group_ends.last().copied().unwrap_or(0)
+    /// What tells its rows from all others.
+    pub fn identity(&self) -> (&Path, u64, SystemTime, &Range<u64>, Option<i64>) {
+        let Self {
+            path,
+            len,
+            modified,
+            part,
+            ..
+        } = self;
+        (path, *len, *modified, part, self.partition_time)
+    }
+
+    /// Only these of the file's own rows, the first of which is the table's row `first_row`.
+    pub(super) fn part_at(&self, part: Range<u64>, first_row: u64) -> Self {
+        Self {
+            part,
+            first_row,
+            ..self.clone()
+        }
+    }
+
+    /// The file's own number of one of the table's rows that it holds.
+    pub fn own_row(&self, row: u64) -> u64 {
+        row - self.first_row + self.part.start
     }
 
     /// The file's own leaves for leaves of the table; those it does not have are left out.
@@ -63,9 +87,16 @@ impl DataFile {
         found
     }
 
-    /// The table's row number just after the file's last row.
+    /// The table's row number just after the last row that belongs to it.
     pub fn end_row(&self) -> u64 {
-        self.first_row + self.rows()
+        self.first_row + (self.part.end - self.part.start)
+    }
+
+    /// The table's row numbers at which row groups end, or what belongs to it of one.
+    fn boundaries(&self) -> impl Iterator<Item = u64> + '_ {
+        let ends = self.group_ends.iter().map(|end| *end.min(&self.part.end));
+        ends.filter(|end| *end > self.part.start)
+            .map(|end| self.first_row + end - self.part.start)
     }
 }
 
@@ -161,14 +192,9 @@ impl Table {
 
     /// The table's row numbers at which row groups end, ascending.
     pub fn group_boundaries(&self) -> Vec<u64> {
-        let ends = |f: &DataFile| {
-            let first = f.first_row;
-            f.group_ends
-                .iter()
-                .map(move |end| first + end)
-                .collect::<Vec<_>>()
-        };
-        self.files.iter().flat_map(ends).collect()
+        let mut boundaries: Vec<u64> = self.files.iter().flat_map(DataFile::boundaries).collect();
+        boundaries.dedup();
+        boundaries
     }
 }
 
@@ -248,11 +274,13 @@ impl Opening {
             .file_name()
             .and_then(|n| n.to_str())
             .unwrap_or_default();
+        let group_ends = group_ends(metadata.metadata());
         let data_file = DataFile {
             path: path.to_owned(),
             len,
             modified,
-            group_ends: group_ends(metadata.metadata()),
+            part: 0..group_ends.last().copied().unwrap_or(0),
+            group_ends,
             metadata: for_decoding(metadata),
             first_row: self.rows,
             partition_time: DataName::parse(file_name).partition_time(),

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 use super::data_name::DataName;
 use super::metadata::{self, DATASET_FILE, DatasetMetadata, TABLE_FILE, TableMetadata};
+use super::stream_files::Part;
 use super::{Catalog, CatalogError, TIME_TRAVEL_US, io_error};
 use crate::name::{self, NamePart, TableName};
 use crate::wire;
@@ -345,6 +346,15 @@ impl TableWriter {
         file.sync_all().map_err(io_error(&self.part))?;
         self.bytes = file.metadata().map_err(io_error(&self.part))?.len();
         Ok(())
+    }
+
+    /// The finished file under the name it has until it is part of the table; `None` without rows, which make no file.
+    pub fn part(&self) -> Option<Part> {
+        let file = self.part.file_name()?.to_str()?.to_owned();
+        (self.rows > 0).then(|| Part {
+            file,
+            partition: self.partition.clone(),
+        })
     }
 
     /// Makes a finished file part of the table.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tonic::Code;
 
-use super::{Corruption, FaultAction, FaultScript, FaultTarget, RandomFaults, Rule};
+use super::{Corruption, FaultAction, FaultScript, FaultTarget, RandomFaults, Rule, WriteMethod};
 
 /// Why a written script was refused.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,8 @@ pub enum FaultScriptError {
     },
     /// A method nobody can fail.
     #[error(
-        "fault {index}: unknown method {method:?}; known are CreateReadSession, ReadRows, SplitReadStream and Rest"
+        "fault {index}: unknown method {method:?}; known are CreateReadSession, ReadRows, SplitReadStream, Rest, {}",
+        WriteMethod::ALL.map(WriteMethod::name).join(", ")
     )]
     UnknownMethod {
         /// Position of the fault in the list, from 1.
@@ -63,6 +64,8 @@ pub enum FaultScriptError {
 struct ScriptForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    write_seed: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     random: Option<RandomForm>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -140,6 +143,7 @@ enum ActionForm {
     RowCountOffBy(i64),
     ExpireSession,
     IgnoreOffset,
+    LoseAnswer,
     Http {
         status: u16,
         #[serde(default = "backend_error")]
@@ -158,9 +162,10 @@ impl FaultScript {
     ///
     /// ```yaml
     /// seed: 7                       # first a script drawn from a seed, as by FaultScript::from_seed
+    /// write_seed: 7                 # then one for the methods that write, as by FaultScript::writes_from_seed
     /// random: {seed: 7, percent: 50, calls: 3, within_responses: 8}   # what clients survive, on ReadRows calls no rule names
     /// faults:                       # the first rule that applies to a call is played
-    ///   - method: ReadRows          # CreateReadSession, ReadRows, SplitReadStream or Rest
+    ///   - method: ReadRows          # CreateReadSession, ReadRows, SplitReadStream, Rest, or one that writes, such as AppendRows
     ///     stream: 1                 # position in the session; without it every stream, each with a count of its own
     ///     after_responses: 3        # default 0
     ///     skip_calls: 0             # calls let through first, default 0
@@ -172,7 +177,7 @@ impl FaultScript {
     /// ```
     ///
     /// The faults: `abort`, `stall_ms: N`, `slow_ms: N`, `cut_after_bytes: N`, `duplicate`, `flip_byte: N`, `truncate_to: N`,
-    /// `declare_length: N`, `row_count_off_by: N`, `expire_session`, `ignore_offset`, `http`.
+    /// `declare_length: N`, `row_count_off_by: N`, `expire_session`, `ignore_offset`, `lose_answer`, `http`.
     ///
     /// # Errors
     /// [`FaultScriptError`] naming the fault and what is wrong with it.
@@ -182,6 +187,9 @@ impl FaultScript {
                 message: e.to_string(),
             })?;
         let mut script = form.seed.map_or_else(Self::new, Self::from_seed);
+        if let Some(seed) = form.write_seed {
+            script.rules.extend(Self::writes_from_seed(seed).rules);
+        }
         script.random = form.random.map(|r| RandomFaults {
             seed: r.seed,
             percent: r.percent,
@@ -201,6 +209,7 @@ impl FaultScript {
     pub fn to_yaml(&self) -> Result<String, FaultScriptError> {
         let form = ScriptForm {
             seed: None,
+            write_seed: None,
             random: self.random.map(|r| RandomForm {
                 seed: r.seed,
                 percent: r.percent,
@@ -228,13 +237,17 @@ fn read_rule(index: usize, form: RuleForm) -> Result<Rule, FaultScriptError> {
             "Rest",
             FaultTarget::Rest(form.path.clone().unwrap_or_default()),
         ),
-        _ => {
-            return Err(FaultScriptError::UnknownMethod {
-                index,
-                method: form.method,
-            });
-        }
+        other => match WriteMethod::named(other) {
+            Some(method) => (method.name(), FaultTarget::Write(method)),
+            None => {
+                return Err(FaultScriptError::UnknownMethod {
+                    index,
+                    method: form.method,
+                });
+            }
+        },
     };
+    let writes = matches!(target, FaultTarget::Write(_));
     let out_of_place = |setting| FaultScriptError::OutOfPlace {
         index,
         setting,
@@ -246,10 +259,13 @@ fn read_rule(index: usize, form: RuleForm) -> Result<Rule, FaultScriptError> {
     if form.path.is_some() && method != "Rest" {
         return Err(out_of_place("path"));
     }
-    if form.after_responses > 0 && method != "ReadRows" {
+    if form.after_responses > 0 && !["ReadRows", "AppendRows"].contains(&method) {
         return Err(out_of_place("after_responses"));
     }
     let action = read_action(index, form.fault)?;
+    if action == FaultAction::LoseAnswer && !writes {
+        return Err(out_of_place("lose_answer"));
+    }
     if let Some(setting) = misplaced(&action, method) {
         return Err(out_of_place(setting));
     }
@@ -299,6 +315,7 @@ fn read_action(index: usize, form: ActionForm) -> Result<FaultAction, FaultScrip
         ActionForm::RowCountOffBy(off_by) => FaultAction::WrongRowCount { off_by },
         ActionForm::ExpireSession => FaultAction::ExpireSession,
         ActionForm::IgnoreOffset => FaultAction::IgnoreOffset,
+        ActionForm::LoseAnswer => FaultAction::LoseAnswer,
         ActionForm::Http { status, .. } if !(400..600).contains(&status) => {
             return Err(FaultScriptError::HttpStatus { index, status });
         }
@@ -325,6 +342,7 @@ fn write_rule(rule: &Rule) -> RuleForm {
             None,
             Some(path.clone()).filter(|path| !path.is_empty()),
         ),
+        FaultTarget::Write(method) => (method.name(), None, None),
     };
     RuleForm {
         method: method.to_owned(),
@@ -361,6 +379,7 @@ fn write_action(action: &FaultAction) -> ActionForm {
         FaultAction::WrongRowCount { off_by } => ActionForm::RowCountOffBy(*off_by),
         FaultAction::ExpireSession => ActionForm::ExpireSession,
         FaultAction::IgnoreOffset => ActionForm::IgnoreOffset,
+        FaultAction::LoseAnswer => ActionForm::LoseAnswer,
         FaultAction::Http {
             status,
             reason,
@@ -426,6 +445,11 @@ mod tests {
             let script = FaultScript::from_seed(seed);
             let text = script.to_yaml().unwrap();
             assert_eq!(FaultScript::from_yaml(&text).unwrap(), script, "{text}");
+            let script = FaultScript::writes_from_seed(seed);
+            let text = script.to_yaml().unwrap();
+            assert_eq!(FaultScript::from_yaml(&text).unwrap(), script, "{text}");
+            let named = format!("write_seed: {seed}");
+            assert_eq!(FaultScript::from_yaml(&named).unwrap(), script);
         }
     }
 
@@ -466,6 +490,12 @@ mod tests {
             error("{method: ReadRows, fault: {http: {status: 500}}}").contains("http does not go")
         );
         assert!(error("{method: Rest, fault: {http: {status: 200}}}").contains("200"));
+        assert!(error("{method: ReadRows, fault: lose_answer}").contains("lose_answer does not"));
+        assert!(error("{method: AppendRows, fault: duplicate}").contains("duplicate does not go"));
+        assert!(
+            error("{method: FlushRows, after_responses: 1, fault: lose_answer}")
+                .contains("after_responses does not go with method FlushRows")
+        );
         assert!(error("{method: ReadRows, fault: explode}").contains("explode"));
         assert!(error("{method: ReadRows, calls: 1}").contains("fault"));
     }

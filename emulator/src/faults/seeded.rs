@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tonic::Code;
 
-use super::{Corruption, FaultAction, FaultScript, FaultTarget, PlannedFault, RandomFaults, mix};
+use super::{
+    Corruption, FaultAction, FaultScript, FaultTarget, PlannedFault, RandomFaults, WriteMethod, mix,
+};
 
 /// A drawn fault comes after fewer than this many responses.
 const WITHIN_RESPONSES: u64 = 12;
@@ -41,6 +43,48 @@ impl FaultScript {
     }
 }
 
+impl FaultScript {
+    /// As [`FaultScript::from_seed`], over the methods that write.
+    #[must_use]
+    pub fn writes_from_seed(seed: u64) -> Self {
+        let mut chance = Chance::new(seed ^ 0x77_7269_7465);
+        let mut script = Self::new();
+        for _ in 0..=chance.below(MAX_RULES) {
+            let method = write_method(&mut chance);
+            let action = write_action(&mut chance);
+            let after_responses = match method {
+                WriteMethod::AppendRows => chance.below(WITHIN_RESPONSES),
+                _ => 0,
+            };
+            let calls = 1 + u32::try_from(chance.below(3)).unwrap_or(0);
+            let target = FaultTarget::Write(method);
+            script = script.fault(target, after_responses, calls, action);
+        }
+        script
+    }
+}
+
+/// Most faults strike appends, which most calls are.
+fn write_method(chance: &mut Chance) -> WriteMethod {
+    let at = usize::try_from(chance.below(2 * WriteMethod::ALL.len() as u64)).unwrap_or(0);
+    let method = WriteMethod::ALL.get(at);
+    method.copied().unwrap_or(WriteMethod::AppendRows)
+}
+
+fn write_action(chance: &mut Chance) -> FaultAction {
+    match chance.below(8) {
+        0 => FaultAction::Stall(chance.millis(50)),
+        1 => FaultAction::Slow(chance.millis(10)),
+        2 => FaultAction::Cut { after_bytes: 0 },
+        3 | 4 => FaultAction::LoseAnswer,
+        5 => FaultAction::abort(
+            Code::Aborted,
+            "Closing the stream because server is restarted. This is expected and client is advised to reconnect.",
+        ),
+        _ => abort(chance),
+    }
+}
+
 /// A row of numbers that follows from its seed.
 struct Chance(u64);
 
@@ -72,6 +116,7 @@ fn target(chance: &mut Chance) -> FaultTarget {
 fn action(chance: &mut Chance, target: &FaultTarget) -> FaultAction {
     match target {
         FaultTarget::Rest(_) => rest_action(chance),
+        FaultTarget::Write(_) => write_action(chance),
         FaultTarget::CreateReadSession | FaultTarget::SplitReadStream => match chance.below(4) {
             0 => FaultAction::Stall(chance.millis(50)),
             1 => FaultAction::Cut { after_bytes: 0 },
@@ -226,5 +271,26 @@ mod tests {
         ];
         assert_eq!(kinds.into_iter().collect::<Vec<_>>(), expected);
         assert_ne!(FaultScript::from_seed(1), FaultScript::from_seed(2));
+    }
+
+    #[test]
+    fn scripts_of_writes_strike_every_method_and_know_nothing_of_reads() {
+        let mut methods = BTreeSet::new();
+        let mut kinds = BTreeSet::new();
+        for seed in 0..500 {
+            let script = FaultScript::writes_from_seed(seed);
+            assert_eq!(script, FaultScript::writes_from_seed(seed));
+            for rule in &script.rules {
+                let FaultTarget::Write(method) = rule.target else {
+                    unreachable!("{rule:?}")
+                };
+                methods.insert(method.name());
+                let kind = format!("{:?}", rule.action);
+                kinds.insert(kind.split([' ', '(']).next().unwrap().to_owned());
+            }
+        }
+        assert_eq!(methods.len(), WriteMethod::ALL.len());
+        let kinds: Vec<_> = kinds.into_iter().collect();
+        assert_eq!(kinds, ["Abort", "Cut", "LoseAnswer", "Slow", "Stall"]);
     }
 }

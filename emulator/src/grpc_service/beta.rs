@@ -1,4 +1,4 @@
-//! The Read API under its older name, v1beta2: the same messages, the same answers.
+//! The Read API under its older name, v1beta2: the same messages, the same answers. ReadRows is answered in `rows_body`.
 
 use std::sync::Arc;
 
@@ -6,7 +6,6 @@ use googleapis_tonic_google_cloud_bigquery_storage_v1::google::cloud::bigquery::
 use tonic::{Request, Response, Status};
 
 use super::generated::big_query_read_server::BigQueryRead as _;
-use super::messages::ReadRowsRequest;
 use super::{ReadService, generated_beta};
 
 /// The service itself, by another name.
@@ -20,15 +19,6 @@ impl generated_beta::big_query_read_server::BigQueryRead for BetaReadService {
         request: Request<proto::CreateReadSessionRequest>,
     ) -> Result<Response<proto::ReadSession>, Status> {
         self.0.create_read_session(request).await
-    }
-
-    type ReadRowsStream = <ReadService as super::BigQueryRead>::ReadRowsStream;
-
-    async fn read_rows(
-        &self,
-        request: Request<ReadRowsRequest>,
-    ) -> Result<Response<Self::ReadRowsStream>, Status> {
-        self.0.read_rows(request).await
     }
 
     async fn split_read_stream(

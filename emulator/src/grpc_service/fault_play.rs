@@ -9,6 +9,7 @@ use prost::Message as _;
 use proto::read_rows_response::Rows;
 use tonic::{Code, Status};
 
+use super::outgoing::Outgoing;
 use crate::connection::ConnectionHandle;
 use crate::faults::{FaultAction, PlannedFault};
 use crate::request_log::{LoggedCall, RequestLog};
@@ -38,7 +39,7 @@ impl LoggedFault {
 }
 
 /// Does what can be done to a call before it sends anything more.
-pub(super) async fn carry_out(
+pub(crate) async fn carry_out(
     action: &FaultAction,
     connection: Option<&ConnectionHandle>,
 ) -> Result<(), Status> {
@@ -65,18 +66,20 @@ pub(super) async fn carry_out(
 /// Alters a response as `action` orders.
 // The batch's own count is marked as deprecated, but a server that miscounts does so in both places.
 #[allow(deprecated)]
-pub(super) fn alter(action: &FaultAction, response: &mut proto::ReadRowsResponse) {
-    let (body, count) = match &mut response.rows {
-        Some(Rows::ArrowRecordBatch(batch)) => {
-            (&mut batch.serialized_record_batch, &mut batch.row_count)
-        }
-        Some(Rows::AvroRows(rows)) => (&mut rows.serialized_binary_rows, &mut rows.row_count),
-        None => return,
-    };
+pub(super) fn alter(action: &FaultAction, outgoing: &mut Outgoing) {
     match action {
-        FaultAction::Corrupt(corruption) => *body = corruption.apply(body),
+        FaultAction::Corrupt(corruption) => {
+            let whole = std::mem::take(&mut outgoing.body).into_bytes();
+            outgoing.body = corruption.apply(&whole).into();
+        }
         FaultAction::WrongRowCount { off_by } => {
+            let response = &mut outgoing.response;
             response.row_count = response.row_count.saturating_add(*off_by);
+            let count = match &mut response.rows {
+                Some(Rows::ArrowRecordBatch(batch)) => &mut batch.row_count,
+                Some(Rows::AvroRows(rows)) => &mut rows.row_count,
+                None => return,
+            };
             *count = count.saturating_add(*off_by);
         }
         _ => {}

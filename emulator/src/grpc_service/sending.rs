@@ -3,29 +3,45 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::Stream;
 use googleapis_tonic_google_cloud_bigquery_storage_v1::google::cloud::bigquery::storage::v1 as proto;
-use prost::bytes::Bytes;
 use proto::read_rows_response::{Rows, Schema};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::Status;
 
 use super::fault_play::{self, LoggedFault};
+use super::outgoing::Outgoing;
 use super::status;
 use crate::clock::Clock;
 use crate::connection::ConnectionHandle;
 use crate::faults::FaultAction;
+use crate::kept_messages::Rest;
 use crate::read_plan::{Format, ReadPlan};
 use crate::request_log::Served;
 use crate::session::Session;
 use crate::stream_reader::Message;
 
 /// Where messages come from.
-pub(super) struct Source {
-    pub messages: mpsc::Receiver<Result<Message, Status>>,
-    /// Dropping the call ends its reader.
-    pub _tasks: JoinSet<()>,
+pub(super) enum Source {
+    /// A reader.
+    Read {
+        messages: mpsc::Receiver<Result<Message, Status>>,
+        /// Dropping the call ends its reader.
+        _tasks: JoinSet<()>,
+    },
+    /// Memory.
+    Kept(Rest),
+}
+
+impl Source {
+    async fn next(&mut self) -> Result<Option<Message>, Status> {
+        match self {
+            Self::Read { messages, .. } => messages.recv().await.transpose(),
+            Self::Kept(rest) => Ok(rest.next()),
+        }
+    }
 }
 
 /// The state of one call.
@@ -42,7 +58,7 @@ pub(super) struct Sending {
     /// What waits before every further response.
     pause: Duration,
     /// A response that is sent once more.
-    again: Option<proto::ReadRowsResponse>,
+    again: Option<Outgoing>,
     sent: u64,
     ended: bool,
 }
@@ -89,16 +105,14 @@ impl Sending {
     }
 
     /// The responses, ending with the first error.
-    pub fn into_stream(
-        self,
-    ) -> impl Stream<Item = Result<proto::ReadRowsResponse, Status>> + Send + 'static {
+    pub fn into_stream(self) -> impl Stream<Item = Result<Outgoing, Status>> + Send + 'static {
         futures::stream::unfold(self, |mut sending| async move {
             let response = sending.next().await?;
             Some((response, sending))
         })
     }
 
-    async fn next(&mut self) -> Option<Result<proto::ReadRowsResponse, Status>> {
+    async fn next(&mut self) -> Option<Result<Outgoing, Status>> {
         if self.ended {
             return None;
         }
@@ -107,7 +121,7 @@ impl Sending {
         next
     }
 
-    async fn try_next(&mut self) -> Result<Option<proto::ReadRowsResponse>, Status> {
+    async fn try_next(&mut self) -> Result<Option<Outgoing>, Status> {
         if let Some(again) = self.again.take() {
             return Ok(Some(again));
         }
@@ -120,7 +134,7 @@ impl Sending {
                 .check_alive(&self.stream, self.clock.now())
                 .map_err(|e| status(&e))?;
         }
-        let Some(message) = self.source.messages.recv().await.transpose()? else {
+        let Some(message) = self.source.next().await? else {
             return Ok(None);
         };
         // The schema comes with the first response of every call, so that a client that reconnects can decode.
@@ -165,15 +179,15 @@ impl Sending {
 
 // The field is marked as deprecated in favour of the response's own, but the service still fills it.
 #[allow(deprecated)]
-fn response(message: Message, schema: Option<Bytes>, format: Format) -> proto::ReadRowsResponse {
+fn response(message: Message, schema: Option<Bytes>, format: Format) -> Outgoing {
     let row_count = i64::try_from(message.rows).unwrap_or(i64::MAX);
     let rows = match format {
         Format::Arrow(_) => Rows::ArrowRecordBatch(proto::ArrowRecordBatch {
-            serialized_record_batch: message.body,
+            serialized_record_batch: Bytes::new(),
             row_count,
         }),
         Format::Avro => Rows::AvroRows(proto::AvroRows {
-            serialized_binary_rows: message.body,
+            serialized_binary_rows: Bytes::new(),
             row_count,
         }),
     };
@@ -185,7 +199,7 @@ fn response(message: Message, schema: Option<Bytes>, format: Format) -> proto::R
             schema: String::from_utf8_lossy(&message).into_owned(),
         }),
     });
-    proto::ReadRowsResponse {
+    let response = proto::ReadRowsResponse {
         row_count,
         stats: Some(proto::StreamStats {
             progress: Some(proto::stream_stats::Progress {
@@ -196,8 +210,12 @@ fn response(message: Message, schema: Option<Bytes>, format: Format) -> proto::R
         throttle_state: Some(proto::ThrottleState {
             throttle_percent: 0,
         }),
-        uncompressed_byte_size: None,
+        uncompressed_byte_size: message.uncompressed_bytes,
         rows: Some(rows),
         schema,
+    };
+    Outgoing {
+        response,
+        body: message.body,
     }
 }

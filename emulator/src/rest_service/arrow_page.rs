@@ -63,7 +63,7 @@ pub(super) fn first(
     } else {
         let whole = concat_batches(&schema, &batches).map_err(broken)?;
         let mut encoder = MessageEncoder::try_new(&schema, compression).map_err(broken)?;
-        Some(STANDARD.encode(encoder.encode(&whole).map_err(broken)?))
+        Some(STANDARD.encode(encoder.encode(&whole).map_err(broken)?.into_bytes()))
     };
     Ok(ArrowPage {
         schema: STANDARD.encode(schema_message(&schema).map_err(broken)?),

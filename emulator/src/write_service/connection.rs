@@ -1,6 +1,7 @@
 //! One connection of appends: requests in, answers out, strictly in order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::Stream;
 use googleapis_tonic_google_cloud_bigquery_storage_v1::google::cloud::bigquery::storage::v1 as proto;
@@ -11,10 +12,13 @@ use proto::row_error::RowErrorCode;
 use proto::storage_error::StorageErrorCode;
 use tonic::{Code, Status, Streaming};
 
+use super::faulty::Answering;
 use super::rows::{RowsError, WriterSchema};
 use super::{WriteService, blocking, code, columns, denied, status, storage_error};
 use crate::catalog::CatalogError;
 use crate::cells::CellError;
+use crate::connection::ConnectionHandle;
+use crate::faults::{FaultAction, PlannedFault, WriteMethod};
 use crate::write_streams::{Target, WriteError};
 
 /// Largest request, in bytes.
@@ -36,11 +40,26 @@ pub(super) struct Appending {
     /// The table's schema when the connection last told it.
     told: Option<proto::TableSchema>,
     served: u64,
+    /// Known once the stream is.
+    fault: Fault,
+    /// What waits before every further answer.
+    pause: Duration,
+    transport: Option<ConnectionHandle>,
     ended: bool,
 }
 
+/// The fault of one connection.
+enum Fault {
+    Unknown,
+    Known(Option<PlannedFault>),
+}
+
 impl Appending {
-    pub fn new(service: WriteService, requests: Streaming<proto::AppendRowsRequest>) -> Self {
+    pub fn new(
+        service: WriteService,
+        requests: Streaming<proto::AppendRowsRequest>,
+        transport: Option<ConnectionHandle>,
+    ) -> Self {
         Self {
             service,
             requests,
@@ -48,6 +67,9 @@ impl Appending {
             writer: WriterSchema::default(),
             told: None,
             served: 0,
+            fault: Fault::Unknown,
+            pause: Duration::ZERO,
+            transport,
             ended: false,
         }
     }
@@ -100,6 +122,7 @@ impl Appending {
             .streams
             .find(&self.stream)
             .map_err(|e| status(&e))?;
+        let answering = self.play().await?;
         if request.offset.is_some() && matches!(target, Target::Default { .. }) {
             return Err(Status::invalid_argument(format!(
                 "Offset is not allowed on the default stream. Entity: {}",
@@ -147,7 +170,51 @@ impl Appending {
             answer.updated_schema = Some(described.clone());
         }
         self.told = Some(described);
-        Ok(answer)
+        answering.tell(answer)
+    }
+
+    /// Plays the connection's fault when its moment has come, as far as it comes before the rows are written.
+    async fn play(&mut self) -> Result<Answering, Status> {
+        if matches!(self.fault, Fault::Unknown) {
+            let fault = self
+                .service
+                .faults
+                .on_write(WriteMethod::AppendRows, &self.stream);
+            self.fault = Fault::Known(fault);
+        }
+        let due = match &mut self.fault {
+            Fault::Known(fault) => fault.take_if(|fault| fault.after_responses == self.served),
+            Fault::Unknown => None,
+        };
+        let mut answering = Answering::Told;
+        match due.map(|fault| fault.action) {
+            Some(action) => {
+                answering = self.strike(&action).await?;
+                if let FaultAction::Slow(time) = action {
+                    // This answer has waited already.
+                    self.pause = time;
+                    return Ok(answering);
+                }
+            }
+            None => {}
+        }
+        if !self.pause.is_zero() {
+            tokio::time::sleep(self.pause).await;
+        }
+        Ok(answering)
+    }
+
+    async fn strike(&self, action: &FaultAction) -> Result<Answering, Status> {
+        let transport = self.transport.as_ref();
+        self.service
+            .strike(
+                WriteMethod::AppendRows,
+                &self.stream,
+                self.served,
+                action,
+                transport,
+            )
+            .await
     }
 }
 

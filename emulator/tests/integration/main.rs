@@ -10,6 +10,8 @@
 mod faults;
 mod google_rust;
 mod harness;
+mod kept;
+mod read_options;
 mod reads;
 mod recovery;
 mod refusals;
@@ -17,4 +19,6 @@ mod rest;
 mod statements;
 mod tables;
 mod wire_types;
+mod write_faults;
+mod write_restarts;
 mod writes;

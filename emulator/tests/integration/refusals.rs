@@ -82,11 +82,6 @@ async fn bad_sessions_are_refused_as_the_service_refuses_them() {
             "INVALID_ARGUMENT",
             "request failed: data format must be ARROW or AVRO",
         ),
-        (
-            with_options(TableReadOptions::new().set_sample_percentage(10.0)),
-            "UNIMPLEMENTED",
-            "this emulator does not sample: sample_percentage must be unset",
-        ),
     ];
     for (session, code, message) in cases {
         assert_eq!(

@@ -16,23 +16,26 @@ use tokio_stream::StreamExt;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use millpond_emulator::{Emulator, RunningEmulator};
+use millpond_emulator::{Emulator, EmulatorBuilder, RunningEmulator};
 
 use crate::harness::*;
 use crate::rest::send_json;
 use crate::tables::make_table;
 
-type Writer = BigQueryWriteClient<Channel>;
+pub type Writer = BigQueryWriteClient<Channel>;
 
-struct Setup {
-    root: TempDir,
-    emulator: RunningEmulator,
-    writer: Writer,
+pub struct Setup {
+    pub root: TempDir,
+    pub emulator: RunningEmulator,
+    pub writer: Writer,
 }
 
 async fn setup() -> Setup {
+    setup_with(Emulator::builder().append_idle(Duration::from_millis(500))).await
+}
+
+pub async fn setup_with(builder: EmulatorBuilder) -> Setup {
     let root = TempDir::new().unwrap();
-    let builder = Emulator::builder().append_idle(Duration::from_millis(500));
     let emulator = builder.data_dir(root.path()).start().await.unwrap();
     make_table(
         &emulator,
@@ -85,7 +88,7 @@ fn row(id: Option<i64>) -> bytes::Bytes {
     bytes.into()
 }
 
-fn request(stream: &str, ids: &[Option<i64>], offset: Option<i64>) -> proto::AppendRowsRequest {
+pub fn request(stream: &str, ids: &[Option<i64>], offset: Option<i64>) -> proto::AppendRowsRequest {
     request_of(stream, ids, offset, &[])
 }
 
@@ -111,7 +114,7 @@ fn request_of(
 }
 
 /// The answers to requests sent over one connection.
-async fn append(
+pub async fn append(
     writer: &mut Writer,
     requests: Vec<proto::AppendRowsRequest>,
 ) -> Vec<Result<proto::AppendRowsResponse, tonic::Status>> {
@@ -136,7 +139,7 @@ fn outcome(answer: &proto::AppendRowsResponse) -> Result<Option<i64>, (i32, i32)
     }
 }
 
-fn outcomes(
+pub fn outcomes(
     answers: &[Result<proto::AppendRowsResponse, tonic::Status>],
 ) -> Vec<Result<Option<i64>, (i32, i32)>> {
     answers
@@ -145,7 +148,7 @@ fn outcomes(
         .collect()
 }
 
-async fn make(writer: &mut Writer, kind: Type) -> String {
+pub async fn make(writer: &mut Writer, kind: Type) -> String {
     let made = writer
         .create_write_stream(proto::CreateWriteStreamRequest {
             parent: TABLE.to_owned(),
@@ -162,17 +165,17 @@ async fn make(writer: &mut Writer, kind: Type) -> String {
     made.name
 }
 
-async fn visible(emulator: &RunningEmulator) -> Vec<i64> {
+pub async fn visible(emulator: &RunningEmulator) -> Vec<i64> {
     let client = client(emulator).await;
     let session = open(&client, arrow_session()).await.unwrap();
     ids(&read_all(&client, &session).await)
 }
 
-fn some(ids: std::ops::Range<i64>) -> Vec<Option<i64>> {
+pub fn some(ids: std::ops::Range<i64>) -> Vec<Option<i64>> {
     ids.map(Some).collect()
 }
 
-const EXISTS: (i32, i32) = (Code::AlreadyExists as i32, 8);
+pub const EXISTS: (i32, i32) = (Code::AlreadyExists as i32, 8);
 const BEYOND: (i32, i32) = (Code::OutOfRange as i32, 9);
 
 #[tokio::test]
@@ -422,4 +425,39 @@ async fn what_does_not_exist_is_refused_as_the_service_refuses_it() {
     assert_eq!(finalized.unwrap_err().code(), Code::NotFound);
     emulator.shutdown().await;
     drop(root);
+}
+
+#[tokio::test]
+async fn the_older_name_of_the_api_writes_too() {
+    use tonic::codegen::http::uri::PathAndQuery;
+    let setup = setup().await;
+    let channel = Channel::from_shared(setup.emulator.endpoint()).unwrap();
+    let mut calls = tonic::client::Grpc::new(channel.connect().await.unwrap());
+    let path = |method: &str| {
+        let service = "google.cloud.bigquery.storage.v1beta2.BigQueryWrite";
+        format!("/{service}/{method}")
+            .parse::<PathAndQuery>()
+            .unwrap()
+    };
+    calls.ready().await.unwrap();
+    let asked = proto::CreateWriteStreamRequest {
+        parent: TABLE.to_owned(),
+        write_stream: Some(proto::WriteStream {
+            r#type: Type::Committed.into(),
+            ..proto::WriteStream::default()
+        }),
+    };
+    let codec = tonic_prost::ProstCodec::default();
+    let asked = tonic::Request::new(asked);
+    let made = calls.unary(asked, path("CreateWriteStream"), codec).await;
+    let made: proto::WriteStream = made.unwrap().into_inner();
+    calls.ready().await.unwrap();
+    let requests = vec![request(&made.name, &some(0..3), Some(0))];
+    let requests = tonic::Request::new(tokio_stream::iter(requests));
+    let codec = tonic_prost::ProstCodec::default();
+    let answers = calls.streaming(requests, path("AppendRows"), codec).await;
+    let answers: Vec<_> = answers.unwrap().into_inner().collect().await;
+    assert_eq!(outcomes(&answers), [Ok(Some(0))]);
+    assert_eq!(visible(&setup.emulator).await, [0, 1, 2]);
+    setup.emulator.shutdown().await;
 }
