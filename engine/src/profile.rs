@@ -15,6 +15,7 @@ use crate::recipe::{BigQueryOptions, CsvOptions, Names, SourceSpec, TableSpec, n
 use crate::source::Source;
 use crate::source::connect::{Connecting, connect_table};
 use crate::source::nested::without_paths;
+use crate::source::pseudo::without_pseudo;
 
 mod advice;
 mod column;
@@ -140,7 +141,7 @@ async fn recipe_for(
     table: &TableSpec,
     options: &ProfileOptions,
 ) -> Result<String> {
-    let schema = without_paths(&source.schema());
+    let schema = without_paths(&without_pseudo(&source.schema()));
     let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
     check_named(&names, "label", std::iter::once(options.label.as_str()))?;
     check_named(&names, "key", options.key.iter())?;

@@ -26,6 +26,7 @@ pub(crate) mod nested;
 mod object_reader;
 pub(crate) mod parquet;
 pub(crate) mod predicate;
+pub(crate) mod pseudo;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub use bigquery::fuzzing::ipc as fuzz_ipc;

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::job::Source;
 use crate::recipe::{BigQueryOptions, CsvOptions, SourceSpec, TableSpec};
 use crate::source::connect::{Connecting, connect_table};
+use crate::source::pseudo::without_pseudo;
 use crate::source::{ReadContext, ReadMetrics, Scan, ScanRequest, Unit};
 
 /// How a table is scanned.
@@ -115,7 +116,7 @@ impl TableScan {
         let columns = match options.columns.is_empty() {
             false => options.columns,
             true => {
-                let schema = source.schema();
+                let schema = without_pseudo(&source.schema());
                 schema.fields().iter().map(|f| f.name().clone()).collect()
             }
         };

@@ -14,6 +14,7 @@ use crate::plan::{RowQuery, Session, SqlExpressions, columns_named, full_schema,
 use crate::recipe::Recipe;
 use crate::source::Source;
 use crate::source::nested::root_of;
+use crate::source::pseudo::without_pseudo;
 use crate::type_advice::{instead, is_writable, type_name};
 
 /// What a job reads and computes.
@@ -66,7 +67,7 @@ impl Inputs {
             .map_err(|e| split_error(&e, &schema))?;
         let features = FeaturePlan::try_new(
             &recipe.features,
-            &schema,
+            &without_pseudo(&schema),
             &roles,
             recipe.dtype,
             &SqlExpressions::try_new()?,

@@ -17,6 +17,7 @@ use crate::price_list::PriceList;
 use crate::recipe::Recipe;
 use crate::source::connect::Intent;
 use crate::source::nested::{root_of, without_paths};
+use crate::source::pseudo::without_pseudo;
 use crate::source::{Rescan, Scan, Snapshot};
 
 /// The plan of a job: what is read, how often, in how much memory, and what comes out.
@@ -104,7 +105,7 @@ pub(super) async fn plan(job: &Job) -> Result<JobPlan> {
         units: scan.units().len(),
         rows_estimated: scan.units().iter().map(|u| u.rows).sum(),
         bytes_estimated: scan.units().iter().map(|u| u.bytes).sum(),
-        columns_not_read: columns_not_read(&source.schema(), &columns_read),
+        columns_not_read: columns_not_read(&without_pseudo(&source.schema()), &columns_read),
         columns_read,
         fit_passes: (passes.min, passes.max),
         pass_reasons: passes.reasons,

@@ -9,7 +9,7 @@ use google_cloud_bigquery_v2::model::Table;
 use super::limit_offset::LimitOffsetSource;
 use super::query_job::Query;
 use super::query_job::parameters::parameters;
-use super::query_source::{Asked, QuerySource};
+use super::query_source::{Asked, QuerySource, TABLE_SUFFIX};
 use super::settings::QuerySettings;
 use super::table::TableName;
 use super::{BigQuerySource, failure};
@@ -72,6 +72,7 @@ pub(crate) async fn connect_address(
     let asked = Asked::From {
         quoted: name.quoted(),
         kind,
+        pseudo: None,
     };
     let source = QuerySource::connect(
         format!("bigquery://{name}"),
@@ -109,6 +110,7 @@ async fn of_wildcard(
     let asked = Asked::From {
         quoted: format!("`{prefix}*`"),
         kind: "a wildcard over tables".to_owned(),
+        pseudo: Some(TABLE_SUFFIX),
     };
     let name = format!("bigquery://{prefix}*");
     let source = QuerySource::connect(name, asked, settings, connecting).await?;

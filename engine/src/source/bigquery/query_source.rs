@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -23,6 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::job::Cancellation;
 use crate::source::connect::{Connecting, EarlierScan, Intent};
 use crate::source::nested::{root_of, with_paths, without_paths};
+use crate::source::pseudo::{self, without_pseudo};
 use crate::source::{
     Appraisal, Billing, Predicate, QueryUsage, Scan, ScanRequest, Snapshot, Source, Unit,
 };
@@ -40,8 +41,16 @@ pub(super) enum Asked {
         quoted: String,
         /// What it is, for people.
         kind: String,
+        /// A column of text that rows can be chosen by although no star stands for it.
+        pseudo: Option<&'static str>,
     },
 }
+
+/// What the star of a wildcard stands for, in each row.
+pub(super) const TABLE_SUFFIX: &str = "_TABLE_SUFFIX";
+
+/// What a pseudo column is called in a result, which cannot have its own name.
+const PSEUDO_RESULT: &str = "millpond_pseudo";
 
 /// A query.
 #[derive(Debug)]
@@ -102,8 +111,17 @@ impl QuerySource {
             },
         };
         let dry_run = whole.dry_run(&rest).await?;
+        let mut schema = with_paths(&field_schema::to_arrow(&dry_run.columns)?);
+        if let Asked::From {
+            pseudo: Some(name), ..
+        } = asked
+        {
+            let own = Arc::new(pseudo::text(name));
+            let fields: Vec<_> = schema.fields().iter().cloned().chain([own]).collect();
+            schema = Arc::new(Schema::new(fields));
+        }
         Ok(Self {
-            schema: with_paths(&field_schema::to_arrow(&dry_run.columns)?),
+            schema,
             name,
             asked,
             rest,
@@ -129,7 +147,7 @@ impl QuerySource {
             }
             Asked::From { quoted, .. } => {
                 let columns = if columns.is_empty() {
-                    narrowest(&without_paths(&self.schema))
+                    narrowest(&without_paths(&without_pseudo(&self.schema)))
                         .into_iter()
                         .collect()
                 } else {
@@ -137,7 +155,10 @@ impl QuerySource {
                 };
                 let columns = columns
                     .iter()
-                    .map(|column| quote_column(column))
+                    .map(|column| match self.in_result(column) {
+                        same if same == column => quote_column(column),
+                        other => Ok(format!("{column} AS `{other}`")),
+                    })
                     .collect::<Result<Vec<_>>>()?;
                 let filter = if restriction.is_empty() {
                     String::new()
@@ -153,6 +174,16 @@ impl QuerySource {
             location: self.settings.location.clone(),
             maximum_bytes_billed: self.settings.max_bytes,
         })
+    }
+
+    /// What a column is called in the result.
+    fn in_result<'c>(&self, column: &'c str) -> &'c str {
+        match self.asked {
+            Asked::From {
+                pseudo: Some(name), ..
+            } if name == column => PSEUDO_RESULT,
+            _ => column,
+        }
     }
 
     /// The columns as a query can select them: whole ones, each once. What is inside of them is chosen from the result.
@@ -302,10 +333,13 @@ impl QuerySource {
     fn of_result(&self, request: &ScanRequest) -> ScanRequest {
         match self.asked {
             Asked::Sql(_) => request.clone(),
-            Asked::From { .. } => ScanRequest {
-                predicates: Vec::new(),
-                ..request.clone()
-            },
+            Asked::From { .. } => {
+                let columns = request.columns.iter().map(|c| self.in_result(c).to_owned());
+                ScanRequest {
+                    columns: columns.collect(),
+                    predicates: Vec::new(),
+                }
+            }
         }
     }
 

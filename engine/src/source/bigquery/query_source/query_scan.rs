@@ -9,7 +9,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use futures::StreamExt;
 use serde_json::Value;
 
-use super::QueryToken;
+use super::{PSEUDO_RESULT, QueryToken, TABLE_SUFFIX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{BatchStream, Leg, QueryUsage, ReadContext, Rescan, Scan, Snapshot, Unit};
 
@@ -198,7 +198,8 @@ fn same_types(announced: &Schema, found: &Schema, name: &str) -> Result<()> {
     for (index, field) in announced.fields().iter().enumerate() {
         let other = found.fields().get(index);
         let same = other.is_some_and(|other| {
-            other.name() == field.name() && other.data_type() == field.data_type()
+            let pseudo = field.name() == TABLE_SUFFIX && other.name() == PSEUDO_RESULT;
+            (other.name() == field.name() || pseudo) && other.data_type() == field.data_type()
         });
         if !same {
             return Err(Error::new(

@@ -2,6 +2,7 @@
 
 mod chunks;
 mod entities;
+mod wildcards;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -114,20 +114,3 @@ async fn a_table_that_requires_a_partition_filter_says_over_which_column() {
     assert!(!appraisal.notes.concat().contains("partitioned by day"));
     setup.emulator.shutdown().await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wildcard_is_asked_for_as_sql_writes_it() {
-    let setup = start(FaultScript::new()).await;
-    // The emulator knows no wildcards, and names what it was asked for.
-    let error = connect_at(&setup, "p.d.t*").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(
-        error.to_string().contains("wildcard table p.d.t*"),
-        "{error}"
-    );
-    for wrong in ["p.d.*", "p.d.a*b*", "p.*", "p.d.t`*"] {
-        let error = connect_at(&setup, wrong).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Config, "{wrong}: {error}");
-    }
-    setup.emulator.shutdown().await;
-}
