@@ -1,6 +1,7 @@
-"""Google's own system tests of google-cloud-bigquery and pandas-gbq, unmodified, against the emulator of a built millpond.
+"""Google's own system tests of google-cloud-bigquery and pandas-gbq, unmodified, against the emulator of a built millpond, and
+round trips of ours through the same clients.
 
-    python google_suites.py SUITES_DIR MILLPOND_BINARY [NAME] [--list-failures]
+    python google_suites.py SUITES_DIR MILLPOND_BINARY [NAME] [--list-failures]        NAME may be round-trips
 
 SUITES_DIR holds the unpacked source distributions, `google-cloud-bigquery` and `pandas-gbq`. What fails for a known reason is
 listed in `google_clients/NAME.known`: those tests are not run, and every other one must pass or be skipped by its own suite.
@@ -20,7 +21,10 @@ HERE = Path(__file__).resolve().parent
 PROJECT = "millpond-conformance"
 
 # Tests in the release, and how many of them pass at least.
-SUITES = {"google-cloud-bigquery": (267, 195), "pandas-gbq": (118, 92)}
+SUITES = {"google-cloud-bigquery": (267, 238), "pandas-gbq": (118, 98)}
+
+# Ours, by the same clients.
+ROUND_TRIPS = "round-trips"
 
 # A test that talks to a service nobody serves must not hold the others up.
 TIMEOUT_SECONDS = 60
@@ -59,18 +63,34 @@ def run(name: str, suites: Path, binary: str, address: str, scratch: Path, *, ev
         # Nothing listens there: buckets are refused at once.
         "STORAGE_EMULATOR_HOST": "http://127.0.0.1:9",
     }
-    subprocess.run(
+    pytest(scratch / name, environment, f"--junitxml={report}", "tests/system", stdout=subprocess.DEVNULL)
+    return results(report)
+
+
+def pytest(place: Path, environment: dict, *arguments: str, stdout=None) -> bool:
+    ended = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-p", "redirect", "-p", "known", "-p", "no:cacheprovider"),
             *(f"--timeout={TIMEOUT_SECONDS}", "-o", "timeout_func_only=true"),
-            *("-q", "--tb=line", "--no-header", f"--junitxml={report}", "tests/system"),
+            *("-q", "--tb=short", "--no-header", "--disable-warnings", *arguments),
         ],
-        cwd=scratch / name,
+        cwd=place,
         env=environment,
         check=False,
-        stdout=subprocess.DEVNULL,
+        stdout=stdout,
     )
-    return results(report)
+    return ended.returncode == 0
+
+
+def round_trips(address: str, scratch: Path) -> bool:
+    environment = {
+        **os.environ,
+        "BIGQUERY_EMULATOR_HOST": address,
+        "PROJECT_ID": PROJECT,
+        "PYTHONPATH": str(HERE / "google_clients"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return pytest(scratch, environment, str(HERE / "google_clients" / "round_trips.py"))
 
 
 def judge(name: str, outcomes: dict[str, str], *, everything: bool) -> bool:
@@ -86,7 +106,7 @@ def judge(name: str, outcomes: dict[str, str], *, everything: bool) -> bool:
 def main() -> int:
     suites, binary, *arguments = sys.argv[1:]
     everything = "--list-failures" in arguments
-    names = [argument for argument in arguments if argument in SUITES] or list(SUITES)
+    names = [argument for argument in arguments if argument in (*SUITES, ROUND_TRIPS)] or [ROUND_TRIPS, *SUITES]
     sys.path.insert(0, str(HERE / "google_clients"))
     from public_tables import write_public_tables
 
@@ -102,6 +122,9 @@ def main() -> int:
         try:
             address = re.search(r"http://\S+", emulator.stdout.readline()).group(0)
             for name in names:
+                if name == ROUND_TRIPS:
+                    fine &= round_trips(address, scratch)
+                    continue
                 outcomes = run(name, Path(suites), binary, address, scratch, everything=everything)
                 fine &= judge(name, outcomes, everything=everything)
         finally:
