@@ -11,6 +11,7 @@ use arrow_ipc::writer::{
 use arrow_ipc::{CompressionType, MetadataVersion};
 use bytes::Bytes;
 
+use crate::interval;
 use crate::message_body::MessageBody;
 
 /// Buffers are padded to 8 bytes, as the service pads them.
@@ -64,6 +65,7 @@ impl MessageEncoder {
 
     /// The RecordBatch message of `batch`: metadata, then the body. Buffers that are not compressed are shared with the batch.
     pub fn encode(&mut self, batch: &RecordBatch) -> Result<MessageBody, ArrowError> {
+        batch.columns().iter().try_for_each(interval::check_arrow)?;
         Ok(MessageBody::from_buffers(self.encoder.encode(batch)?))
     }
 }

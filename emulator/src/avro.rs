@@ -210,7 +210,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::cells::{self, UnknownFields, json_row};
+    use crate::cells::{self, JsonReading, UnknownFields, json_row};
     use crate::schema::{self, FieldSchema};
 
     #[test]
@@ -243,7 +243,14 @@ mod tests {
             json!({"id": -3}),
         ]
         .iter()
-        .map(|row| json_row(schema.fields(), row, UnknownFields::Refuse).unwrap())
+        .map(|row| {
+            json_row(
+                schema.fields(),
+                row,
+                JsonReading::of_file(UnknownFields::Refuse),
+            )
+            .unwrap()
+        })
         .collect();
         let encoded = encode(&cells::batch(&schema, &rows).unwrap()).unwrap();
         let first: &[u8] = &[6, 2, 4, b'a', b'b', 4, 2, 1, 0, 2, 2, 0xff, 2, 2, 1];

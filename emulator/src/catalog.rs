@@ -13,12 +13,14 @@ use std::time::SystemTime;
 use parquet::errors::ParquetError;
 
 use crate::clock::Clock;
-use crate::name::{self, NameError, NamePart, TableName};
+use crate::external::{External, ExternalError};
+use crate::name::{self, NameError, NamePart, TableName, TablePrefix};
 use crate::schema::{SchemaChangeError, SchemaError};
 use crate::wire::UnsupportedColumn;
 
 mod data_name;
 mod metadata;
+mod routines;
 mod sampling;
 mod stream_files;
 mod table;
@@ -26,6 +28,7 @@ mod writing;
 
 pub(crate) use data_name::partition_time;
 pub(crate) use metadata::{DatasetMetadata, TableMetadata};
+pub(crate) use routines::Existing;
 pub(crate) use stream_files::{Part, Publishing, StreamFiles, StreamKind, StreamRecord, Waiting};
 pub(crate) use table::{DataFile, PARTITION_DATE, PARTITION_TIME, Table};
 pub(crate) use writing::{Contents, TableWriter};
@@ -124,6 +127,29 @@ pub enum CatalogError {
     /// A table's schema cannot become another one.
     #[error(transparent)]
     SchemaChange(#[from] SchemaChangeError),
+    /// There is no such routine.
+    #[error("Not found: Routine {routine}")]
+    RoutineNotFound {
+        /// The routine asked for.
+        routine: TableName,
+    },
+    /// There is such a routine already.
+    #[error("Already Exists: Routine {routine}")]
+    RoutineExists {
+        /// The routine.
+        routine: TableName,
+    },
+    /// What has no rows of its own takes none.
+    #[error("{table} is not allowed for this operation because it is currently a {kind}.")]
+    NotWritable {
+        /// The table.
+        table: TableName,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// Files outside of the catalog cannot be read.
+    #[error(transparent)]
+    External(#[from] ExternalError),
     /// Two files of one table do not hold the same columns.
     #[error("table {table}: the columns of {} differ from those of the first file", path.display())]
     FilesDisagree {
@@ -167,6 +193,11 @@ impl Catalog {
             changes: Mutex::default(),
             latest_us: Mutex::default(),
         }
+    }
+
+    /// The directory that relative paths begin at.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Opens a table, or returns it as opened before when nothing about it has changed.
@@ -234,12 +265,50 @@ impl Catalog {
         directories(&self.root.join(project).join(dataset), NamePart::Table)
     }
 
+    /// The tables of a dataset whose names begin alike, by name, each with the rest of its name.
+    pub fn tables_of(
+        &self,
+        prefix: &TablePrefix,
+    ) -> Result<Vec<(String, Arc<Table>)>, CatalogError> {
+        let mut found = Vec::new();
+        for id in self.tables(prefix.project(), prefix.dataset())? {
+            let Some(suffix) = prefix.suffix(&id) else {
+                continue;
+            };
+            match self.table(&TableName::try_new(
+                prefix.project(),
+                prefix.dataset(),
+                &id,
+            )?) {
+                Ok(table) => found.push((suffix.to_owned(), table)),
+                // Expired, or a directory that holds no table.
+                Err(CatalogError::TableNotFound { .. }) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(found)
+    }
+
     /// The directory of a table. Its name has passed the allow-list.
     fn directory(&self, table: &TableName) -> PathBuf {
-        self.root
-            .join(table.project())
-            .join(table.dataset())
-            .join(table.table())
+        let dataset = self.root.join(table.project()).join(table.dataset());
+        let directory = dataset.join(table.table());
+        if directory.is_dir() || !self.ignores_case(&dataset) {
+            return directory;
+        }
+        let ids = directories(&dataset, NamePart::Table).unwrap_or_default();
+        let other = ids
+            .into_iter()
+            .find(|id| id.to_lowercase() == table.table().to_lowercase());
+        other.map_or(directory, |id| dataset.join(id))
+    }
+
+    /// Whether names of tables in a dataset's directory mean the same in upper and lower case.
+    fn ignores_case(&self, dataset: &Path) -> bool {
+        let known: Result<Option<DatasetMetadata>, _> =
+            metadata::read(&dataset.join(metadata::DATASET_FILE));
+        let known = known.ok().flatten();
+        known.is_some_and(|d| d.resource.get("isCaseInsensitive") == Some(&true.into()))
     }
 
     fn exists(&self, table: &TableName) -> Result<bool, CatalogError> {
@@ -270,6 +339,11 @@ impl Catalog {
             .is_some_and(|at| at <= micros(self.clock.now()) / 1000);
         if expired {
             return Err(not_found());
+        }
+        if let Some(metadata) = metadata.clone()
+            && let Some(external) = External::of(&metadata.resource, &self.root)
+        {
+            return self.external_listing(&external, metadata.clone());
         }
         let removed = metadata.as_ref().map(|m| &m.removed);
         let mut files = Vec::new();
@@ -304,8 +378,26 @@ impl Catalog {
         Ok(Listing { metadata, files })
     }
 
+    /// The files of an external table, where they can be read like a table's own. One whose files are gone is still a table.
+    fn external_listing(
+        &self,
+        external: &External<'_>,
+        metadata: TableMetadata,
+    ) -> Result<Listing, CatalogError> {
+        let mut files = Vec::new();
+        if external.is_parquet() {
+            for path in external.files().unwrap_or_default() {
+                let facts = fs::metadata(&path).map_err(io_error(&path))?;
+                let modified = facts.modified().map_err(io_error(&path))?;
+                files.push((path, facts.len(), modified));
+            }
+        }
+        let metadata = Some(metadata);
+        Ok(Listing { metadata, files })
+    }
+
     /// A time for a commit, later than every one before.
-    fn tick(&self) -> i64 {
+    pub fn tick(&self) -> i64 {
         let mut latest = self
             .latest_us
             .lock()

@@ -18,7 +18,7 @@ mod from_json;
 mod from_proto;
 mod text;
 
-pub(crate) use from_json::{JsonRows, UnknownFields, json_row};
+pub(crate) use from_json::{JsonReading, JsonRows, UnknownFields, json_row};
 pub(crate) use from_proto::{ProtoReader, ProtoSchemaError};
 
 use text::Scalar;

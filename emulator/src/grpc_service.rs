@@ -298,6 +298,8 @@ fn status(error: &SessionError) -> Status {
         | SessionError::MinAboveMax { .. }
         | SessionError::NotATable
         | SessionError::External
+        | SessionError::ExternalFormat { .. }
+        | SessionError::Wildcard
         | SessionError::PartitionFilter { .. }
         | SessionError::SnapshotTooOld
         | SessionError::SnapshotInFuture { .. }
@@ -324,11 +326,16 @@ fn status(error: &SessionError) -> Status {
 fn catalog_code(error: &CatalogError) -> Code {
     match error {
         CatalogError::Name(_) => Code::InvalidArgument,
-        CatalogError::DatasetNotFound { .. } | CatalogError::TableNotFound { .. } => Code::NotFound,
-        CatalogError::DatasetExists { .. } | CatalogError::TableExists { .. } => {
-            Code::AlreadyExists
-        }
-        CatalogError::Schema(_) | CatalogError::SchemaChange(_) => Code::InvalidArgument,
+        CatalogError::DatasetNotFound { .. }
+        | CatalogError::TableNotFound { .. }
+        | CatalogError::RoutineNotFound { .. } => Code::NotFound,
+        CatalogError::DatasetExists { .. }
+        | CatalogError::TableExists { .. }
+        | CatalogError::RoutineExists { .. } => Code::AlreadyExists,
+        CatalogError::Schema(_)
+        | CatalogError::SchemaChange(_)
+        | CatalogError::NotWritable { .. }
+        | CatalogError::External(_) => Code::InvalidArgument,
         CatalogError::UnsupportedColumn { .. }
         | CatalogError::FilesDisagree { .. }
         | CatalogError::DatasetInUse { .. } => Code::FailedPrecondition,

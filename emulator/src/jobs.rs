@@ -11,12 +11,14 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::{Catalog, CatalogError, micros};
 use crate::clock::Clock;
+use crate::external::ExternalError;
 use crate::name::TableName;
 
 mod copy;
 mod destination;
 mod load;
 mod query;
+mod scripts;
 mod statements;
 
 /// Jobs beyond this many are forgotten, oldest first.
@@ -65,8 +67,13 @@ impl JobError {
 impl From<CatalogError> for JobError {
     fn from(error: CatalogError) -> Self {
         let reason = match &error {
-            CatalogError::DatasetNotFound { .. } | CatalogError::TableNotFound { .. } => "notFound",
-            CatalogError::DatasetExists { .. } | CatalogError::TableExists { .. } => "duplicate",
+            CatalogError::DatasetNotFound { .. }
+            | CatalogError::TableNotFound { .. }
+            | CatalogError::RoutineNotFound { .. }
+            | CatalogError::External(ExternalError::NotFound { .. }) => "notFound",
+            CatalogError::DatasetExists { .. }
+            | CatalogError::TableExists { .. }
+            | CatalogError::RoutineExists { .. } => "duplicate",
             CatalogError::Io { .. }
             | CatalogError::Parquet { .. }
             | CatalogError::Write { .. }
@@ -111,6 +118,26 @@ impl Job {
             .unwrap_or(0)
     }
 
+    /// The script that the job is a statement of.
+    pub fn parent(&self) -> Option<&str> {
+        self.statistics.get("parentJobId").and_then(Value::as_str)
+    }
+
+    /// A statement of this script.
+    fn child(&self, index: usize, child: scripts::Child) -> Self {
+        let mut configuration = self.configuration.clone();
+        configuration["query"]["query"] = json!(child.sql);
+        let mut statistics = child.done.statistics;
+        statistics.insert("parentJobId".to_owned(), json!(self.id));
+        Self {
+            id: format!("script_job_{}_{index}", self.id),
+            configuration,
+            statistics,
+            result: child.done.result,
+            ..self.clone()
+        }
+    }
+
     /// Whether the job was only to be checked.
     pub fn is_dry_run(&self) -> bool {
         self.configuration["dryRun"].as_bool().unwrap_or(false)
@@ -148,6 +175,16 @@ impl Job {
     }
 }
 
+/// Makes texts of the numbers and booleans in the values of parameters, as the service keeps them.
+fn texts(parameters: &mut Value) {
+    match parameters {
+        Value::Array(all) => all.iter_mut().for_each(texts),
+        Value::Object(members) => members.values_mut().for_each(texts),
+        Value::Number(_) | Value::Bool(_) => *parameters = json!(parameters.to_string()),
+        Value::Null | Value::String(_) => {}
+    }
+}
+
 /// What a job does, and what it needs for that.
 struct Work<'a> {
     catalog: &'a Arc<Catalog>,
@@ -175,6 +212,8 @@ struct Done {
     result: Option<QueryResult>,
     /// Where the data were, when that says where the job ran.
     location: Option<String>,
+    /// The statements of a script.
+    children: Vec<scripts::Child>,
 }
 
 /// The jobs of a server.
@@ -216,6 +255,9 @@ impl Jobs {
         data: Option<Bytes>,
     ) -> Result<Arc<Job>, JobError> {
         let mut configuration = request["configuration"].clone();
+        if let Some(parameters) = configuration.pointer_mut("/query/queryParameters") {
+            texts(parameters);
+        }
         let (serial, unique) = self.serial();
         let reference = &request["jobReference"];
         let id = reference["jobId"]
@@ -272,16 +314,20 @@ impl Jobs {
         let job = Arc::new(Job {
             project: project.to_owned(),
             id,
-            location: done.location.filter(|_| !asked).unwrap_or(location),
+            location: done.location.clone().filter(|_| !asked).unwrap_or(location),
             configuration,
             created_ms: micros(created) / 1000,
             ended_ms: micros(self.clock.now()).div_euclid(1000),
-            statistics: done.statistics,
+            statistics: done.statistics.clone(),
             error,
-            result: done.result,
+            result: done.result.clone(),
         });
         if !job.is_dry_run() {
             self.remember(serial, Arc::clone(&job));
+            for (index, child) in done.children.into_iter().enumerate() {
+                let serial = self.serial().0;
+                self.remember(serial, Arc::new(job.child(index, child)));
+            }
         }
         Ok(job)
     }
@@ -302,11 +348,13 @@ impl Jobs {
         state.by_serial.len() < before
     }
 
-    /// All jobs of a project, latest first.
-    pub fn list(&self, project: &str) -> Vec<Arc<Job>> {
+    /// The jobs of a project that have no parent, or those of one, latest first.
+    pub fn list(&self, project: &str, parent: Option<&str>) -> Vec<Arc<Job>> {
         let state = self.lock();
         let jobs = state.by_serial.values().rev();
-        jobs.filter(|job| job.project == project).cloned().collect()
+        jobs.filter(|job| job.project == project && job.parent() == parent)
+            .cloned()
+            .collect()
     }
 
     fn remember(&self, serial: u64, job: Arc<Job>) {

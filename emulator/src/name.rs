@@ -143,6 +143,61 @@ impl fmt::Display for TableName {
     }
 }
 
+/// The beginning that the names of several tables of one dataset have in common; empty for all of them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TablePrefix {
+    project: String,
+    dataset: String,
+    prefix: String,
+}
+
+impl TablePrefix {
+    /// Checks the parts as [`TableName::try_new`] does.
+    ///
+    /// # Errors
+    /// As there, but for an empty prefix.
+    pub fn try_new(project: &str, dataset: &str, prefix: &str) -> Result<Self, NameError> {
+        check(NamePart::Project, project)?;
+        check(NamePart::Dataset, dataset)?;
+        if !prefix.is_empty() {
+            check(NamePart::Table, prefix)?;
+        }
+        Ok(Self {
+            project: project.to_owned(),
+            dataset: dataset.to_owned(),
+            prefix: prefix.to_owned(),
+        })
+    }
+
+    pub fn project(&self) -> &str {
+        &self.project
+    }
+
+    pub fn dataset(&self) -> &str {
+        &self.dataset
+    }
+
+    /// The form `projects/P/datasets/D/tables/PREFIX*`.
+    pub fn to_resource(&self) -> String {
+        format!(
+            "projects/{}/datasets/{}/tables/{}*",
+            self.project, self.dataset, self.prefix
+        )
+    }
+
+    /// What is left of a table's id after the prefix, if it begins with that.
+    pub fn suffix<'t>(&self, table: &'t str) -> Option<&'t str> {
+        table.strip_prefix(self.prefix.as_str())
+    }
+}
+
+impl fmt::Display for TablePrefix {
+    /// `project:dataset.prefix*`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}.{}*", self.project, self.dataset, self.prefix)
+    }
+}
+
 /// Checks one part of a name against its allow-list.
 pub(crate) fn check(part: NamePart, id: &str) -> Result<(), NameError> {
     if id.is_empty() {

@@ -8,47 +8,52 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use datafusion::common::config::Dialect;
-use datafusion::datasource::ViewTable;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::SessionConfig;
-use datafusion::sql::parser::Statement as PlannedStatement;
 use datafusion::sql::sqlparser::ast::{ObjectName, Query, Statement};
 use datafusion::sql::sqlparser::dialect::BigQueryDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use futures::StreamExt;
 use parquet::schema::types::{SchemaDescriptor, Type};
 
-use crate::catalog::{Catalog, CatalogError, Table};
-use crate::name::{NameError, TableName};
+use crate::catalog::{Catalog, CatalogError};
+use crate::name::{NameError, TableName, TablePrefix};
 use crate::wire::{self, UnsupportedColumn};
 
+mod aggregates;
 mod build;
+mod calls;
 pub(crate) mod change;
+pub(crate) mod column_defaults;
 mod functions;
 mod legacy;
 mod meaning;
 mod operators;
 mod parameters;
+mod placeholders;
+mod relations;
 mod rewrite;
+pub(crate) mod routines;
 mod source;
 mod spelling;
 pub(crate) mod sql_types;
+mod stages;
+mod suffixes;
 mod unnest;
+mod wildcard;
 
 /// The statements that jobs take apart, in the parser's own words.
 pub(crate) use datafusion::sql::sqlparser::ast;
 pub(crate) use functions::assign;
 pub(crate) use legacy::to_standard;
 pub(crate) use parameters::Parameter;
-
-/// Views in views, so many of them.
-const MAX_VIEWS: usize = 16;
+use relations::Planner;
+pub(crate) use stages::Stage;
 
 /// Why a query was refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -70,8 +75,11 @@ pub(crate) enum QueryError {
     NoDataset { name: String },
     #[error("Query parameter {name:?} not found")]
     NoParameter { name: String },
-    #[error("views are nested deeper than {MAX_VIEWS} levels at {view}")]
-    ViewsTooDeep { view: TableName },
+    #[error("{prefix} does not match any table.")]
+    NoMatch { prefix: TablePrefix },
+
+    #[error("views are nested deeper than {most} levels at {view}")]
+    ViewsTooDeep { view: TableName, most: usize },
     #[error(transparent)]
     Column(#[from] UnsupportedColumn),
 }
@@ -99,13 +107,15 @@ fn unsupported(construct: impl Into<String>) -> QueryError {
 }
 
 /// What names without project or dataset mean.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Defaults {
     pub project: String,
     /// Project and dataset.
     pub dataset: Option<(String, String)>,
     /// Temporary tables, by the one name they are called by.
     pub temporary: BTreeMap<String, TableName>,
+    /// Temporary functions, by their name in lower case, in the REST form.
+    pub functions: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
 }
 
 /// The statements of a text, in order.
@@ -113,7 +123,8 @@ pub(crate) struct Defaults {
 /// # Errors
 /// [`QueryError::Syntax`] where it cannot be read.
 pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>, QueryError> {
-    Ok(Parser::parse_sql(&BigQueryDialect {}, sql)?)
+    let sql = placeholders::readable(sql);
+    Ok(Parser::parse_sql(&BigQueryDialect {}, &sql)?)
 }
 
 /// Puts the parameters into a statement.
@@ -132,16 +143,37 @@ pub(crate) fn table_of(name: &ObjectName, defaults: &Defaults) -> Result<TableNa
     rewrite::table_of(name, defaults)
 }
 
+/// The parts of a name; dots inside backticks separate, too.
+///
+/// # Errors
+/// [`QueryError::Unsupported`] for a name that is computed.
+pub(crate) fn name_parts(name: &ObjectName) -> Result<Vec<String>, QueryError> {
+    rewrite::name_parts(name)
+}
+
 /// A query that has been planned.
 pub(crate) struct Planned {
     context: SessionContext,
     plan: LogicalPlan,
     /// Columns of the result in wire types.
     pub schema: SchemaRef,
-    /// Logical bytes of the columns it reads.
+    /// What it reads.
+    pub read: Read,
+}
+
+/// What a query reads.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    /// Logical bytes of the columns.
     pub bytes: u64,
-    /// Tables it reads, views included.
+    /// Tables, views included; of a wildcard those that its conditions leave.
     pub tables: Vec<TableName>,
+    /// Whether the same query may give something else although no table of it has changed: wildcards, external data, routines.
+    pub changing: bool,
+    /// Whether files outside of the catalog are read, whose bytes nobody knows before.
+    pub external: bool,
+    /// The steps of it.
+    pub stages: Vec<Stage>,
 }
 
 /// Plans one SELECT. Blocks on the file system.
@@ -171,29 +203,26 @@ pub(crate) async fn plan(
     for function in functions::all() {
         context.register_udf(function);
     }
-    let mut planner = Planner {
-        catalog,
-        context,
-        tables: Vec::new(),
-        opened: Vec::new(),
-    };
-    let plan = planner.plan(query, defaults, parameters, 0).await?;
-    let plan = meaning::keep_types(plan)?;
-    let state = planner.context.state();
+    for aggregate in aggregates::all() {
+        context.register_udaf(aggregate);
+    }
+    let mut planner = Planner::new(catalog, context);
+    let plan = planner.plan(query, defaults, parameters).await?;
+    let plan = meaning::sort(meaning::keep_types(plan)?)?;
+    let state = planner.context().state();
     let analyzed =
         state
             .analyzer()
             .execute_and_check(plan.clone(), state.config_options(), |_, _| {})?;
     meaning::check(&analyzed)?;
     let optimized = state.optimize(&plan)?;
-    let bytes = planner.bytes(&optimized);
+    let read = planner.read(&optimized)?;
     let schema = result_schema(plan.schema().as_arrow())?;
     Ok(Planned {
-        context: planner.context,
+        context: planner.context().clone(),
         plan,
         schema,
-        bytes,
-        tables: planner.tables,
+        read,
     })
 }
 
@@ -277,103 +306,12 @@ impl Planned {
                 .map(|(column, field)| wire::to_wire(column, field))
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(DataFusionError::from)?;
+            meaning::check_elements(&schema, &columns)?;
             let options =
                 arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
             RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)
                 .map_err(|e| DataFusionError::from(e).into())
         }))
-    }
-}
-
-struct Planner<'a> {
-    catalog: &'a Catalog,
-    context: SessionContext,
-    tables: Vec<TableName>,
-    /// By the name under which each is registered.
-    opened: Vec<(String, Arc<Table>)>,
-}
-
-impl Planner<'_> {
-    async fn plan(
-        &mut self,
-        mut query: Query,
-        defaults: &Defaults,
-        parameters: &[Parameter],
-        depth: usize,
-    ) -> Result<LogicalPlan, QueryError> {
-        let wanted = rewrite::rewrite(&mut query, defaults, parameters)?;
-        for (key, name) in wanted {
-            self.register(key, name, depth).await?;
-        }
-        let statement = PlannedStatement::Statement(Box::new(Statement::Query(Box::new(query))));
-        Ok(self.context.state().statement_to_plan(statement).await?)
-    }
-
-    /// Makes a table or view known under the name the query was given for it.
-    async fn register(
-        &mut self,
-        key: String,
-        name: TableName,
-        depth: usize,
-    ) -> Result<(), QueryError> {
-        if self.context.table_exist(key.as_str())? {
-            return Ok(());
-        }
-        let table = self.catalog.table(&name)?;
-        let view = table
-            .metadata
-            .as_ref()
-            .and_then(|m| {
-                m.resource
-                    .get("view")
-                    .or_else(|| m.resource.get("materializedView"))
-            })
-            .and_then(|view| view["query"].as_str());
-        let provider: Arc<dyn TableProvider> = match view {
-            Some(sql) => {
-                if depth == MAX_VIEWS {
-                    return Err(QueryError::ViewsTooDeep { view: name });
-                }
-                let defaults = Defaults {
-                    project: name.project().to_owned(),
-                    dataset: None,
-                    temporary: BTreeMap::new(),
-                };
-                let query = select(sql)?;
-                let plan = Box::pin(self.plan(query, &defaults, &[], depth + 1)).await?;
-                Arc::new(ViewTable::new(plan, Some(sql.to_owned())))
-            }
-            None if table.kind() == "EXTERNAL" => {
-                return Err(unsupported(format!("the external table {name}")));
-            }
-            None => source::provider(Arc::clone(&table))?,
-        };
-        self.context.register_table(key.as_str(), provider)?;
-        if view.is_none() {
-            self.opened.push((key, table));
-        }
-        if !self.tables.contains(&name) {
-            self.tables.push(name);
-        }
-        Ok(())
-    }
-
-    /// What the service would call processed: all values of every column that is read.
-    fn bytes(&self, plan: &LogicalPlan) -> u64 {
-        let mut columns: Vec<(String, String)> = Vec::new();
-        meaning::scanned(plan, &mut columns);
-        columns.sort();
-        columns.dedup();
-        let size = |(key, column): &(String, String)| {
-            let (_, table) = self.opened.iter().find(|(k, _)| k == key)?;
-            let names = [column.clone()];
-            let projection = crate::projection::Projection::resolve(&table.schema, &names).ok()?;
-            let bytes = projection
-                .leaves()
-                .filter_map(|leaf| table.leaf_bytes.get(leaf));
-            Some(bytes.sum::<u64>())
-        };
-        columns.iter().filter_map(size).sum()
     }
 }
 

@@ -23,7 +23,9 @@ mod datasets;
 mod error;
 mod faulty;
 mod jobs;
+mod partitions;
 mod resource;
+mod routines;
 mod rows;
 mod tabledata;
 mod tables;
@@ -75,6 +77,16 @@ pub(crate) fn router(state: Arc<RestState>) -> Router {
                 .put(tables::patch)
                 .post(tables::permissions)
                 .delete(tables::delete),
+        )
+        .route(
+            "/projects/{project}/datasets/{dataset}/routines",
+            get(routines::list).post(routines::insert),
+        )
+        .route(
+            "/projects/{project}/datasets/{dataset}/routines/{routine}",
+            get(routines::get)
+                .put(routines::update)
+                .delete(routines::delete),
         )
         .route("/projects/{project}/serviceAccount", get(service_account))
         .route(

@@ -17,6 +17,16 @@ const MAX_DEPTH: usize = 15;
 /// Longest column name, in characters.
 const MAX_NAME_CHARS: usize = 300;
 
+/// What names of pseudo columns begin with.
+const RESERVED: [&str; 6] = [
+    "_PARTITION",
+    "_TABLE_",
+    "_FILE_",
+    "_ROW_TIMESTAMP",
+    "__ROOT__",
+    "_COLIDENTIFIER",
+];
+
 /// Why a schema was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -42,6 +52,14 @@ pub enum SchemaError {
         "Invalid field name {name:?}. Fields must contain the allowed characters, and be at most {MAX_NAME_CHARS} characters long."
     )]
     Name {
+        /// The name.
+        name: String,
+    },
+    /// A name that begins like those of pseudo columns.
+    #[error(
+        "Invalid field name {name:?}. Field names are not allowed to start with the (case-insensitive) prefixes _PARTITION, _TABLE_, _FILE_, _ROW_TIMESTAMP, __ROOT__ and _COLIDENTIFIER"
+    )]
+    Reserved {
         /// The name.
         name: String,
     },
@@ -134,6 +152,15 @@ fn checked_below(
                     name: field.name.clone(),
                 });
             }
+            let reserved = RESERVED.iter().any(|prefix| {
+                let start = field.name.get(..prefix.len());
+                start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            });
+            if reserved && depth == 1 {
+                return Err(SchemaError::Reserved {
+                    name: field.name.clone(),
+                });
+            }
             if !seen.insert(field.name.to_lowercase()) {
                 return Err(SchemaError::Duplicate {
                     name: field.name.clone(),
@@ -159,10 +186,17 @@ fn checked_below(
             if kind == "RECORD" && field.fields.is_empty() {
                 return Err(SchemaError::EmptyRecord { field: path });
             }
+            let mut other = field.other.clone();
+            // What is given as nothing is taken away.
+            other.retain(|key, value| {
+                let no_tags = value["names"].as_array().is_some_and(Vec::is_empty);
+                !value.is_null() && !(key == "policyTags" && no_tags)
+            });
             let checked = FieldSchema {
                 kind: kind.to_owned(),
                 mode,
                 fields: checked_below(&field.fields, &path, depth + 1)?,
+                other,
                 ..field.clone()
             };
             checked.arrow_type().ok_or_else(|| checked.digits(&path))?;

@@ -12,6 +12,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::arrow_message::BufferCompression;
 use crate::catalog::{Catalog, CatalogError, PARTITION_DATE, PARTITION_TIME, Table};
+use crate::external;
 use crate::layout::{self, StreamCountRequest};
 use crate::name::{NameError, TableName};
 use crate::projection::{Projection, UnknownField};
@@ -65,6 +66,12 @@ pub(crate) enum SessionError {
     )]
     External,
     #[error(
+        "request failed: external data of the format {format} cannot be read with the Storage API by this emulator"
+    )]
+    ExternalFormat { format: String },
+    #[error("request failed: wildcard tables are not supported")]
+    Wildcard,
+    #[error(
         "request failed: Query error: Cannot query over table '{table}' without a filter over column(s) {columns} that can be used for partition elimination"
     )]
     PartitionFilter { table: String, columns: String },
@@ -90,6 +97,20 @@ pub(crate) enum SessionError {
     Expired { stream: String, at: SystemTime },
     #[error("fraction {fraction} is not between 0 and 1")]
     Fraction { fraction: f64 },
+}
+
+/// External tables are read like others where a connection stands for the right to their files.
+fn check_external(table: &Table) -> Result<(), SessionError> {
+    let settings = table.metadata.as_ref().map(|m| &m.resource);
+    let configuration = settings.and_then(|s| s.get(external::CONFIGURATION));
+    let text = |key: &str| configuration.and_then(|c| c[key].as_str());
+    match (text("connectionId"), text("sourceFormat")) {
+        (None | Some(""), _) => Err(SessionError::External),
+        (_, Some("PARQUET")) => Ok(()),
+        (_, format) => Err(SessionError::ExternalFormat {
+            format: format.unwrap_or("CSV").to_owned(),
+        }),
+    }
 }
 
 fn rfc3339(at: SystemTime) -> String {
@@ -252,6 +273,9 @@ impl Sessions {
         now: SystemTime,
     ) -> Result<Arc<Session>, SessionError> {
         let project = parent_project(&request.parent)?;
+        if request.table.ends_with('*') {
+            return Err(SessionError::Wildcard);
+        }
         let table_name = TableName::from_resource(&request.table)?;
         let count = self.checked_count(request)?;
         check_snapshot(request.snapshot_time, now)?;
@@ -265,7 +289,7 @@ impl Sessions {
         };
         match table.kind() {
             "TABLE" => {}
-            "EXTERNAL" => return Err(SessionError::External),
+            "EXTERNAL" => check_external(&table)?,
             _ => return Err(SessionError::NotATable),
         }
         let selected = Projection::resolve(&table.schema, &request.selected_fields)?;

@@ -38,16 +38,18 @@ fn with_fraction(time: NaiveDateTime, format: &str) -> String {
 pub(crate) fn interval(value: IntervalMonthDayNano) -> String {
     let sign = |negative| if negative { "-" } else { "" };
     let months = value.months.unsigned_abs();
-    let nanos = value.nanoseconds.unsigned_abs();
-    let seconds = nanos / 1_000_000_000;
-    let micros = nanos % 1_000_000_000 / 1000;
+    let total = crate::interval::micros(value);
+    let (seconds, micros) = (
+        total.unsigned_abs() / 1_000_000,
+        total.unsigned_abs() % 1_000_000,
+    );
     let mut text = format!(
         "{}{}-{} {} {}{}:{}:{}",
         sign(value.months < 0),
         months / 12,
         months % 12,
         value.days,
-        sign(value.nanoseconds < 0),
+        sign(total < 0),
         seconds / 3600,
         seconds / 60 % 60,
         seconds % 60,

@@ -14,7 +14,7 @@ use parquet::schema::types::SchemaDescriptor;
 mod convert;
 mod storage;
 
-pub(crate) use convert::{absent, to_wire};
+pub(crate) use convert::{absent, arranged, to_wire};
 pub(crate) use storage::{storage_schema, to_storage};
 
 /// Metadata key under which the service names a type that Arrow cannot tell from its storage type.

@@ -150,6 +150,12 @@ impl Table {
         self.metadata.as_ref().map_or("TABLE", TableMetadata::kind)
     }
 
+    /// When it was made, in microseconds since 1970; a table of foreign files is as old as the latest of them.
+    pub fn created_us(&self) -> i64 {
+        let files = super::micros(self.modified);
+        self.metadata.as_ref().map_or(files, |m| m.created_us)
+    }
+
     /// Whether `_PARTITIONTIME` exists.
     pub fn has_partition_time(&self) -> bool {
         self.metadata

@@ -192,6 +192,23 @@ impl Catalog {
         writer.publish()
     }
 
+    /// Undoes all changes of a table's rows after `at_us`, microseconds since 1970.
+    pub fn restore(&self, table: &TableName, at_us: i64) -> Result<(), CatalogError> {
+        let directory = self.directory(table);
+        self.update_table(table, |metadata| {
+            for entry in fs::read_dir(&directory).map_err(io_error(&directory))? {
+                let path = entry.map_err(io_error(&directory))?.path();
+                let name = path.file_name().and_then(|n| n.to_str());
+                let later = name.is_some_and(|n| DataName::parse(n).committed_us > at_us);
+                if later {
+                    fs::remove_file(&path).map_err(io_error(&path))?;
+                }
+            }
+            metadata.removed.retain(|_, removed| *removed <= at_us);
+            Ok(())
+        })
+    }
+
     /// Begins to add rows to a table; `partition` is a decorator without its dollar sign.
     ///
     /// # Errors
@@ -202,6 +219,12 @@ impl Catalog {
         partition: Option<&str>,
     ) -> Result<TableWriter, CatalogError> {
         let opened = self.table(table)?;
+        if opened.kind() != "TABLE" {
+            return Err(CatalogError::NotWritable {
+                table: table.clone(),
+                kind: opened.kind(),
+            });
+        }
         let partition = match partition {
             Some(partition) => Some(partition.to_owned()),
             None if opened.has_partition_time() => Some(self.partition_now(&opened)),

@@ -13,6 +13,36 @@ pub(crate) enum UnknownFields {
     Ignore,
 }
 
+/// What stands for a value of the type JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum JsonValues {
+    /// The value itself, as in files.
+    Plain,
+    /// Its text, as in requests that insert rows.
+    Encoded,
+}
+
+/// How JSON is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JsonReading {
+    unknown: UnknownFields,
+    values: JsonValues,
+}
+
+impl JsonReading {
+    /// As files of a load job have it.
+    pub fn of_file(unknown: UnknownFields) -> Self {
+        let values = JsonValues::Plain;
+        Self { unknown, values }
+    }
+
+    /// As requests that insert rows have it.
+    pub fn of_request(unknown: UnknownFields) -> Self {
+        let values = JsonValues::Encoded;
+        Self { unknown, values }
+    }
+}
+
 /// A record of JSON as a row of `fields`.
 ///
 /// # Errors
@@ -20,19 +50,19 @@ pub(crate) enum UnknownFields {
 pub(crate) fn json_row(
     fields: &Fields,
     value: &Value,
-    unknown: UnknownFields,
+    reading: JsonReading,
 ) -> Result<Cell, String> {
     let Value::Object(object) = value else {
         return Err("JSON parsing error: a row must be an object.".to_owned());
     };
-    record(fields, object, "", unknown)
+    record(fields, object, "", reading)
 }
 
 fn record(
     fields: &Fields,
     object: &Map<String, Value>,
     parent: &str,
-    unknown: UnknownFields,
+    reading: JsonReading,
 ) -> Result<Cell, String> {
     let path = |name: &str| {
         if parent.is_empty() {
@@ -46,26 +76,21 @@ fn record(
         let found = crate::projection::find(fields, name);
         let slot = found.and_then(|(index, field)| Some((cells.get_mut(index)?, field)));
         match slot {
-            Some((cell, field)) => *cell = cell_of(field, value, &path(name), unknown)?,
-            None if unknown == UnknownFields::Ignore => {}
+            Some((cell, field)) => *cell = cell_of(field, value, &path(name), reading)?,
+            None if reading.unknown == UnknownFields::Ignore => {}
             None => return Err(format!("No such field: {}.", path(name))),
         }
     }
     Ok(Cell::Record(cells))
 }
 
-fn cell_of(
-    field: &Field,
-    value: &Value,
-    path: &str,
-    unknown: UnknownFields,
-) -> Result<Cell, String> {
+fn cell_of(field: &Field, value: &Value, path: &str, reading: JsonReading) -> Result<Cell, String> {
     match (field.data_type(), value) {
         (DataType::List(item), Value::Array(values)) => {
             let element = Field::clone(item).with_metadata(field.metadata().clone());
             let cells = values
                 .iter()
-                .map(|v| cell_of(&element, v, path, unknown))
+                .map(|v| cell_of(&element, v, path, reading))
                 .collect::<Result<Vec<Cell>, String>>()?;
             Ok(Cell::List(cells))
         }
@@ -73,9 +98,14 @@ fn cell_of(
         (_, Value::Null) if wire::sql_type(field) != Some("json") => Ok(Cell::Null),
         (_, value) if wire::sql_type(field) == Some("json") => Ok(match value {
             Value::Null => Cell::Null,
+            Value::String(text) if reading.values == JsonValues::Encoded => {
+                let parsed: Value = serde_json::from_str(text)
+                    .map_err(|e| format!("Invalid JSON in field {path}: {e}"))?;
+                Cell::Text(parsed.to_string())
+            }
             other => Cell::Text(other.to_string()),
         }),
-        (DataType::Struct(fields), Value::Object(object)) => record(fields, object, path, unknown),
+        (DataType::Struct(fields), Value::Object(object)) => record(fields, object, path, reading),
         // GeoJSON may come as an object.
         (DataType::Utf8, Value::Object(_)) if wire::sql_type(field) == Some("geography") => {
             Ok(Cell::Text(value.to_string()))
@@ -107,15 +137,15 @@ fn number_of(data_type: &DataType, number: &serde_json::Number) -> Cell {
 pub(crate) struct JsonRows<'a> {
     lines: std::iter::Enumerate<std::str::Lines<'a>>,
     fields: &'a Fields,
-    unknown: UnknownFields,
+    reading: JsonReading,
 }
 
 impl<'a> JsonRows<'a> {
-    pub fn new(text: &'a str, fields: &'a Fields, unknown: UnknownFields) -> Self {
+    pub fn new(text: &'a str, fields: &'a Fields, reading: JsonReading) -> Self {
         Self {
             lines: text.lines().enumerate(),
             fields,
-            unknown,
+            reading,
         }
     }
 }
@@ -128,7 +158,7 @@ impl Iterator for JsonRows<'_> {
         let (number, line) = self.lines.find(|(_, line)| !line.trim().is_empty())?;
         let parsed = serde_json::from_str::<Value>(line)
             .map_err(|e| format!("JSON parsing error in row {}: {e}", number + 1))
-            .and_then(|value| json_row(self.fields, &value, self.unknown));
+            .and_then(|value| json_row(self.fields, &value, self.reading));
         Some(parsed.map_err(|message| (number, message)))
     }
 }

@@ -12,7 +12,14 @@ fn schema_of(fields: Value) -> SchemaRef {
 fn rows(schema: &SchemaRef, rows: &[Value]) -> Result<RecordBatch, Vec<CellError>> {
     let cells: Vec<Cell> = rows
         .iter()
-        .map(|row| json_row(schema.fields(), row, UnknownFields::Refuse).unwrap())
+        .map(|row| {
+            json_row(
+                schema.fields(),
+                row,
+                JsonReading::of_file(UnknownFields::Refuse),
+            )
+            .unwrap()
+        })
         .collect();
     batch(schema, &cells)
 }
@@ -139,10 +146,15 @@ fn nested_rows_keep_their_shape_and_errors_their_row() {
     let unknown = json_row(
         schema.fields(),
         &json!({"who": {"x": 1}}),
-        UnknownFields::Refuse,
+        JsonReading::of_file(UnknownFields::Refuse),
     );
     assert_eq!(unknown.unwrap_err(), "No such field: who.x.");
-    json_row(schema.fields(), &json!({"x": 1}), UnknownFields::Ignore).unwrap();
+    json_row(
+        schema.fields(),
+        &json!({"x": 1}),
+        JsonReading::of_file(UnknownFields::Ignore),
+    )
+    .unwrap();
 }
 
 #[test]

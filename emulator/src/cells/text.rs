@@ -13,6 +13,7 @@ use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc};
 use serde_json::Value;
 
 use super::Cell;
+use crate::{geography, interval};
 
 /// Both ends of a range.
 pub(super) type Scalar = [Cell; 2];
@@ -304,10 +305,12 @@ pub(super) fn interval(cell: &Cell) -> Converted<IntervalMonthDayNano> {
         return cannot("interval");
     };
     let text = text.trim();
-    match canonical_interval(text).or_else(|| iso_interval(text)) {
-        Some(interval) => Ok(interval),
-        None => parse_interval_month_day_nano(text).or_else(|_| bad()),
+    if let Some(interval) = canonical_interval(text).or_else(|| iso_interval(text)) {
+        return Ok(interval);
     }
+    let words = parse_interval_month_day_nano(text).ok();
+    let own = words.and_then(|w| interval::of_micros(w.months, w.days, w.nanoseconds / 1000));
+    own.map_or_else(bad, Ok)
 }
 
 fn canonical_interval(text: &str) -> Option<IntervalMonthDayNano> {
@@ -329,18 +332,14 @@ fn canonical_interval(text: &str) -> Option<IntervalMonthDayNano> {
         return None;
     };
     let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
-    let nanos: i64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+    let rest: i64 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
     let minutes = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
     let seconds = minutes * 60 + whole.parse::<i64>().ok()?;
-    let nanoseconds = seconds
-        .checked_mul(1_000_000_000)?
-        .checked_add(nanos)?
+    let micros = seconds
+        .checked_mul(1_000_000)?
+        .checked_add(rest)?
         .checked_mul(i64::from(sign))?;
-    Some(IntervalMonthDayNano {
-        months,
-        days,
-        nanoseconds,
-    })
+    interval::of_micros(months, days, micros)
 }
 
 /// An ISO 8601 duration such as `P1Y2M-3DT4H5M6.5S`, each part with its own sign.
@@ -349,7 +348,7 @@ fn iso_interval(text: &str) -> Option<IntervalMonthDayNano> {
         Some((dates, times)) => (dates, times),
         None => (text.strip_prefix('P')?, ""),
     };
-    let (mut months, mut days, mut nanoseconds) = (0_i32, 0_i32, 0_i64);
+    let (mut months, mut days, mut micros) = (0_i32, 0_i32, 0_i64);
     for (number, unit) in iso_parts(dates)? {
         let number: i32 = number.parse().ok()?;
         match unit {
@@ -368,20 +367,16 @@ fn iso_interval(text: &str) -> Option<IntervalMonthDayNano> {
             'S' => 1,
             _ => return None,
         };
-        let rest: i64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+        let rest: i64 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
         let rest = if number.starts_with('-') { -rest } else { rest };
         if !fraction.is_empty() && unit != 'S' {
             return None;
         }
-        let nanos = whole.parse::<i64>().ok()?.checked_mul(factor)?;
-        let nanos = nanos.checked_mul(1_000_000_000)?.checked_add(rest)?;
-        nanoseconds = nanoseconds.checked_add(nanos)?;
+        let part = whole.parse::<i64>().ok()?.checked_mul(factor)?;
+        let part = part.checked_mul(1_000_000)?.checked_add(rest)?;
+        micros = micros.checked_add(part)?;
     }
-    Some(IntervalMonthDayNano {
-        months,
-        days,
-        nanoseconds,
-    })
+    interval::of_micros(months, days, micros)
 }
 
 /// Numbers with the letter after each.
@@ -434,39 +429,11 @@ pub(super) fn json(cell: &Cell) -> Converted<String> {
     }
 }
 
-/// Well-known text; GeoJSON points are turned into it, other shapes are left to whoever can compute with them.
+/// A place in any form it can be written in.
 pub(super) fn geography(cell: &Cell) -> Converted<String> {
-    let Cell::Text(text) = cell else {
-        return cannot("geography");
-    };
-    if !text.trim_start().starts_with('{') {
-        return Ok(text.clone());
+    match cell {
+        Cell::Text(text) => geography::from_text(text),
+        Cell::Bytes(bytes) => geography::from_binary(bytes),
+        _ => cannot("geography"),
     }
-    let value: Value = serde_json::from_str(text).map_err(|_| "Invalid GeoJSON.".to_owned())?;
-    geojson(&value).ok_or_else(|| "Unsupported GeoJSON.".to_owned())
-}
-
-fn geojson(value: &Value) -> Option<String> {
-    let coordinates = value.get("coordinates")?;
-    let pair = |v: &Value| Some(format!("{} {}", v.get(0)?, v.get(1)?));
-    let line = |v: &Value| {
-        let points: Option<Vec<String>> = v.as_array()?.iter().map(pair).collect();
-        Some(format!("({})", points?.join(", ")))
-    };
-    let rings = |v: &Value| {
-        let rings: Option<Vec<String>> = v.as_array()?.iter().map(line).collect();
-        Some(format!("({})", rings?.join(", ")))
-    };
-    Some(match value.get("type")?.as_str()? {
-        "Point" => format!("POINT({})", pair(coordinates)?),
-        "LineString" => format!("LINESTRING{}", line(coordinates)?),
-        "MultiPoint" => format!("MULTIPOINT{}", line(coordinates)?),
-        "Polygon" => format!("POLYGON{}", rings(coordinates)?),
-        "MultiLineString" => format!("MULTILINESTRING{}", rings(coordinates)?),
-        "MultiPolygon" => {
-            let parts: Option<Vec<String>> = coordinates.as_array()?.iter().map(rings).collect();
-            format!("MULTIPOLYGON({})", parts?.join(", "))
-        }
-        _ => return None,
-    })
 }

@@ -3,14 +3,15 @@
 use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
-use crate::query::ast::{Query, Statement};
+use crate::query::ast::Query;
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 
 use super::destination::{self, Destination, Dispositions};
 use super::load::arranged;
-use super::statements::{self, Effect};
+use super::scripts::Transaction;
+use super::statements::Effect;
 use super::{Done, JobError, QueryResult, Work};
 use crate::catalog::{CatalogError, micros};
 use crate::name::TableName;
@@ -34,6 +35,7 @@ impl From<QueryError> for JobError {
     fn from(error: QueryError) -> Self {
         match error {
             QueryError::Catalog(e) => e.into(),
+            no_match @ QueryError::NoMatch { .. } => Self::new("notFound", no_match.to_string()),
             other => Self::new("invalidQuery", other.to_string()).at("query"),
         }
     }
@@ -46,6 +48,7 @@ pub(super) struct Running<'w, 'a> {
     pub defaults: Defaults,
     pub parameters: Vec<Parameter>,
     pub handle: Handle,
+    pub transaction: Option<Transaction>,
 }
 
 pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
@@ -83,6 +86,7 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
             (project.unwrap_or(work.project).to_owned(), d.to_owned())
         }),
         temporary: temporary.unwrap_or_default(),
+        ..Defaults::default()
     };
     let handle =
         Handle::try_current().map_err(|e| JobError::new("internalError", e.to_string()))?;
@@ -92,6 +96,7 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
         defaults,
         parameters,
         handle,
+        transaction: None,
     };
     let mut done = running.all(statements)?;
     if let Some(id) = session {
@@ -116,46 +121,6 @@ fn session(work: &Work<'_>, settings: &Value) -> Option<String> {
 }
 
 impl Running<'_, '_> {
-    /// Runs statement after statement; what the last SELECT gives is the job's result.
-    fn all(&mut self, statements: Vec<Statement>) -> Result<Done, JobError> {
-        let count = statements.len();
-        if count > 1 && self.is_dry_run() {
-            return Err(QueryError::Unsupported {
-                construct: "a dry run of a script".to_owned(),
-            }
-            .into());
-        }
-        let mut result = None;
-        let mut last = Done::default();
-        for statement in statements {
-            let done = self.one(statement)?;
-            result = done.result.clone().or(result);
-            last = done;
-        }
-        if count > 1 {
-            last.result = result;
-            last.statistics
-                .insert("numChildJobs".to_owned(), json!(count.to_string()));
-            if let Some(Value::Object(query)) = last.statistics.get_mut("query") {
-                query.insert("statementType".to_owned(), json!("SCRIPT"));
-            }
-        }
-        Ok(last)
-    }
-
-    fn one(&mut self, statement: Statement) -> Result<Done, JobError> {
-        if let Statement::Query(query) = statement {
-            return self.select(*query);
-        }
-        let mut statement = statement;
-        query::bind(&mut statement, &self.parameters)?;
-        let effect = statements::run(self, statement)?;
-        Ok(Done {
-            statistics: effect.statistics(),
-            ..Done::default()
-        })
-    }
-
     pub fn is_dry_run(&self) -> bool {
         self.work.configuration["dryRun"].as_bool().unwrap_or(false)
     }
@@ -165,19 +130,23 @@ impl Running<'_, '_> {
         Ok(self.handle.block_on(planned)?)
     }
 
-    fn select(&mut self, query: Query) -> Result<Done, JobError> {
+    pub fn select(&mut self, query: Query) -> Result<Done, JobError> {
         let text = query.to_string();
         let planned = self.plan(query)?;
         let columns = columns(&planned)?;
         let mut done = Done {
             statistics: statistics(&planned, &json!({"fields": columns})),
             location: self.location(&planned),
-            result: None,
+            ..Done::default()
         };
         limit_bytes(&self.settings, billed(&planned))?;
         if self.is_dry_run() {
             return Ok(done);
         }
+        if self.settings["priority"].is_null() {
+            self.work.configuration["query"]["priority"] = json!("INTERACTIVE");
+        }
+        plan_statistics(&mut done.statistics, &planned, micros(self.work.now) / 1000);
         let explicit = self.settings["destinationTable"].is_object();
         let key = self.cache_key(&text, &planned);
         let cached = key.as_ref().and_then(|key| self.cached(key));
@@ -211,7 +180,7 @@ impl Running<'_, '_> {
 
     /// Where the dataset of the first table is.
     fn location(&self, planned: &Planned) -> Option<String> {
-        let table = planned.tables.first()?;
+        let table = planned.read.tables.first()?;
         let dataset = self.work.catalog.dataset(table.project(), table.dataset());
         dataset.ok().map(|d| d.location().to_owned())
     }
@@ -220,7 +189,9 @@ impl Running<'_, '_> {
     fn cache_key(&self, text: &str, planned: &Planned) -> Option<String> {
         let wanted = self.settings["useQueryCache"].as_bool().unwrap_or(true)
             && !self.settings["destinationTable"].is_object()
-            && self.defaults.temporary.is_empty();
+            && self.defaults.temporary.is_empty()
+            && self.defaults.functions.is_empty()
+            && !planned.read.changing;
         let lower = text.to_ascii_lowercase();
         if !wanted || CHANGING.iter().any(|word| lower.contains(word)) {
             return None;
@@ -229,7 +200,7 @@ impl Running<'_, '_> {
             "{}\n{text}\n{}\n{}",
             self.work.project, self.settings["queryParameters"], self.settings["defaultDataset"]
         );
-        for name in &planned.tables {
+        for name in &planned.read.tables {
             let table = self.work.catalog.table(name).ok()?;
             let modified = table.modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
             key.push_str(&format!("\n{name} {} {}", modified.as_nanos(), table.rows));
@@ -340,11 +311,11 @@ pub(super) fn append(
 }
 
 fn billed(planned: &Planned) -> u64 {
-    if planned.bytes == 0 {
+    if planned.read.bytes == 0 {
         return 0;
     }
-    let least = LEAST_BILLED * planned.tables.len().max(1) as u64;
-    planned.bytes.next_multiple_of(1 << 20).max(least)
+    let least = LEAST_BILLED * planned.read.tables.len().max(1) as u64;
+    planned.read.bytes.next_multiple_of(1 << 20).max(least)
 }
 
 fn limit_bytes(settings: &Value, billed: u64) -> Result<(), JobError> {
@@ -361,6 +332,40 @@ fn limit_bytes(settings: &Value, billed: u64) -> Result<(), JobError> {
     }
 }
 
+/// The stages of a query, as if each had taken a moment.
+fn plan_statistics(statistics: &mut Map<String, Value>, planned: &Planned, now_ms: i64) {
+    let stages = planned.read.stages.iter().enumerate().map(|(id, stage)| {
+        let inputs: Vec<String> = stage.inputs.iter().map(usize::to_string).collect();
+        let plus = if stage.inputs.is_empty() { "" } else { "+" };
+        let (start, end) = (now_ms.to_string(), (now_ms + 1).to_string());
+        json!({
+            "id": id.to_string(),
+            "name": format!("S{id:02}: {}{plus}", stage.kind),
+            "status": "COMPLETE",
+            "startMs": start,
+            "endMs": end,
+            "inputStages": inputs,
+            "parallelInputs": "1",
+            "completedParallelInputs": "1",
+            "slotMs": "1",
+            "shuffleOutputBytes": stage.bytes.to_string(),
+            "shuffleOutputBytesSpilled": "0",
+            "steps": [],
+        })
+    });
+    let stages: Vec<Value> = stages.collect();
+    let timeline = json!([{
+        "elapsedMs": "1",
+        "totalSlotMs": "2",
+        "pendingUnits": "0",
+        "completedUnits": stages.len().to_string(),
+    }]);
+    if let Some(Value::Object(query)) = statistics.get_mut("query") {
+        query.insert("queryPlan".to_owned(), Value::Array(stages));
+        query.insert("timeline".to_owned(), timeline);
+    }
+}
+
 /// What a result that was there already costs.
 fn hit(statistics: &mut Map<String, Value>) {
     statistics.insert("totalBytesProcessed".to_owned(), json!("0"));
@@ -372,8 +377,13 @@ fn hit(statistics: &mut Map<String, Value>) {
 }
 
 fn statistics(planned: &Planned, schema: &Value) -> Map<String, Value> {
-    let tables: Vec<Value> = planned.tables.iter().map(reference).collect();
-    let bytes = planned.bytes.to_string();
+    let tables: Vec<Value> = planned.read.tables.iter().map(reference).collect();
+    let bytes = planned.read.bytes.to_string();
+    let accuracy = if planned.read.external {
+        "LOWER_BOUND"
+    } else {
+        "PRECISE"
+    };
     let mut all = Map::new();
     all.insert("totalBytesProcessed".to_owned(), json!(bytes));
     all.insert("totalSlotMs".to_owned(), json!("2"));
@@ -381,7 +391,7 @@ fn statistics(planned: &Planned, schema: &Value) -> Map<String, Value> {
         "query".to_owned(),
         json!({
             "totalBytesProcessed": bytes,
-            "totalBytesProcessedAccuracy": "PRECISE",
+            "totalBytesProcessedAccuracy": accuracy,
             "totalBytesBilled": billed(planned).to_string(),
             "totalSlotMs": "2",
             "billingTier": 1,
@@ -396,7 +406,7 @@ fn statistics(planned: &Planned, schema: &Value) -> Map<String, Value> {
 
 /// Statistics of a statement that gives no rows.
 impl Effect {
-    fn statistics(&self) -> Map<String, Value> {
+    pub(super) fn statistics(&self) -> Map<String, Value> {
         let mut query = json!({
             "totalBytesProcessed": "0",
             "totalBytesBilled": "0",

@@ -90,3 +90,15 @@ pub(super) fn any_null(values: &[Expr]) -> Expr {
         right: Box::new(right),
     })
 }
+
+pub(super) fn binary(left: Expr, op: ast::BinaryOperator, right: Expr) -> Expr {
+    Expr::BinaryOp {
+        left: Box::new(left),
+        op,
+        right: Box::new(right),
+    }
+}
+
+pub(super) fn nested(expr: &Expr) -> Expr {
+    Expr::Nested(Box::new(expr.clone()))
+}

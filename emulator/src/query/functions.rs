@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
 
 mod casts;
 mod dates;
+pub(super) mod decimals;
 mod numbers;
 mod texts;
 mod values;
@@ -195,6 +196,7 @@ impl ScalarUDFImpl for Function {
 pub(super) fn all() -> Vec<ScalarUDF> {
     let mut all = casts::functions();
     all.extend(dates::functions());
+    all.extend(decimals::functions());
     all.extend(numbers::functions());
     all.extend(texts::functions());
     all.extend(values::functions());

@@ -15,7 +15,7 @@ const FUNCTIONS: &[&str] = &["count", "sum", "min", "max", "avg", "lower", "uppe
 /// # Errors
 /// [`QueryError::Unsupported`] for everything that legacy SQL reads in its own way.
 pub(crate) fn to_standard(sql: &str) -> Result<String, QueryError> {
-    let text = backticks(sql)?;
+    let text = plain_groups(&backticks(sql)?);
     let mut parsed = statements(&text)?;
     let (Some(Statement::Query(query)), None) = (parsed.pop(), parsed.pop()) else {
         return Err(legacy("statements other than one SELECT"));
@@ -31,9 +31,10 @@ pub(crate) fn to_standard(sql: &str) -> Result<String, QueryError> {
         [table] => table.joins.is_empty(),
         _ => false,
     };
-    let groups = matches!(&select.group_by, GroupByExpr::Expressions(all, _) if all.is_empty());
+    let plain = |e: &Expr| matches!(e, Expr::Identifier(_));
+    let groups = matches!(&select.group_by, GroupByExpr::Expressions(all, more) if more.is_empty() && all.iter().all(plain));
     if !single || !groups || select.distinct.is_some() || select.having.is_some() {
-        return Err(legacy("joins, groups and DISTINCT"));
+        return Err(legacy("joins, groups of expressions and DISTINCT"));
     }
     for item in &select.projection {
         if let SelectItem::UnnamedExpr(Expr::BinaryOp { .. }) = item {
@@ -44,6 +45,24 @@ pub(crate) fn to_standard(sql: &str) -> Result<String, QueryError> {
         ControlFlow::Continue(()) => Ok(text),
         ControlFlow::Break(error) => Err(error),
     }
+}
+
+/// `GROUP EACH BY` says how, not what.
+fn plain_groups(sql: &str) -> String {
+    let mut out = String::with_capacity(sql.len());
+    let mut words = sql.split_inclusive(char::is_whitespace).peekable();
+    let mut before = String::new();
+    while let Some(word) = words.next() {
+        let by = words
+            .peek()
+            .is_some_and(|w| w.trim_end().eq_ignore_ascii_case("by"));
+        let each = word.trim_end().eq_ignore_ascii_case("each");
+        if !(each && by && before.eq_ignore_ascii_case("group")) {
+            out.push_str(word);
+        }
+        word.trim_end().clone_into(&mut before);
+    }
+    out
 }
 
 fn legacy(what: &str) -> QueryError {
@@ -65,6 +84,12 @@ impl Visitor for Simple {
                     _ => false,
                 };
                 plain && FUNCTIONS.contains(&name.as_str())
+            }
+            Expr::Cast {
+                expr, data_type, ..
+            } => {
+                let to = data_type.to_string().to_uppercase();
+                matches!(**expr, Expr::Value(_)) && matches!(to.as_str(), "BYTES" | "TIMESTAMP")
             }
             Expr::Identifier(_)
             | Expr::Value(_)
@@ -128,10 +153,14 @@ mod tests {
             to_standard("SELECT id, 'a[b]' AS x FROM [p:d.t] WHERE id > 1 LIMIT 3").unwrap(),
             "SELECT id, 'a[b]' AS x FROM `p.d.t` WHERE id > 1 LIMIT 3"
         );
+        assert_eq!(
+            to_standard("SELECT id FROM [p:d.t] GROUP EACH BY id ORDER BY id").unwrap(),
+            "SELECT id FROM `p.d.t` GROUP BY id ORDER BY id"
+        );
         for refused in [
             "SELECT a FROM [d.t], [d.u]",
             "SELECT COUNT(DISTINCT a) FROM [d.t]",
-            "SELECT a FROM [d.t] GROUP BY a",
+            "SELECT a + 1 AS b FROM [d.t] GROUP BY a + 1",
             "SELECT INTEGER(a) FROM [d.t]",
             "SELECT a / 2 FROM [d.t]",
             "DELETE FROM [d.t]",

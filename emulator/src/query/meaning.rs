@@ -1,8 +1,9 @@
 //! What a plan would compute, checked for the places where DataFusion's answer is not BigQuery's.
 
-use arrow::datatypes::DataType;
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
+use datafusion::common::{DFSchema, DataFusionError, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
@@ -33,6 +34,57 @@ pub(super) fn keep_types(plan: LogicalPlan) -> Result<LogicalPlan, QueryError> {
         mapped.map_data(LogicalPlan::recompute_schema)
     })?;
     Ok(kept.data)
+}
+
+/// Puts floats that rows are sorted by into BigQuery's order.
+pub(super) fn sort(plan: LogicalPlan) -> Result<LogicalPlan, QueryError> {
+    let sorted = plan.transform_up_with_subqueries(|node| {
+        let LogicalPlan::Sort(mut sort) = node else {
+            return Ok(Transformed::no(node));
+        };
+        for by in &mut sort.expr {
+            match by.expr.get_type(sort.input.schema())? {
+                float if float.is_floating() => {
+                    let function = functions::named("millpond_order")?;
+                    let key = ScalarFunction::new_udf(function, vec![by.expr.clone()]);
+                    by.expr = Expr::ScalarFunction(key);
+                }
+                DataType::Interval(_) => {
+                    return plan_err!("ORDER BY INTERVAL is not supported by this emulator");
+                }
+                _ => {}
+            }
+        }
+        Ok(Transformed::yes(LogicalPlan::Sort(sort)))
+    })?;
+    Ok(sorted.data)
+}
+
+/// Refuses arrays of a result that have null elements.
+pub(super) fn check_elements(schema: &Schema, columns: &[ArrayRef]) -> Result<(), QueryError> {
+    for (field, column) in schema.fields().iter().zip(columns) {
+        if has_null_element(column) {
+            let name = field.name();
+            return Err(QueryError::Invalid {
+                message: format!("Array cannot have a null element; error in writing field {name}"),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn has_null_element(column: &ArrayRef) -> bool {
+    if let Some(list) = column.as_list_opt::<i32>() {
+        let (Some(from), Some(to)) = (list.offsets().first(), list.offsets().last()) else {
+            return false;
+        };
+        let (from, to) = (usize::try_from(*from), usize::try_from(*to));
+        let (from, to) = (from.unwrap_or(0), to.unwrap_or(0));
+        let used = list.values().slice(from, to.saturating_sub(from));
+        return used.null_count() > 0 || has_null_element(&used);
+    }
+    let record = column.as_struct_opt();
+    record.is_some_and(|record| record.columns().iter().any(has_null_element))
 }
 
 fn tagged(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>, DataFusionError> {
@@ -118,14 +170,37 @@ fn differs(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-/// The columns a plan reads, each with the name its table is registered under.
-pub(super) fn scanned(plan: &LogicalPlan, columns: &mut Vec<(String, String)>) {
+/// What a plan reads of one relation.
+#[derive(Debug)]
+pub(super) struct Scanned {
+    /// The name it is registered under.
+    pub key: String,
+    pub columns: Vec<String>,
+    /// Conditions that the relation was told.
+    pub conditions: Vec<Expr>,
+}
+
+impl Scanned {
+    /// What this very step of a plan reads, if it does.
+    pub fn of(plan: &LogicalPlan) -> Option<Self> {
+        let LogicalPlan::TableScan(scan) = plan else {
+            return None;
+        };
+        let fields = scan.projected_schema.fields();
+        Some(Self {
+            key: scan.table_name.table().to_owned(),
+            columns: fields.iter().map(|f| f.name().clone()).collect(),
+            conditions: scan.filters.clone(),
+        })
+    }
+}
+
+/// What a plan reads.
+pub(super) fn scanned(plan: &LogicalPlan) -> Vec<Scanned> {
+    let mut all = Vec::new();
     let _ = plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            let table = scan.table_name.table().to_owned();
-            let fields = scan.projected_schema.fields();
-            columns.extend(fields.iter().map(|f| (table.clone(), f.name().clone())));
-        }
+        all.extend(Scanned::of(node));
         Ok(TreeNodeRecursion::Continue)
     });
+    all
 }

@@ -9,8 +9,20 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::parameters::Parameter;
-use super::{Defaults, QueryError, build, spelling, unnest, unsupported};
-use crate::name::TableName;
+use super::{
+    Defaults, QueryError, build, calls, placeholders, spelling, suffixes, unnest, unsupported,
+};
+use crate::name::{TableName, TablePrefix};
+
+/// What stands behind FROM.
+#[derive(Debug, Clone)]
+pub(super) enum Relation {
+    Table(TableName),
+    /// All tables whose names begin alike.
+    Wildcard(TablePrefix),
+    /// About so many percent of a table's rows.
+    Sample(TableName, f64),
+}
 
 /// Rewrites a query in place; returns the tables it names, by the names they go by from now on.
 ///
@@ -20,7 +32,7 @@ pub(super) fn rewrite(
     query: &mut Query,
     defaults: &Defaults,
     parameters: &[Parameter],
-) -> Result<BTreeMap<String, TableName>, QueryError> {
+) -> Result<BTreeMap<String, Relation>, QueryError> {
     let mut rewriter = Rewriter::new(defaults, parameters);
     match VisitMut::visit(query, &mut rewriter) {
         ControlFlow::Continue(()) => Ok(rewriter.tables),
@@ -55,6 +67,37 @@ fn name_columns(body: &mut SetExpr) {
     }
 }
 
+/// A name in GROUP BY is that of a column of the result before it is that of a table's.
+fn group_by_results(body: &mut SetExpr) {
+    let SetExpr::Select(select) = body else {
+        return;
+    };
+    let ast::GroupByExpr::Expressions(groups, _) = &mut select.group_by else {
+        return;
+    };
+    for group in groups {
+        let Expr::Identifier(name) = &*group else {
+            continue;
+        };
+        // By its position, because what it is computed from may hold parameters that count.
+        let items = select.projection.iter();
+        let known = items.take_while(|item| {
+            !matches!(
+                item,
+                SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(_, _)
+            )
+        });
+        let position = known.enumerate().find_map(|(index, item)| match item {
+            SelectItem::ExprWithAlias { alias, .. } if alias.value == name.value => Some(index),
+            _ => None,
+        });
+        let number = position.and_then(|index| i64::try_from(index + 1).ok());
+        if let Some(number) = number {
+            *group = build::number(number);
+        }
+    }
+}
+
 fn is_parameter(path: &[Ident]) -> bool {
     path.first()
         .is_some_and(|first| first.value.starts_with('@'))
@@ -66,7 +109,7 @@ struct Rewriter<'a> {
     next_positional: usize,
     /// Names of the WITH clauses around.
     scopes: Vec<Vec<String>>,
-    tables: BTreeMap<String, TableName>,
+    tables: BTreeMap<String, Relation>,
 }
 
 impl VisitorMut for Rewriter<'_> {
@@ -81,7 +124,12 @@ impl VisitorMut for Rewriter<'_> {
             names.extend(with.cte_tables.iter().map(|c| c.alias.name.value.clone()));
         }
         self.scopes.push(names);
+        if let Err(e) = suffixes::leave_out(&mut query.body) {
+            return ControlFlow::Break(e);
+        }
+        group_by_results(&mut query.body);
         name_columns(&mut query.body);
+        calls::order_windows(&mut query.body);
         if let Err(e) = unnest::expand(query) {
             return ControlFlow::Break(e);
         }
@@ -126,7 +174,7 @@ impl<'a> Rewriter<'a> {
                 alias,
                 args: None,
                 version: None,
-                sample: None,
+                sample,
                 ..
             } => {
                 let parts = name_parts(name)?;
@@ -135,9 +183,15 @@ impl<'a> Rewriter<'a> {
                 {
                     return Ok(());
                 }
-                let table = self.table(&parts)?;
-                let last = table.table().to_owned();
-                let key = table.to_resource();
+                let (mut relation, mut key, last) = self.relation(&parts)?;
+                if let Some(sample) = sample.take() {
+                    let percent = percent_of(&sample)?;
+                    let Relation::Table(table) = relation else {
+                        return Err(unsupported(format!("a sample of {last}")));
+                    };
+                    key = format!("{key} {percent} percent");
+                    relation = Relation::Sample(table, percent);
+                }
                 *name = ObjectName::from(vec![Ident::with_quote('`', key.clone())]);
                 alias.get_or_insert_with(|| ast::TableAlias {
                     explicit: true,
@@ -145,7 +199,7 @@ impl<'a> Rewriter<'a> {
                     columns: Vec::new(),
                     at: None,
                 });
-                self.tables.insert(key, table);
+                self.tables.insert(key, relation);
                 Ok(())
             }
             TableFactor::UNNEST {
@@ -178,6 +232,31 @@ impl<'a> Rewriter<'a> {
                 Err(unsupported(format!("the table expression {text}")))
             }
         }
+    }
+
+    /// What the parts of a name mean, the name it goes by from now on, and its alias where it is given none.
+    fn relation(&self, parts: &[String]) -> Result<(Relation, String, String), QueryError> {
+        let last = parts.last().map(String::as_str).unwrap_or_default();
+        let Some(prefix) = last.strip_suffix('*') else {
+            let table = self.table(parts)?;
+            let (key, alias) = (table.to_resource(), table.table().to_owned());
+            return Ok((Relation::Table(table), key, alias));
+        };
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let dataset = self.defaults.dataset.as_ref();
+        let (project, dataset) = match (parts.as_slice(), dataset) {
+            ([_], Some((project, dataset))) => (project.as_str(), dataset.as_str()),
+            ([dataset, _], _) => (self.defaults.project.as_str(), *dataset),
+            ([project, dataset, _], _) => (*project, *dataset),
+            _ => {
+                return Err(QueryError::NoDataset {
+                    name: parts.join("."),
+                });
+            }
+        };
+        let prefix = TablePrefix::try_new(project, dataset, prefix)?;
+        let key = prefix.to_resource();
+        Ok((Relation::Wildcard(prefix), key, last.to_owned()))
     }
 
     /// The table that the parts of a name mean.
@@ -246,6 +325,8 @@ impl<'a> Rewriter<'a> {
                 }
                 return Ok(());
             }
+            Expr::Identifier(ident) => suffixes::spell(ident),
+            Expr::CompoundIdentifier(path) => path.iter_mut().for_each(suffixes::spell),
             Expr::BinaryOp { op, .. } => check_operator(op)?,
             _ => {}
         }
@@ -260,6 +341,8 @@ impl<'a> Rewriter<'a> {
             name: placeholder.to_owned(),
         };
         let given = if let Some(name) = placeholder.strip_prefix('@') {
+            let quoted = placeholders::written(name);
+            let name = quoted.as_deref().unwrap_or(name);
             self.parameters
                 .iter()
                 .find(|p| p.name.eq_ignore_ascii_case(name))
@@ -310,11 +393,7 @@ pub(super) fn bind(statement: &mut Statement, parameters: &[Parameter]) -> Resul
             }
         }
     }
-    let defaults = Defaults {
-        project: String::new(),
-        dataset: None,
-        temporary: BTreeMap::new(),
-    };
+    let defaults = Defaults::default();
     let mut binder = Binder(Rewriter::new(&defaults, parameters));
     match VisitMut::visit(statement, &mut binder) {
         ControlFlow::Continue(()) => Ok(()),
@@ -328,7 +407,7 @@ pub(super) fn table_of(name: &ObjectName, defaults: &Defaults) -> Result<TableNa
 }
 
 /// The parts of a name; dots inside backticks separate, too.
-fn name_parts(name: &ObjectName) -> Result<Vec<String>, QueryError> {
+pub(super) fn name_parts(name: &ObjectName) -> Result<Vec<String>, QueryError> {
     let mut parts = Vec::new();
     for part in &name.0 {
         let ObjectNamePart::Identifier(ident) = part else {
@@ -337,6 +416,33 @@ fn name_parts(name: &ObjectName) -> Result<Vec<String>, QueryError> {
         parts.extend(ident.value.split('.').map(str::to_owned));
     }
     Ok(parts)
+}
+
+/// The size of a sample of blocks.
+fn percent_of(sample: &ast::TableSampleKind) -> Result<f64, QueryError> {
+    let (ast::TableSampleKind::BeforeTableAlias(sample)
+    | ast::TableSampleKind::AfterTableAlias(sample)) = sample;
+    let refused = || unsupported(format!("the sample {sample}"));
+    let system = matches!(sample.name, Some(ast::TableSampleMethod::System));
+    let Some(quantity) = sample.quantity.as_ref().filter(|_| system) else {
+        return Err(refused());
+    };
+    let Expr::Value(value) = &quantity.value else {
+        return Err(refused());
+    };
+    let percent = match (&value.value, &quantity.unit) {
+        (Value::Number(text, _), Some(ast::TableSampleUnit::Percent)) => text.parse::<f64>().ok(),
+        _ => None,
+    };
+    let percent = percent.ok_or_else(refused)?;
+    if !(0.0..=100.0).contains(&percent) {
+        return Err(QueryError::Invalid {
+            message: format!(
+                "TABLESAMPLE percent value must be in the range [0, 100], not {percent}"
+            ),
+        });
+    }
+    Ok(percent)
 }
 
 fn check_operator(op: &BinaryOperator) -> Result<(), QueryError> {

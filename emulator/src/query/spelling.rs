@@ -1,130 +1,11 @@
-//! Expressions and functions in DataFusion's spelling. What means the same keeps its name, what means something else is
-//! computed by this crate's own functions, and what is not known is refused by name.
+//! Expressions in DataFusion's spelling; the calls of functions among them are looked up by [`super::calls`].
+//!
+//! What has no counterpart is refused by name.
 
-use datafusion::sql::sqlparser::ast::{
-    self, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments, Ident, Interval, ObjectNamePart, Query,
-};
-use datafusion::sql::sqlparser::dialect::BigQueryDialect;
-use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, Interval};
 
-use super::functions::PREFIX;
 use super::sql_types::{self, plain, unnamed};
-use super::{QueryError, build, unsupported};
-use crate::row_restriction;
-
-/// Functions with one name and one meaning in both.
-const SAME: &[&str] = &[
-    "abs",
-    "acos",
-    "array_agg",
-    "array_concat",
-    "array_reverse",
-    "asin",
-    "atan",
-    "atan2",
-    "avg",
-    "bit_and",
-    "bit_or",
-    "bit_xor",
-    "ceil",
-    "ceiling",
-    "coalesce",
-    "corr",
-    "cos",
-    "cosh",
-    "count",
-    "covar_pop",
-    "covar_samp",
-    "cume_dist",
-    "current_date",
-    "dense_rank",
-    "ends_with",
-    "exp",
-    "first_value",
-    "floor",
-    "lag",
-    "last_value",
-    "lead",
-    "lower",
-    "ltrim",
-    "max",
-    "min",
-    "nth_value",
-    "ntile",
-    "nullif",
-    "percent_rank",
-    "pi",
-    "rank",
-    "repeat",
-    "replace",
-    "reverse",
-    "round",
-    "row_number",
-    "rtrim",
-    "sin",
-    "sinh",
-    "starts_with",
-    "stddev",
-    "stddev_pop",
-    "stddev_samp",
-    "sum",
-    "tan",
-    "tanh",
-    "trim",
-    "trunc",
-    "upper",
-    "var_pop",
-    "var_samp",
-];
-
-/// Functions that only go by another name.
-const RENAMED: &[(&str, &str)] = &[
-    ("any_value", "min"),
-    ("byte_length", "octet_length"),
-    ("char_length", "character_length"),
-    ("character_length", "character_length"),
-    ("current_timestamp", "now"),
-    ("generate_array", "generate_series"),
-    ("generate_uuid", "uuid"),
-    ("ifnull", "coalesce"),
-    ("instr", "strpos"),
-    ("is_nan", "isnan"),
-    ("length", "character_length"),
-    ("logical_and", "bool_and"),
-    ("logical_or", "bool_or"),
-    ("rand", "random"),
-    ("regexp_contains", "regexp_like"),
-    ("strpos", "strpos"),
-    ("variance", "var_samp"),
-    ("array_length", "millpond_array_length"),
-    ("div", "millpond_div"),
-    ("error", "millpond_error"),
-    ("format", "millpond_format"),
-    ("format_date", "millpond_time_format"),
-    ("format_datetime", "millpond_time_format"),
-    ("format_timestamp", "millpond_time_format"),
-    ("from_hex", "millpond_from_hex"),
-    ("ieee_divide", "millpond_ieee_divide"),
-    ("ln", "millpond_ln"),
-    ("log10", "millpond_log10"),
-    ("pow", "millpond_pow"),
-    ("power", "millpond_pow"),
-    ("range", "millpond_range"),
-    ("range_start", "millpond_range_start"),
-    ("range_end", "millpond_range_end"),
-    ("safe_divide", "millpond_safe_divide"),
-    ("split", "millpond_split"),
-    ("sqrt", "millpond_sqrt"),
-    ("st_astext", "millpond_geography_text"),
-    ("st_geogfromtext", "millpond_geography"),
-    ("st_geogpoint", "millpond_point"),
-    ("substr", "millpond_substr"),
-    ("substring", "millpond_substr"),
-    ("to_hex", "millpond_to_hex"),
-    ("to_json", "millpond_to_json"),
-    ("to_json_string", "millpond_to_json_string"),
-];
+use super::{QueryError, build, calls, unsupported};
 
 /// What an expression is to be replaced with; its parts have been through here before.
 ///
@@ -132,7 +13,7 @@ const RENAMED: &[(&str, &str)] = &[
 /// [`QueryError::Unsupported`] naming what has no counterpart.
 pub(super) fn expression(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
     Ok(match expr {
-        Expr::Function(function) => return call(function),
+        Expr::Function(function) => return calls::spell(function),
         Expr::Cast {
             kind,
             expr,
@@ -164,6 +45,18 @@ pub(super) fn expression(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
             Some(build::cast(Expr::Value(typed.value.clone()), &to))
         }
         Expr::Interval(interval) => interval_literal(interval)?,
+        Expr::UnaryOp {
+            op: ast::UnaryOperator::Minus,
+            expr,
+        } if !matches!(**expr, Expr::Value(_)) => {
+            Some(build::call("millpond_negate", vec![*expr.clone()]))
+        }
+        Expr::Between {
+            expr,
+            negated,
+            low,
+            high,
+        } => Some(between(expr, *negated, low, high)?),
         Expr::Struct { values, fields } => Some(record(values, fields)?),
         Expr::Tuple(values) => Some(record(values, &[])?),
         Expr::Extract { field, expr, .. } => {
@@ -210,6 +103,34 @@ pub(super) fn expression(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
     })
 }
 
+/// Two comparisons, which are planned by their types.
+fn between(expr: &Expr, negated: bool, low: &Expr, high: &Expr) -> Result<Expr, QueryError> {
+    let text = expr.to_string().to_ascii_lowercase();
+    if ["random(", "uuid("].iter().any(|call| text.contains(call)) {
+        return Err(unsupported("BETWEEN of a value that is another every time"));
+    }
+    let least = build::binary(
+        build::nested(expr),
+        ast::BinaryOperator::GtEq,
+        build::nested(low),
+    );
+    let most = build::binary(
+        build::nested(expr),
+        ast::BinaryOperator::LtEq,
+        build::nested(high),
+    );
+    let both = build::binary(least, ast::BinaryOperator::And, most);
+    let both = Expr::Nested(Box::new(both));
+    Ok(if negated {
+        Expr::UnaryOp {
+            op: ast::UnaryOperator::Not,
+            expr: Box::new(both),
+        }
+    } else {
+        both
+    })
+}
+
 /// A struct of values, by the names they have or are given.
 fn record(values: &[Expr], fields: &[ast::StructField]) -> Result<Expr, QueryError> {
     if !fields.is_empty() && fields.len() != values.len() {
@@ -247,280 +168,5 @@ fn interval_literal(interval: &Interval) -> Result<Option<Expr>, QueryError> {
         )),
         (_, Some(_)) => Err(unsupported(format!("{interval}"))),
         _ => Ok(None),
-    }
-}
-
-fn call(function: &mut Function) -> Result<Option<Expr>, QueryError> {
-    let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
-        return Err(unsupported(format!("the function {}", function.name)));
-    };
-    let (written, lower) = (name.value.clone(), name.value.to_ascii_lowercase());
-    if lower.starts_with(PREFIX)
-        || matches!(
-            lower.as_str(),
-            "named_struct" | "array_resize" | "array_has"
-        )
-    {
-        // Put there by a rewrite before.
-        return Ok(None);
-    }
-    if lower == "array" {
-        return array_of(function).map(Some);
-    }
-    if let Some(other) = special(&lower, function)? {
-        return Ok(Some(other));
-    }
-    let renamed = RENAMED
-        .iter()
-        .find(|(from, _)| *from == lower)
-        .map(|(_, to)| *to);
-    let same = SAME.iter().find(|name| **name == lower).copied();
-    let also = match lower.as_str() {
-        "string_agg" | "countif" | "approx_count_distinct" => Some(aggregate(&lower, function)?),
-        "regexp_replace" => Some("regexp_replace"),
-        _ => None,
-    };
-    let Some(new) = renamed.or(same).or(also) else {
-        return Err(unsupported(format!("the function {written}")));
-    };
-    if lower == "regexp_replace" {
-        push(function, build::text("g"));
-    }
-    check_aggregate(&lower, function)?;
-    function.name = vec![Ident::new(new)].into();
-    Ok(None)
-}
-
-/// Clauses inside a call that would be passed over in silence.
-fn check_aggregate(name: &str, function: &Function) -> Result<(), QueryError> {
-    let FunctionArguments::List(list) = &function.args else {
-        return Ok(());
-    };
-    for clause in &list.clauses {
-        match clause {
-            FunctionArgumentClause::OrderBy(_)
-            | FunctionArgumentClause::IgnoreOrRespectNulls(_) => {}
-            other => return Err(unsupported(format!("{other} in {name}"))),
-        }
-    }
-    Ok(())
-}
-
-/// Aggregates whose arguments are written otherwise; the name they go by.
-fn aggregate(name: &str, function: &mut Function) -> Result<&'static str, QueryError> {
-    let given = arguments(function)?;
-    let FunctionArguments::List(list) = &mut function.args else {
-        return Err(unsupported(format!("the function {name}")));
-    };
-    match (name, given.as_slice()) {
-        ("string_agg", [_]) => {
-            push(function, build::text(","));
-            Ok("string_agg")
-        }
-        ("string_agg", [_, _]) => Ok("string_agg"),
-        ("countif", [condition]) => {
-            let counted = build::choice(condition.clone(), build::number(1), None);
-            list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(counted))];
-            Ok("count")
-        }
-        ("approx_count_distinct", [_]) => {
-            list.duplicate_treatment = Some(ast::DuplicateTreatment::Distinct);
-            Ok("count")
-        }
-        _ => Err(unsupported(format!("{} arguments of {name}", given.len()))),
-    }
-}
-
-fn push(function: &mut Function, argument: Expr) {
-    if let FunctionArguments::List(list) = &mut function.args {
-        list.args
-            .push(FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)));
-    }
-}
-
-fn arguments(function: &Function) -> Result<Vec<Expr>, QueryError> {
-    if matches!(function.args, FunctionArguments::None) {
-        return Ok(Vec::new());
-    }
-    row_restriction::arguments(function)
-        .map(|all| all.into_iter().cloned().collect())
-        .ok_or_else(|| unsupported(format!("the arguments of {}", function.name)))
-}
-
-/// Functions that become another expression altogether.
-fn special(name: &str, function: &Function) -> Result<Option<Expr>, QueryError> {
-    const NAMES: &[&str] = &[
-        "concat",
-        "current_datetime",
-        "current_time",
-        "date",
-        "date_add",
-        "date_diff",
-        "date_sub",
-        "date_trunc",
-        "datetime",
-        "datetime_add",
-        "datetime_diff",
-        "datetime_sub",
-        "datetime_trunc",
-        "greatest",
-        "if",
-        "least",
-        "mod",
-        "nvl",
-        "string",
-        "time",
-        "time_add",
-        "time_diff",
-        "time_sub",
-        "time_trunc",
-        "timestamp",
-        "timestamp_add",
-        "timestamp_diff",
-        "timestamp_micros",
-        "timestamp_millis",
-        "timestamp_seconds",
-        "timestamp_sub",
-        "timestamp_trunc",
-        "unix_micros",
-        "unix_millis",
-        "unix_seconds",
-        "parse_json",
-        "array_to_string",
-    ];
-    if !NAMES.contains(&name) {
-        return Ok(None);
-    }
-    let given = arguments(function)?;
-    let wrong = || {
-        unsupported(format!(
-            "{} arguments of {}",
-            given.len(),
-            name.to_uppercase()
-        ))
-    };
-    let to = |kind: &str, value: &Expr| build::cast(value.clone(), &plain("value", kind));
-    Ok(Some(match (name, given.as_slice()) {
-        ("concat", [first, rest @ ..]) => rest.iter().fold(first.clone(), |left, right| {
-            binary(left, ast::BinaryOperator::StringConcat, right.clone())
-        }),
-        ("if", [condition, yes, no]) => {
-            build::choice(condition.clone(), yes.clone(), Some(no.clone()))
-        }
-        ("nvl", [_, _]) => build::call("coalesce", given.clone()),
-        ("array_to_string", [_, _]) => build::call("array_to_string", given.clone()),
-        ("greatest" | "least", [_, ..]) => build::choice(
-            build::any_null(&given),
-            build::null(),
-            Some(build::call(name, given.clone())),
-        ),
-        ("mod", [left, right]) => Expr::Nested(Box::new(binary(
-            nested(left),
-            ast::BinaryOperator::Modulo,
-            nested(right),
-        ))),
-        ("date", [value]) => to("DATE", value),
-        ("date", [_, _, _]) => build::call("millpond_date_of", given.clone()),
-        ("datetime", [value]) => to("DATETIME", value),
-        ("timestamp", [value]) => to("TIMESTAMP", value),
-        ("time", [value]) => to("TIME", value),
-        ("string", [value]) => to("STRING", value),
-        ("parse_json", [value]) => to("JSON", value),
-        ("current_datetime", []) => to("DATETIME", &build::call("now", Vec::new())),
-        ("current_time", []) => to("TIME", &build::call("now", Vec::new())),
-        ("timestamp_seconds" | "timestamp_millis" | "timestamp_micros", [value]) => build::call(
-            "millpond_from_unix",
-            vec![value.clone(), build::number(unit(name))],
-        ),
-        ("unix_seconds" | "unix_millis" | "unix_micros", [value]) => build::call(
-            "millpond_to_unix",
-            vec![value.clone(), build::number(unit(name))],
-        ),
-        (_, [value, Expr::Interval(interval)])
-            if name.ends_with("_add") || name.ends_with("_sub") =>
-        {
-            let part = interval.leading_field.as_ref().map(ToString::to_string);
-            let mut count = to("INTEGER", &interval.value);
-            if name.ends_with("_sub") {
-                count = binary(build::number(0), ast::BinaryOperator::Minus, count);
-            }
-            let part = build::text(&part.ok_or_else(wrong)?);
-            build::call("millpond_time_add", vec![value.clone(), count, part])
-        }
-        (_, [value, part]) if name.ends_with("_trunc") => {
-            build::call("millpond_time_trunc", vec![value.clone(), part_name(part)?])
-        }
-        (_, [left, right, part]) if name.ends_with("_diff") => build::call(
-            "millpond_time_diff",
-            vec![left.clone(), right.clone(), part_name(part)?],
-        ),
-        _ => return Err(wrong()),
-    }))
-}
-
-fn unit(name: &str) -> i64 {
-    match name {
-        name if name.ends_with("seconds") => 1_000_000,
-        name if name.ends_with("millis") => 1000,
-        _ => 1,
-    }
-}
-
-fn part_name(part: &Expr) -> Result<Expr, QueryError> {
-    match part {
-        Expr::Identifier(name) => Ok(build::text(&name.value)),
-        other => Err(unsupported(format!("the date part {other}"))),
-    }
-}
-
-fn binary(left: Expr, op: ast::BinaryOperator, right: Expr) -> Expr {
-    Expr::BinaryOp {
-        left: Box::new(left),
-        op,
-        right: Box::new(right),
-    }
-}
-
-fn nested(expr: &Expr) -> Expr {
-    Expr::Nested(Box::new(expr.clone()))
-}
-
-/// `ARRAY(SELECT ...)`: the column's values gathered. An order inside would not survive, so it is refused.
-fn array_of(function: &Function) -> Result<Expr, QueryError> {
-    let FunctionArguments::Subquery(query) = &function.args else {
-        return Err(unsupported("the function ARRAY without a query"));
-    };
-    if query.order_by.is_some() {
-        return Err(unsupported("ORDER BY in ARRAY(SELECT ...)"));
-    }
-    let mut parsed = Parser::parse_sql(
-        &BigQueryDialect {},
-        "SELECT array_agg(`element`) FROM (SELECT 1) AS `gathered`",
-    )?;
-    let Some(ast::Statement::Query(mut outer)) = parsed.pop() else {
-        return Err(unsupported("ARRAY(SELECT ...)"));
-    };
-    place(&mut outer, query);
-    Ok(Expr::Subquery(outer))
-}
-
-/// Puts a query in the place of the only derived table of another one, with one column called `element`.
-fn place(outer: &mut Query, inner: &Query) {
-    let ast::SetExpr::Select(select) = outer.body.as_mut() else {
-        return;
-    };
-    for table in &mut select.from {
-        if let ast::TableFactor::Derived {
-            subquery, alias, ..
-        } = &mut table.relation
-        {
-            **subquery = inner.clone();
-            if let Some(alias) = alias {
-                alias.columns = vec![ast::TableAliasColumnDef {
-                    name: Ident::with_quote('`', "element"),
-                    data_type: None,
-                }];
-            }
-        }
     }
 }

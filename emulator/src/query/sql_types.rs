@@ -1,10 +1,13 @@
 //! BigQuery's types as SQL writes them, turned into columns of a schema.
 
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, DataType as SqlType, ExactNumberInfo, ObjectNamePart,
+    ArrayElemTypeDef, CastKind, DataType as SqlType, ExactNumberInfo, Expr, ObjectNamePart,
 };
+use datafusion::sql::sqlparser::dialect::BigQueryDialect;
+use datafusion::sql::sqlparser::parser::Parser;
 use serde_json::{Map, Value, json};
 
+use super::placeholders::RANGE_OF;
 use super::{QueryError, unsupported};
 use crate::schema::{FieldSchema, RangeElement};
 
@@ -25,6 +28,11 @@ pub(crate) fn column(name: &str, sql_type: &SqlType) -> Result<FieldSchema, Quer
         }
         "REPEATED".clone_into(&mut field.mode);
         return Ok(field);
+    }
+    if let SqlType::Custom(custom, _) = sql_type
+        && let Some(element) = custom.to_string().strip_prefix(RANGE_OF)
+    {
+        return Ok(range(name, element));
     }
     let mut field = plain(name, kind_of(sql_type)?);
     match sql_type {
@@ -63,6 +71,48 @@ pub(crate) fn column(name: &str, sql_type: &SqlType) -> Result<FieldSchema, Quer
         _ => {}
     }
     Ok(field)
+}
+
+/// `CAST(value AS type)` as the parser would have it, so that it goes through the same rewrites.
+///
+/// # Errors
+/// [`QueryError::Syntax`] when the type cannot be written.
+pub(super) fn cast_to(value: Expr, to: &FieldSchema) -> Result<Expr, QueryError> {
+    let mut parser = Parser::new(&BigQueryDialect {}).try_with_sql(&written(to))?;
+    Ok(Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(value),
+        data_type: parser.parse_data_type()?,
+        array: false,
+        format: None,
+    })
+}
+
+/// A column's type as SQL writes it.
+pub(crate) fn written(field: &FieldSchema) -> String {
+    let one = match field.kind.as_str() {
+        "INTEGER" => "INT64".to_owned(),
+        "FLOAT" => "FLOAT64".to_owned(),
+        "BOOLEAN" => "BOOL".to_owned(),
+        "RECORD" => {
+            let fields: Vec<String> = field
+                .fields
+                .iter()
+                .map(|f| format!("`{}` {}", f.name, written(f)))
+                .collect();
+            format!("STRUCT<{}>", fields.join(", "))
+        }
+        "RANGE" => {
+            let element = field.range_element_type.as_ref().map(|e| e.kind.as_str());
+            format!("{RANGE_OF}{}", element.unwrap_or("DATE"))
+        }
+        kind => kind.to_owned(),
+    };
+    if field.mode == "REPEATED" {
+        format!("ARRAY<{one}>")
+    } else {
+        one
+    }
 }
 
 /// What the service calls a field of a struct that has no name.

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::catalog::CatalogError;
+use crate::external::ExternalError;
 
 /// An error in the service's form.
 #[derive(Debug)]
@@ -73,10 +74,14 @@ impl From<CatalogError> for RestError {
     fn from(error: CatalogError) -> Self {
         let (http, reason, status) = match &error {
             CatalogError::Name(_) => (StatusCode::BAD_REQUEST, "invalid", "INVALID_ARGUMENT"),
-            CatalogError::DatasetNotFound { .. } | CatalogError::TableNotFound { .. } => {
+            CatalogError::DatasetNotFound { .. }
+            | CatalogError::TableNotFound { .. }
+            | CatalogError::RoutineNotFound { .. } => {
                 (StatusCode::NOT_FOUND, "notFound", "NOT_FOUND")
             }
-            CatalogError::DatasetExists { .. } | CatalogError::TableExists { .. } => {
+            CatalogError::DatasetExists { .. }
+            | CatalogError::TableExists { .. }
+            | CatalogError::RoutineExists { .. } => {
                 (StatusCode::CONFLICT, "duplicate", "ALREADY_EXISTS")
             }
             CatalogError::DatasetInUse { .. } => (
@@ -85,6 +90,12 @@ impl From<CatalogError> for RestError {
                 "FAILED_PRECONDITION",
             ),
             CatalogError::Schema(_) | CatalogError::SchemaChange(_) => {
+                (StatusCode::BAD_REQUEST, "invalid", "INVALID_ARGUMENT")
+            }
+            CatalogError::External(ExternalError::NotFound { .. }) => {
+                (StatusCode::NOT_FOUND, "notFound", "NOT_FOUND")
+            }
+            CatalogError::External(_) | CatalogError::NotWritable { .. } => {
                 (StatusCode::BAD_REQUEST, "invalid", "INVALID_ARGUMENT")
             }
             CatalogError::UnsupportedColumn { .. } | CatalogError::FilesDisagree { .. } => {

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::RestError;
@@ -108,12 +109,21 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Whose statements are asked for.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Parent {
+    parent_job_id: Option<String>,
+}
+
 pub(super) async fn list(
     State(state): Shared,
     Path(project): Path<String>,
     Query(page): Query<Page>,
+    Query(parent): Query<Parent>,
 ) -> Answer {
-    let (jobs, next) = page.take(state.jobs.list(&project))?;
+    let parent = parent.parent_job_id.as_deref().filter(|id| !id.is_empty());
+    let (jobs, next) = page.take(state.jobs.list(&project, parent))?;
     let entries: Vec<Value> = jobs
         .iter()
         .map(|job| {

@@ -12,7 +12,14 @@ const LOCATION: &str = "US";
 pub(super) fn table(endpoint: &str, table: &Table) -> Value {
     let name = &table.name;
     let modified = unix_millis(table.modified);
-    let bytes = table.logical_bytes().to_string();
+    // Nobody counts what lies elsewhere.
+    let external = table.kind() == "EXTERNAL";
+    let (rows, bytes) = if external {
+        (0, 0)
+    } else {
+        (table.rows, table.logical_bytes())
+    };
+    let bytes = bytes.to_string();
     let mut value = Map::new();
     let mut set = |key: &str, v: Value| value.insert(key.to_owned(), v);
     set("kind", json!("bigquery#table"));
@@ -35,7 +42,7 @@ pub(super) fn table(endpoint: &str, table: &Table) -> Value {
     }
     set("numBytes", json!(bytes));
     set("numLongTermBytes", json!("0"));
-    set("numRows", json!(table.rows.to_string()));
+    set("numRows", json!(rows.to_string()));
     let created = table
         .metadata
         .as_ref()
@@ -76,6 +83,7 @@ pub(super) fn dataset(
             json!((metadata.modified_us / 1000).to_string()),
         );
         set("type", json!("DEFAULT"));
+        set("isCaseInsensitive", json!(false));
         for (key, setting) in &metadata.resource {
             fields.insert(key.clone(), setting.clone());
         }

@@ -142,7 +142,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::cells::{self, UnknownFields, json_row};
+    use crate::cells::{self, JsonReading, UnknownFields, json_row};
     use crate::schema::{self, FieldSchema};
 
     #[test]
@@ -160,7 +160,12 @@ mod tests {
         let row = json!({"f": "-inf", "by": "AP8=", "d": "0001-01-01", "t": "01:02:03.5", "dt": "9999-12-31T23:59:59.999999",
             "ts": "1969-12-31 23:59:59.5 UTC", "n": "-1.50", "iv": "-1-2 -3 0:0:4.25", "r": "[UNBOUNDED, 2020-01-01)",
             "a": [1, 2], "rec": {"x": true}});
-        let cell = json_row(schema.fields(), &row, UnknownFields::Refuse).unwrap();
+        let cell = json_row(
+            schema.fields(),
+            &row,
+            JsonReading::of_file(UnknownFields::Refuse),
+        )
+        .unwrap();
         let batch = cells::batch(&schema, &[cell, cells::Cell::Record(Vec::new())]).unwrap();
         let written = rows(&batch, TimestampForm::Seconds);
         assert_eq!(

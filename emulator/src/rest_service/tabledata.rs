@@ -2,19 +2,25 @@
 
 use std::sync::Arc;
 
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::DataType;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 
 use super::error::RestError;
 use super::rows::{self, TimestampForm};
 use super::tables::table_name;
-use super::{Answer, Shared, blocking, object, resource};
-use crate::catalog::{Catalog, CatalogError};
-use crate::cells::{self, Cell, UnknownFields, json_row};
+use super::{Answer, Shared, blocking, object, partitions, resource};
+use crate::catalog::{Catalog, Table};
+use crate::cells::{self, Cell, JsonReading, UnknownFields, json_row};
 use crate::name::TableName;
+use crate::query::column_defaults;
+use crate::schema::FieldSchema;
 use crate::table_rows::{RowsError, TableRows};
+use crate::value_text;
 
 /// Rows of a page when the client does not say.
 const DEFAULT_ROWS: u64 = 10_000;
@@ -45,6 +51,15 @@ impl PageOptions {
     }
 }
 
+impl PageOptions {
+    /// The columns that are asked for; none means all.
+    fn selected(&self) -> Vec<String> {
+        let names = self.selected_fields.as_deref().unwrap_or_default();
+        let names = names.split(',').filter(|name| !name.is_empty());
+        names.map(|name| name.trim().to_owned()).collect()
+    }
+}
+
 /// Rows of a table and where the next ones begin.
 #[derive(Debug, Default)]
 pub(super) struct RowsPage {
@@ -60,6 +75,10 @@ pub(super) fn page(
     options: &PageOptions,
 ) -> Result<RowsPage, RestError> {
     let table = catalog.table(table)?;
+    if table.kind() != "TABLE" {
+        let text = format!("Cannot list a table of type {}.", table.kind());
+        return Err(RestError::invalid(&text));
+    }
     let start = match options.page_token.as_deref() {
         None | Some("") => options.start_index.unwrap_or(0),
         Some(token) => token
@@ -70,14 +89,7 @@ pub(super) fn page(
         Some("true" | "True") => TimestampForm::Micros,
         _ => TimestampForm::Seconds,
     };
-    let selected: Vec<String> = options
-        .selected_fields
-        .as_deref()
-        .unwrap_or_default()
-        .split(',')
-        .filter(|name| !name.is_empty())
-        .map(|name| name.trim().to_owned())
-        .collect();
+    let selected = options.selected();
     let limit = options.max_results.unwrap_or(DEFAULT_ROWS);
     let total = table.rows;
     let mut found = Vec::new();
@@ -118,7 +130,11 @@ pub(super) async fn list(
     Query(options): Query<PageOptions>,
 ) -> Answer {
     let found = blocking(&state, move |catalog| {
-        page(catalog, &table_name(&project, &dataset, &table)?, &options)
+        let name = table_name(&project, &dataset, &table)?;
+        match partitions::asked_of(&table) {
+            Some(_) => partitions::rows(&catalog.table(&name)?, &options.selected()),
+            None => page(catalog, &name, &options),
+        }
     })
     .await?;
     let mut body = json!({
@@ -156,7 +172,7 @@ pub(super) async fn insert_all(
         .unwrap_or_default();
     let errors = blocking(&state, move |catalog| {
         let name = table_name(&project, &dataset, &table)?;
-        insert_rows(catalog, &name, &rows, unknown, skip_invalid).map_err(RestError::from)
+        insert_rows(catalog, &name, &rows, unknown, skip_invalid)
     })
     .await?;
     let mut answer = json!({"kind": "bigquery#tableDataInsertAllResponse"});
@@ -172,13 +188,16 @@ fn insert_rows(
     rows: &[Value],
     unknown: UnknownFields,
     skip_invalid: bool,
-) -> Result<Vec<Value>, CatalogError> {
+) -> Result<Vec<Value>, RestError> {
     let table = catalog.table(name)?;
+    let filling = Filling::new(catalog, &table, rows.len())?;
     let error = |row: usize, message: &str| json!({"index": row, "errors": [{"reason": "invalid", "location": "", "debugInfo": "", "message": message}]});
     let mut errors = Vec::new();
     let mut good: Vec<Cell> = Vec::new();
     for (index, row) in rows.iter().enumerate() {
-        let cell = json_row(table.schema.fields(), row, unknown);
+        let reading = JsonReading::of_request(unknown);
+        let cell = json_row(table.schema.fields(), row, reading)
+            .and_then(|cell| filling.filled(cell, row, index));
         let fits =
             cell.and_then(
                 |cell| match cells::batch(&table.schema, std::slice::from_ref(&cell)) {
@@ -207,4 +226,65 @@ fn insert_rows(
         writer.commit()?;
     }
     Ok(errors)
+}
+
+/// What columns hold that a row does not name: their defaults.
+struct Filling {
+    /// Positions in the table, and the values of each.
+    columns: Vec<(usize, String, ArrayRef)>,
+}
+
+impl Filling {
+    /// Computes the defaults of all columns for so many rows. Blocks, on a thread of a runtime.
+    fn new(catalog: &Catalog, table: &Table, rows: usize) -> Result<Self, RestError> {
+        let known = table.metadata.as_ref().map(|m| m.schema.as_slice());
+        let (places, columns): (Vec<usize>, Vec<FieldSchema>) = known
+            .unwrap_or_default()
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| column_defaults::of(c).is_some())
+            .map(|(place, c)| (place, c.clone()))
+            .unzip();
+        if columns.is_empty() || rows == 0 {
+            let columns = Vec::new();
+            return Ok(Self { columns });
+        }
+        let values = column_defaults::values(catalog, &columns, rows);
+        let values = Handle::current().block_on(values);
+        let values = values.map_err(|e| RestError::invalid(&e.to_string()))?;
+        let arrays = values.columns().iter().cloned();
+        let named = places.into_iter().zip(columns).zip(arrays);
+        Ok(Self {
+            columns: named.map(|((at, c), array)| (at, c.name, array)).collect(),
+        })
+    }
+
+    fn filled(&self, cell: Cell, row: &Value, index: usize) -> Result<Cell, String> {
+        let Cell::Record(mut cells) = cell else {
+            return Ok(cell);
+        };
+        for (place, name, values) in &self.columns {
+            let named = row.as_object().is_some_and(|row| {
+                let mut keys = row.keys();
+                keys.any(|key| key.eq_ignore_ascii_case(name))
+            });
+            if let (false, Some(slot)) = (named, cells.get_mut(*place)) {
+                *slot = cell_of(values, index, name)?;
+            }
+        }
+        Ok(Cell::Record(cells))
+    }
+}
+
+fn cell_of(values: &ArrayRef, row: usize, name: &str) -> Result<Cell, String> {
+    if values.is_null(row) {
+        return Ok(Cell::Null);
+    }
+    match values.data_type() {
+        DataType::Binary => Ok(Cell::Bytes(values.as_binary::<i32>().value(row).to_vec())),
+        DataType::List(_) | DataType::Struct(_) => Err(format!(
+            "the default of column {name} is no single value, which is not supported by this emulator"
+        )),
+        _ => Ok(Cell::Text(value_text::scalar(values, row))),
+    }
 }

@@ -6,8 +6,9 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::error::RestError;
-use super::{Answer, Page, Shared, blocking, merge, object, resource};
+use super::{Answer, Page, Shared, blocking, merge, object, partitions, resource};
 use crate::catalog::CatalogError;
+use crate::external::{self, External, ExternalError};
 use crate::name::TableName;
 use crate::schema::{self, FieldSchema};
 
@@ -103,11 +104,16 @@ pub(super) async fn insert(
     let columns = columns(&body)?.unwrap_or_default();
     let mut settings = settings(body);
     settings.retain(|_, value| !value.is_null());
-    if !settings.contains_key("view") && !settings.contains_key("materializedView") {
+    let of_others = ["view", "materializedView", external::CONFIGURATION];
+    if !of_others.iter().any(|key| settings.contains_key(*key)) {
         check_layout(&settings, &columns)?;
     }
     let opened = blocking(&state, move |catalog| {
         let name = TableName::try_new(&project, &dataset, &table)?;
+        let columns = match External::of(&settings, catalog.root()) {
+            Some(external) if columns.is_empty() => external_columns(&external)?,
+            _ => columns,
+        };
         catalog.create_table(&name, columns, settings)?;
         catalog.table(&name)
     })
@@ -115,15 +121,32 @@ pub(super) async fn insert(
     Ok(Json(resource::table(&state.endpoint, &opened)))
 }
 
+/// The columns of an external table: those of its description, else those that its files show. What lies in a bucket is taken
+/// down and read by nobody, so it need not show any.
+fn external_columns(external: &External<'_>) -> Result<Vec<FieldSchema>, CatalogError> {
+    if let Some(declared) = external.declared()? {
+        return Ok(declared);
+    }
+    match external.columns() {
+        Err(ExternalError::NotLocal { .. }) => Ok(Vec::new()),
+        other => Ok(other?),
+    }
+}
+
 pub(super) async fn get(
     State(state): Shared,
     Path((project, dataset, table)): Path<(String, String, String)>,
 ) -> Answer {
+    let summary = partitions::asked_of(&table).is_some();
     let opened = blocking(&state, move |catalog| {
         catalog.table(&table_name(&project, &dataset, &table)?)
     })
     .await?;
-    Ok(Json(resource::table(&state.endpoint, &opened)))
+    Ok(Json(if summary {
+        partitions::table(&state.endpoint, &opened)
+    } else {
+        resource::table(&state.endpoint, &opened)
+    }))
 }
 
 /// Keys given are set, keys given as null are removed, others stay. Columns can be added and relaxed.

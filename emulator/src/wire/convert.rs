@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, StructArray, new_empty_array, new_null_array,
+    Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StringArray, StructArray,
+    new_empty_array, new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, Fields};
+use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
 use arrow::error::ArrowError;
 
 use super::storage;
+use crate::geography;
 
 /// Converts `array` to the type of the wire field `target`.
 ///
@@ -40,10 +42,24 @@ pub(crate) fn to_wire(array: &ArrayRef, target: &Field) -> Result<ArrayRef, Arro
             DataType::List(_),
         ) => to_wire(&cast(array, &DataType::List(Arc::clone(stored)))?, target),
         (DataType::FixedSizeBinary(_), DataType::Interval(_)) => storage::intervals(array),
+        (DataType::Binary, DataType::Utf8) if super::sql_type(target) == Some("geography") => {
+            places(array)
+        }
         (DataType::Null, wire) => Ok(new_null_array(wire, array.len())),
         (stored, wire) if stored == wire => Ok(Arc::clone(array)),
         (_, wire) => cast(array, wire),
     }
+}
+
+/// Places in well-known binary.
+fn places(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let texts = array
+        .as_binary::<i32>()
+        .iter()
+        .map(|bytes| bytes.map(geography::from_binary).transpose())
+        .collect::<Result<StringArray, String>>()
+        .map_err(ArrowError::CastError)?;
+    Ok(Arc::new(texts))
 }
 
 /// A column that the stored rows do not have: null everywhere, or empty where it is repeated.
@@ -62,6 +78,24 @@ pub(crate) fn absent(field: &Field, rows: usize) -> Result<ArrayRef, ArrowError>
         return Err(ArrowError::SchemaError(message));
     }
     Ok(new_null_array(field.data_type(), rows))
+}
+
+/// The batch with the columns of a wire schema in its order; columns it does not have are null.
+///
+/// # Errors
+/// As [`to_wire`] and [`absent`].
+pub(crate) fn arranged(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let own = batch.schema_ref().fields();
+    let columns = schema
+        .fields()
+        .iter()
+        .map(|field| match crate::projection::find(own, field.name()) {
+            Some((index, _)) => to_wire(batch.column(index), field),
+            None => absent(field, batch.num_rows()),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
 }
 
 fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {

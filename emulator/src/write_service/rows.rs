@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow_ipc::reader::StreamDecoder;
@@ -12,7 +12,7 @@ use prost_types::DescriptorProto;
 use proto::append_rows_request::Rows;
 
 use crate::cells::{self, Cell, CellError, ProtoReader, ProtoSchemaError};
-use crate::wire;
+use crate::{geography, interval, wire};
 
 /// Why an append holds no rows that can be written.
 #[derive(Debug, thiserror::Error)]
@@ -132,13 +132,18 @@ fn arrow_rows(written: Bytes, rows: Bytes, schema: &SchemaRef) -> Result<RecordB
     for field in schema.fields() {
         let column = match crate::projection::find(own.fields(), field.name()) {
             Some((index, _)) => wire::to_wire(
-                batch.column(index),
+                &interval::from_arrow(batch.column(index))?,
                 &field.as_ref().clone().with_nullable(true),
             )?,
             None => wire::absent(
                 &field.as_ref().clone().with_nullable(true),
                 batch.num_rows(),
             )?,
+        };
+        let column = if wire::sql_type(field) == Some("geography") {
+            places(&column, field.name(), &mut errors)
+        } else {
+            column
         };
         if !field.is_nullable() {
             let missing = (0..column.len()).filter(|row| column.is_null(*row));
@@ -160,6 +165,26 @@ fn arrow_rows(written: Bytes, rows: Bytes, schema: &SchemaRef) -> Result<RecordB
         columns,
         &options,
     )?)
+}
+
+/// Places in BigQuery's form; those that are none are named.
+fn places(column: &ArrayRef, name: &str, errors: &mut Vec<CellError>) -> ArrayRef {
+    let Some(texts) = column.as_string_opt::<i32>() else {
+        return Arc::clone(column);
+    };
+    let places: StringArray = texts
+        .iter()
+        .enumerate()
+        .map(|(row, text)| match geography::from_text(text?) {
+            Ok(place) => Some(place),
+            Err(what) => {
+                let message = format!("{what} Field: {name}");
+                errors.push(CellError { row, message });
+                None
+            }
+        })
+        .collect();
+    Arc::new(places)
 }
 
 /// Whether values of an Arrow type are values of the wire type, at most of another width.

@@ -7,6 +7,7 @@
     clippy::indexing_slicing
 )]
 
+mod external;
 mod faults;
 mod google_rust;
 mod harness;
@@ -16,8 +17,11 @@ mod reads;
 mod recovery;
 mod refusals;
 mod rest;
+mod routines;
 mod statements;
 mod tables;
+mod transactions;
+mod wildcards;
 mod wire_types;
 mod write_faults;
 mod write_restarts;

@@ -13,7 +13,7 @@ use arrow::datatypes::{
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
-use super::{Call, Function, argument, constant, external, text};
+use super::{Call, Function, argument, constant, decimals, external, text};
 use crate::cells::{self, Cell};
 use crate::schema::FieldSchema;
 use crate::{value_text, wire};
@@ -102,6 +102,14 @@ fn convert(array: &ArrayRef, from: &Field, to: &Field, mode: Mode) -> Result<Arr
             read(texts.as_string::<i32>(), to, mode)
         }
         (DataType::Float64, DataType::Int64) => rounded(array, mode),
+        (DataType::Float64, kind @ (DataType::Decimal128(_, _) | DataType::Decimal256(_, _))) => {
+            let wide = decimals::of_floats(
+                array.as_primitive::<Float64Type>(),
+                kind,
+                mode == Mode::Safe,
+            )?;
+            plain(&wide, kind, mode)
+        }
         (own, kind) if supported(own, kind) => plain(array, kind, mode),
         (own, kind) => {
             exec_err!("Invalid cast from {own} to {kind}: not supported by this emulator")

@@ -10,7 +10,8 @@ use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 use serde_json::{Map, Number, Value};
 
-use super::{Call, Function, argument, integer, nullable, text};
+use super::{Call, Function, argument, each, external, integer, nullable, text};
+use crate::geography as places;
 use crate::{value_text, wire};
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
@@ -37,7 +38,8 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         }),
         Function::made("millpond_point", &[2], geography, point),
         Function::made("millpond_geography", &[1], geography, |call| {
-            Ok(Arc::new(call.texts(0)?))
+            let read = |text: &str| places::from_text(text).map_err(external);
+            Ok(Arc::new(StringArray::from(each(&call.texts(0)?, read)?)))
         }),
         Function::made("millpond_geography_text", &[1], text, |call| {
             Ok(Arc::new(call.texts(0)?))

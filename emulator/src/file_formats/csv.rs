@@ -1,10 +1,8 @@
-//! CSV: records with quotes, delimiters and headers, as a load job describes them.
+//! CSV: records with quotes, delimiters and headers, as load jobs and external tables describe them.
 
 use serde_json::Value;
 
-use super::super::destination::Destination;
-use super::super::{JobError, Work};
-use super::{Loaded, columns_of, detect, load_cells, text_of};
+use super::{Columns, Decoded, FormatError, detect, of_cells, text_of};
 use crate::cells::Cell;
 use crate::schema::FieldSchema;
 
@@ -18,18 +16,17 @@ struct Dialect<'a> {
 }
 
 /// A value and whether it stood in quotes, which makes an empty one a text and no null.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Piece {
     pub text: String,
     pub quoted: bool,
 }
 
-pub(super) fn load(
-    work: &Work<'_>,
-    settings: &Value,
-    target: &Destination,
+pub(super) fn decode(
     data: &[u8],
-) -> Result<Loaded, JobError> {
+    columns: Columns,
+    settings: &Value,
+) -> Result<Decoded, FormatError> {
     let text = text_of(data)?;
     let delimiter = match settings["fieldDelimiter"].as_str() {
         None | Some("") => ',',
@@ -47,13 +44,30 @@ pub(super) fn load(
         jagged: settings["allowJaggedRows"].as_bool() == Some(true),
         ignore_unknown: settings["ignoreUnknownValues"].as_bool() == Some(true),
     };
-    let records = records(text, &dialect)?;
+    let mut records = records(text, &dialect)?;
     let skip = match &settings["skipLeadingRows"] {
         Value::String(text) => text.parse().ok(),
         other => other.as_u64(),
     };
     let mut first_row = skip.map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX));
-    let columns = columns_of(work, settings, target, || {
+    // A blank line is a value where there is one column, and nothing where there are several.
+    let single = match &columns {
+        Columns::Given(known) | Columns::OfTable(known) => known.len() == 1,
+        Columns::Detect => false,
+    };
+    if single {
+        for record in records.iter_mut().filter(|r| r.is_empty()) {
+            record.push(Piece::default());
+        }
+    } else {
+        records.retain(|record| !record.is_empty());
+    }
+    let looks = settings["autodetect"].as_bool() == Some(true) && skip.is_none();
+    if let (Columns::OfTable(_), true) = (&columns, looks) {
+        // Columns that were found by looking were found together with a header.
+        first_row = detect::csv_columns(&records, skip)?.1;
+    }
+    let columns = columns.or_detect(|| {
         let (columns, header) = detect::csv_columns(&records, skip)?;
         first_row = header;
         Ok(columns)
@@ -63,7 +77,7 @@ pub(super) fn load(
         .enumerate()
         .skip(first_row)
         .map(|(row, record)| row_of(record, &columns, &dialect).map_err(|message| (row, message)));
-    load_cells(work, settings, target, &columns, rows)
+    of_cells(settings, columns.clone(), rows)
 }
 
 fn row_of(
@@ -108,25 +122,13 @@ fn cell_of(column: &FieldSchema, value: &Piece, dialect: &Dialect<'_>) -> Cell {
     Cell::Text(value.text.clone())
 }
 
-/// Cuts the text into records; blank lines are none.
-fn records(text: &str, dialect: &Dialect<'_>) -> Result<Vec<Vec<Piece>>, JobError> {
+/// Cuts the text into records; that of a blank line is empty.
+fn records(text: &str, dialect: &Dialect<'_>) -> Result<Vec<Vec<Piece>>, FormatError> {
     let mut records = Vec::new();
     let mut record = Vec::new();
-    let mut value = Piece {
-        text: String::new(),
-        quoted: false,
-    };
+    let mut value = Piece::default();
     let mut inside = false;
     let mut characters = text.chars().peekable();
-    let take = |value: &mut Piece| {
-        std::mem::replace(
-            value,
-            Piece {
-                text: String::new(),
-                quoted: false,
-            },
-        )
-    };
     while let Some(c) = characters.next() {
         let is_quote = Some(c) == dialect.quote;
         if inside {
@@ -142,16 +144,17 @@ fn records(text: &str, dialect: &Dialect<'_>) -> Result<Vec<Vec<Piece>>, JobErro
             inside = true;
             value.quoted = true;
         } else if c == dialect.delimiter {
-            record.push(take(&mut value));
+            record.push(std::mem::take(&mut value));
         } else if c == '\n' {
             if value.text.ends_with('\r') && !value.quoted {
                 value.text.pop();
             }
             let blank = record.is_empty() && value.text.is_empty() && !value.quoted;
+            let value = std::mem::take(&mut value);
             if !blank {
-                record.push(take(&mut value));
-                records.push(std::mem::take(&mut record));
+                record.push(value);
             }
+            records.push(std::mem::take(&mut record));
         } else if c == '\r' && value.quoted && characters.peek() == Some(&'\n') {
             // The end of a line after a quoted value.
         } else {
@@ -159,7 +162,7 @@ fn records(text: &str, dialect: &Dialect<'_>) -> Result<Vec<Vec<Piece>>, JobErro
         }
     }
     if inside {
-        return Err(JobError::invalid(
+        return Err(FormatError::new(
             "Error while reading data, error message: Missing close quote character (\").",
         ));
     }
@@ -185,7 +188,7 @@ mod tests {
             ignore_unknown: false,
         };
         let cut = |text| {
-            let records = records(text, &dialect).map_err(|e| e.message)?;
+            let records = records(text, &dialect).map_err(|e| e.to_string())?;
             Ok::<_, String>(
                 records
                     .into_iter()
@@ -195,7 +198,12 @@ mod tests {
         };
         assert_eq!(
             cut("a,b\r\n1,\"x, \"\"y\"\"\nz\"\r\n\n2,").unwrap(),
-            [vec!["a", "b"], vec!["1", "x, \"y\"\nz"], vec!["2", ""]]
+            [
+                vec!["a", "b"],
+                vec!["1", "x, \"y\"\nz"],
+                vec![],
+                vec!["2", ""]
+            ]
         );
         assert!(cut("a,\"b").unwrap_err().contains("close quote"));
         assert_eq!(cut("").unwrap(), Vec::<Vec<String>>::new());

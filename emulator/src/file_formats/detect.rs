@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::super::JobError;
+use super::FormatError;
 use super::csv::Piece;
 use crate::schema::{self, FieldSchema};
 
@@ -83,18 +83,18 @@ fn column(name: &str, guess: Guess) -> FieldSchema {
 }
 
 /// The columns of newline-delimited JSON, in the order in which they appear.
-pub(super) fn json_columns(text: &str) -> Result<Vec<FieldSchema>, JobError> {
+pub(super) fn json_columns(text: &str) -> Result<Vec<FieldSchema>, FormatError> {
     let mut columns: Vec<Seen> = Vec::new();
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     for line in lines.take(LOOKED_AT) {
         let value: Value = serde_json::from_str(line)
-            .map_err(|e| JobError::invalid(format!("JSON parsing error: {e}")))?;
+            .map_err(|e| FormatError::new(format!("JSON parsing error: {e}")))?;
         if let Value::Object(object) = value {
             look(&mut columns, &object)?;
         }
     }
     let fields: Vec<FieldSchema> = columns.into_iter().map(Seen::into_schema).collect();
-    schema::checked(&fields).map_err(|e| JobError::invalid(e.to_string()))
+    schema::checked(&fields).map_err(|e| FormatError::new(e.to_string()))
 }
 
 /// A column as far as it has been seen.
@@ -119,7 +119,7 @@ impl Seen {
     }
 }
 
-fn look(columns: &mut Vec<Seen>, object: &Map<String, Value>) -> Result<(), JobError> {
+fn look(columns: &mut Vec<Seen>, object: &Map<String, Value>) -> Result<(), FormatError> {
     for (name, value) in object {
         let at = columns.iter().position(|c| c.name == *name);
         let at = at.unwrap_or_else(|| {
@@ -138,7 +138,7 @@ fn look(columns: &mut Vec<Seen>, object: &Map<String, Value>) -> Result<(), JobE
     Ok(())
 }
 
-fn look_at(column: &mut Seen, value: &Value) -> Result<(), JobError> {
+fn look_at(column: &mut Seen, value: &Value) -> Result<(), FormatError> {
     let guess = match value {
         Value::Null => Guess::Unknown,
         Value::Bool(_) => Guess::Boolean,
@@ -153,7 +153,7 @@ fn look_at(column: &mut Seen, value: &Value) -> Result<(), JobError> {
             column.repeated = true;
             for value in values {
                 if value.is_array() {
-                    return Err(JobError::invalid(format!(
+                    return Err(FormatError::new(format!(
                         "Nested arrays are not allowed. Field: {}",
                         column.name
                     )));
@@ -177,7 +177,7 @@ fn look_at(column: &mut Seen, value: &Value) -> Result<(), JobError> {
 pub(super) fn csv_columns(
     records: &[Vec<Piece>],
     skip: Option<u64>,
-) -> Result<(Vec<FieldSchema>, usize), JobError> {
+) -> Result<(Vec<FieldSchema>, usize), FormatError> {
     let skip = skip.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
     let head = match skip {
         Some(0) => None,
@@ -219,7 +219,7 @@ pub(super) fn csv_columns(
         (None, Some(_)) => 1,
         (None, None) => 0,
     };
-    let fields = schema::checked(&fields).map_err(|e| JobError::invalid(e.to_string()))?;
+    let fields = schema::checked(&fields).map_err(|e| FormatError::new(e.to_string()))?;
     Ok((fields, first))
 }
 

@@ -1,0 +1,241 @@
+//! What a query reads from: tables, views, external tables and wildcards, made known to the planner, and what of them is read.
+//!
+//! Must not know how a query is written or what it computes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
+use datafusion::datasource::{MemTable, ViewTable};
+use datafusion::execution::context::SessionContext;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::parser::Statement as PlannedStatement;
+use datafusion::sql::sqlparser::ast::{Query, Statement};
+
+use super::meaning::Scanned;
+use super::rewrite::Relation;
+use super::wildcard::Wildcard;
+use super::{
+    Defaults, Parameter, QueryError, Read, meaning, rewrite, routines, select, source, stages,
+    unsupported,
+};
+use crate::catalog::{Catalog, CatalogError, Table};
+use crate::external::{self, Rows};
+use crate::name::TableName;
+use crate::projection::Projection;
+
+/// Views in views, so many of them.
+const MAX_VIEWS: usize = 16;
+
+/// Plans queries, and remembers what they name.
+pub(super) struct Planner<'a> {
+    catalog: &'a Catalog,
+    context: SessionContext,
+    tables: Vec<TableName>,
+    /// By the name under which each is registered.
+    opened: BTreeMap<String, Opened>,
+    external: bool,
+    routines: bool,
+}
+
+/// A relation that rows are read from.
+enum Opened {
+    Table(Arc<Table>),
+    Wildcard(Arc<Wildcard>),
+}
+
+impl<'a> Planner<'a> {
+    pub fn new(catalog: &'a Catalog, context: SessionContext) -> Self {
+        Self {
+            catalog,
+            context,
+            tables: Vec::new(),
+            opened: BTreeMap::new(),
+            external: false,
+            routines: false,
+        }
+    }
+
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    pub async fn plan(
+        &mut self,
+        query: Query,
+        defaults: &Defaults,
+        parameters: &[Parameter],
+    ) -> Result<LogicalPlan, QueryError> {
+        self.plan_below(query, defaults, parameters, 0).await
+    }
+
+    async fn plan_below(
+        &mut self,
+        mut query: Query,
+        defaults: &Defaults,
+        parameters: &[Parameter],
+        depth: usize,
+    ) -> Result<LogicalPlan, QueryError> {
+        self.routines |= routines::expand(&mut query, self.catalog, defaults)?;
+        let wanted = rewrite::rewrite(&mut query, defaults, parameters)?;
+        for (key, relation) in wanted {
+            if self
+                .context
+                .table_exist(TableReference::bare(key.clone()))?
+            {
+                continue;
+            }
+            let provider = match relation {
+                Relation::Table(name) => self.table(&key, name, depth).await?,
+                Relation::Sample(name, percent) => self.sample(&key, &name, percent)?,
+                Relation::Wildcard(prefix) => {
+                    let wildcard = Arc::new(Wildcard::open(self.catalog, &prefix)?);
+                    let opened = Opened::Wildcard(Arc::clone(&wildcard));
+                    self.opened.insert(key.clone(), opened);
+                    wildcard
+                }
+            };
+            self.context
+                .register_table(TableReference::bare(key), provider)?;
+        }
+        let statement = PlannedStatement::Statement(Box::new(Statement::Query(Box::new(query))));
+        Ok(self.context.state().statement_to_plan(statement).await?)
+    }
+
+    /// A table or view, to be known as `key`.
+    async fn table(
+        &mut self,
+        key: &str,
+        name: TableName,
+        depth: usize,
+    ) -> Result<Arc<dyn TableProvider>, QueryError> {
+        let table = self.catalog.table(&name)?;
+        if !self.tables.contains(&name) {
+            self.tables.push(name.clone());
+        }
+        if let Some(sql) = view_of(&table) {
+            if depth == MAX_VIEWS {
+                let most = MAX_VIEWS;
+                return Err(QueryError::ViewsTooDeep { view: name, most });
+            }
+            let defaults = Defaults {
+                project: name.project().to_owned(),
+                ..Defaults::default()
+            };
+            let query = select(&sql)?;
+            let plan = Box::pin(self.plan_below(query, &defaults, &[], depth + 1)).await?;
+            return Ok(Arc::new(ViewTable::new(plan, Some(sql))));
+        }
+        if table.kind() == "EXTERNAL" {
+            self.external = true;
+            return Ok(
+                match external::open(self.catalog.root(), &table).map_err(CatalogError::from)? {
+                    Rows::OfTable => source::provider(table)?,
+                    Rows::Here(schema, batches) => {
+                        Arc::new(MemTable::try_new(schema, vec![batches])?)
+                    }
+                },
+            );
+        }
+        let opened = Opened::Table(Arc::clone(&table));
+        self.opened.insert(key.to_owned(), opened);
+        Ok(source::provider(table)?)
+    }
+
+    /// Some of the rows of a table, to be known as `key`.
+    fn sample(
+        &mut self,
+        key: &str,
+        name: &TableName,
+        percent: f64,
+    ) -> Result<Arc<dyn TableProvider>, QueryError> {
+        let table = self.catalog.table(name)?;
+        if table.kind() == "EXTERNAL" {
+            match external::open(self.catalog.root(), &table).map_err(CatalogError::from)? {
+                Rows::OfTable => self.external = true,
+                Rows::Here(_, _) => return Err(unsupported(format!("a sample of {name}"))),
+            }
+        } else if table.kind() != "TABLE" {
+            return Err(QueryError::Invalid {
+                message: format!(
+                    "TABLESAMPLE is not allowed on {name}, which is a {}",
+                    table.kind()
+                ),
+            });
+        } else {
+            let opened = Opened::Table(Arc::clone(&table));
+            self.opened.insert(key.to_owned(), opened);
+        }
+        Ok(source::sample(table, percent)?)
+    }
+
+    /// What a planned query reads. What the service would call processed are all values of every column that is read.
+    ///
+    /// # Errors
+    /// [`QueryError`] when tables of a wildcard do not fit each other.
+    pub fn read(&self, plan: &LogicalPlan) -> Result<Read, QueryError> {
+        let mut read = Read {
+            tables: self.tables.clone(),
+            external: self.external,
+            changing: self.external || self.routines,
+            ..Read::default()
+        };
+        let mut counted: BTreeSet<(TableName, String)> = BTreeSet::new();
+        for scan in meaning::scanned(plan) {
+            if let Some(Opened::Wildcard(_)) = self.opened.get(&scan.key) {
+                read.changing = true;
+            }
+            for table in self.tables_of(&scan)? {
+                if !read.tables.contains(&table.name) {
+                    read.tables.push(table.name.clone());
+                }
+                for column in &scan.columns {
+                    if counted.insert((table.name.clone(), column.clone())) {
+                        read.bytes += column_bytes(&table, column);
+                    }
+                }
+            }
+        }
+        read.stages = stages::stages(plan, &|scan| {
+            let tables = self.tables_of(scan).unwrap_or_default();
+            let columns = |table: &Arc<Table>| {
+                let columns = scan.columns.iter();
+                columns.map(|c| column_bytes(table, c)).sum::<u64>()
+            };
+            tables.iter().map(columns).sum()
+        });
+        Ok(read)
+    }
+
+    /// The tables of a relation that are read.
+    fn tables_of(&self, scan: &Scanned) -> Result<Vec<Arc<Table>>, QueryError> {
+        Ok(match self.opened.get(&scan.key) {
+            None => Vec::new(),
+            Some(Opened::Table(table)) => vec![Arc::clone(table)],
+            Some(Opened::Wildcard(wildcard)) => {
+                wildcard.chosen(&self.context.state(), &scan.conditions)?
+            }
+        })
+    }
+}
+
+/// Logical bytes of a column, none for one that the table does not have.
+fn column_bytes(table: &Table, column: &str) -> u64 {
+    let Ok(projection) = Projection::resolve(&table.schema, &[column.to_owned()]) else {
+        return 0;
+    };
+    let leaves = projection.leaves();
+    leaves
+        .filter_map(|leaf| table.leaf_bytes.get(leaf))
+        .sum::<u64>()
+}
+
+/// The query that a view is.
+fn view_of(table: &Table) -> Option<String> {
+    let resource = &table.metadata.as_ref()?.resource;
+    let view = resource
+        .get("view")
+        .or_else(|| resource.get("materializedView"))?;
+    view["query"].as_str().map(str::to_owned)
+}

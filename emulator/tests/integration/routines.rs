@@ -1,0 +1,213 @@
+//! Functions that clients write: kept, listed, changed, and called in queries.
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::rest::{call, send_json};
+use crate::statements::{ask, run, start_with_dataset, values};
+
+const PATH: &str = "/projects/p/datasets/d/routines";
+
+fn of(kind: &str) -> Value {
+    json!({"typeKind": kind})
+}
+
+fn scalar(id: &str, body: &str, arguments: &[(&str, Value)], returns: Value) -> Value {
+    let arguments: Vec<Value> = arguments
+        .iter()
+        .map(|(name, kind)| json!({"name": name, "dataType": kind}))
+        .collect();
+    json!({"routineReference": {"projectId": "p", "datasetId": "d", "routineId": id}, "routineType": "SCALAR_FUNCTION",
+        "language": "SQL", "definitionBody": body, "arguments": arguments, "returnType": returns})
+}
+
+#[tokio::test]
+async fn routines_are_kept_across_restarts() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    let add = scalar(
+        "add",
+        "x + y",
+        &[("x", of("INT64")), ("y", of("INT64"))],
+        of("INT64"),
+    );
+    let (code, made) = send_json(&emulator, "POST", PATH, &add).await;
+    assert_eq!(code, 200, "{made}");
+    assert_eq!(made["routineReference"]["routineId"], "add");
+    assert!(made["creationTime"].is_string() && made["etag"].is_string());
+    assert_eq!(send_json(&emulator, "POST", PATH, &add).await.0, 409);
+    emulator.shutdown().await;
+
+    let emulator = millpond_emulator::Emulator::builder()
+        .data_dir(root.path())
+        .start()
+        .await
+        .unwrap();
+    let (_, listed) = call(&emulator, "GET", PATH).await;
+    assert_eq!(listed["routines"].as_array().unwrap().len(), 1);
+    let changed = scalar(
+        "add",
+        "x - y",
+        &[("x", of("INT64")), ("y", of("INT64"))],
+        of("INT64"),
+    );
+    let query = "SELECT d.add(5, 3), `p.d.add`(1, NULL)";
+    assert_eq!(
+        values(&run(&emulator, query).await),
+        [[json!("8"), Value::Null]]
+    );
+    let (code, answer) = send_json(&emulator, "PUT", &format!("{PATH}/add"), &changed).await;
+    assert_eq!((code, &answer["definitionBody"]), (200, &json!("x - y")));
+    // Not the result from before.
+    assert_eq!(
+        values(&run(&emulator, query).await),
+        [[json!("2"), Value::Null]]
+    );
+    assert_eq!(
+        call(&emulator, "DELETE", &format!("{PATH}/add")).await.0,
+        204
+    );
+    let (code, answer) = call(&emulator, "GET", &format!("{PATH}/add")).await;
+    assert_eq!(
+        (code, &answer["error"]["message"]),
+        (404, &json!("Not found: Routine p:d.add"))
+    );
+    let (code, answer) = ask(&emulator, json!({"query": query})).await;
+    let text = answer["error"]["message"].as_str().unwrap();
+    assert!(
+        code == 400 && text.contains("Function not found: d.add"),
+        "{text}"
+    );
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn calls_are_replaced_by_bodies() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    let floats = json!({"typeKind": "ARRAY", "arrayElementType": {"typeKind": "FLOAT64"}});
+    let dates = json!({"typeKind": "RANGE", "rangeElementType": {"typeKind": "DATE"}});
+    for routine in [
+        scalar("twice", "2 * x", &[("x", of("INT64"))], of("INT64")),
+        scalar(
+            "four",
+            "d.twice(d.twice(x))",
+            &[("x", of("INT64"))],
+            of("FLOAT64"),
+        ),
+        scalar(
+            "total",
+            "(SELECT SUM(v) FROM UNNEST(a) AS v)",
+            &[("a", floats)],
+            of("FLOAT64"),
+        ),
+        scalar("from_day", "RANGE_START(r)", &[("r", dates)], of("DATE")),
+        json!({"routineReference": {"routineId": "above"}, "routineType": "TABLE_VALUED_FUNCTION",
+            "arguments": [{"name": "least", "dataType": {"typeKind": "INT64"}}],
+            "definitionBody": "SELECT n, n * n AS square FROM UNNEST([1, 2, 3]) AS n WHERE n > least"}),
+        json!({"routineReference": {"routineId": "js"}, "routineType": "SCALAR_FUNCTION", "language": "JAVASCRIPT",
+            "definitionBody": "return 1", "returnType": {"typeKind": "FLOAT64"}}),
+    ] {
+        let (code, made) = send_json(&emulator, "POST", PATH, &routine).await;
+        assert_eq!(code, 200, "{made}");
+    }
+    run(
+        &emulator,
+        "CREATE TABLE d.t AS SELECT 1 AS x, 10 AS y UNION ALL SELECT 2, 20",
+    )
+    .await;
+    for (sql, wanted) in [
+        (
+            "SELECT d.four(3), d.twice(y) FROM d.t ORDER BY y",
+            vec![json!("12.0"), json!("20")],
+        ),
+        ("SELECT d.total([1.5, 2.0])", vec![json!("3.5")]),
+        (
+            "SELECT d.from_day(RANGE<DATE> '[2016-08-12, UNBOUNDED)')",
+            vec![json!("2016-08-12")],
+        ),
+        ("SELECT * FROM d.above(2)", vec![json!("3"), json!("9")]),
+        (
+            "SELECT a.square FROM `p.d.above`(1) AS a ORDER BY square",
+            vec![json!("4")],
+        ),
+    ] {
+        assert_eq!(
+            values(&run(&emulator, sql).await).first(),
+            Some(&wanted),
+            "{sql}"
+        );
+    }
+    for (sql, wanted) in [
+        ("SELECT d.twice(1, 2)", "it has 1 arguments, not 2"),
+        ("SELECT d.js()", "written in JAVASCRIPT"),
+        ("SELECT d.above(1)", "TABLE_VALUED_FUNCTION"),
+        ("SELECT * FROM d.twice(1)", "SCALAR_FUNCTION"),
+        ("SELECT d.nothing(1)", "Function not found"),
+    ] {
+        let (code, answer) = ask(&emulator, json!({"query": sql})).await;
+        let text = answer["error"]["message"].as_str().unwrap_or_default();
+        assert!(code == 400 && text.contains(wanted), "{sql}: {text}");
+    }
+    // An argument that a column of a table hides.
+    let hidden = scalar(
+        "hidden",
+        "(SELECT MAX(x) FROM d.t)",
+        &[("x", of("INT64"))],
+        of("INT64"),
+    );
+    send_json(&emulator, "POST", PATH, &hidden).await;
+    let (code, answer) = ask(&emulator, json!({"query": "SELECT d.hidden(1)"})).await;
+    assert!(
+        code == 400 && answer.to_string().contains("name of a column"),
+        "{answer}"
+    );
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn functions_are_made_and_dropped_by_sql() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    let script =
+        "CREATE TEMP FUNCTION half(x FLOAT64) RETURNS FLOAT64 AS (x / 2); SELECT half(5), half(1)";
+    assert_eq!(
+        values(&run(&emulator, script).await),
+        [[json!("2.5"), json!("0.5")]]
+    );
+    let (code, _) = ask(&emulator, json!({"query": "SELECT half(5)"})).await;
+    assert_eq!(code, 400);
+    run(
+        &emulator,
+        "CREATE FUNCTION d.shout(s STRING) AS (UPPER(s) || '!')",
+    )
+    .await;
+    assert_eq!(
+        values(&run(&emulator, "SELECT d.shout('a')").await),
+        [[json!("A!")]]
+    );
+    run(
+        &emulator,
+        "CREATE OR REPLACE FUNCTION d.shout(s STRING) AS (s)",
+    )
+    .await;
+    assert_eq!(
+        values(&run(&emulator, "SELECT d.shout('a')").await),
+        [[json!("a")]]
+    );
+    let (code, _) = ask(
+        &emulator,
+        json!({"query": "CREATE FUNCTION d.shout(s STRING) AS (s)"}),
+    )
+    .await;
+    assert_eq!(code, 409);
+    run(&emulator, "DROP FUNCTION d.shout").await;
+    run(&emulator, "DROP FUNCTION IF EXISTS d.shout").await;
+    assert_eq!(
+        ask(&emulator, json!({"query": "DROP FUNCTION d.shout"}))
+            .await
+            .0,
+        404
+    );
+    emulator.shutdown().await;
+}
