@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::name::TableName;
 
 mod copy;
+mod datasets;
 mod destination;
 mod load;
 mod query;
@@ -67,6 +68,7 @@ impl From<CatalogError> for JobError {
         let reason = match &error {
             CatalogError::DatasetNotFound { .. } | CatalogError::TableNotFound { .. } => "notFound",
             CatalogError::DatasetExists { .. } | CatalogError::TableExists { .. } => "duplicate",
+            CatalogError::DatasetInUse { .. } => "resourceInUse",
             CatalogError::Io { .. }
             | CatalogError::Parquet { .. }
             | CatalogError::Write { .. }

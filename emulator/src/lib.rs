@@ -18,6 +18,7 @@ mod connection;
 mod decode_budget;
 mod faults;
 mod grpc_service;
+mod gzip;
 mod jobs;
 mod kept_messages;
 mod layout;

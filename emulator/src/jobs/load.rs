@@ -11,11 +11,15 @@ use serde_json::{Value, json};
 use super::destination::{self, Destination, Dispositions};
 use super::{Done, JobError, Work};
 use crate::cells::{self, Cell, JsonRows, UnknownFields};
+use crate::gzip;
 use crate::schema::{self, FieldSchema};
 use crate::wire;
 
 mod csv;
 mod detect;
+
+/// What compressed rows may unpack to.
+const MAX_ROW_BYTES: usize = 1 << 30;
 
 /// Rows turned into Arrow at a time.
 const BATCH_ROWS: usize = 8192;
@@ -46,12 +50,18 @@ impl BadRows {
 pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
     let settings = work.configuration["load"].clone();
     let target = destination::reference(&settings["destinationTable"], work.project)?;
-    let Some(data) = work.data.take() else {
+    let Some(mut data) = work.data.take() else {
         return Err(JobError::invalid(
             "loading from source URIs is not supported by this emulator, upload the data with the job",
         ));
     };
     let format = settings["sourceFormat"].as_str().unwrap_or("CSV");
+    let sent = data.len();
+    if format != "PARQUET" && gzip::is_packed(&data) {
+        data = gzip::unpack(&data, MAX_ROW_BYTES).map_err(|e| {
+            JobError::invalid(format!("Error while reading data, error message: {e}"))
+        })?;
+    }
     let rows = match format {
         "NEWLINE_DELIMITED_JSON" => load_json(work, &settings, &target, &data)?,
         "CSV" => csv::load(work, &settings, &target, &data)?,
@@ -67,7 +77,7 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
         "load".to_owned(),
         json!({
             "inputFiles": "1",
-            "inputFileBytes": data.len().to_string(),
+            "inputFileBytes": sent.to_string(),
             "outputRows": rows.good.to_string(),
             "outputBytes": rows.bytes.to_string(),
             "badRecords": rows.bad.to_string(),

@@ -10,6 +10,7 @@ use arrow::datatypes::{Field, SchemaRef};
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
 
+use super::datasets;
 use super::destination::{self, Destination};
 use super::query::{Running, append, columns, reference};
 use super::{JobError, Work};
@@ -48,7 +49,7 @@ impl Effect {
     }
 }
 
-fn unsupported(construct: impl Into<String>) -> JobError {
+pub(super) fn unsupported(construct: impl Into<String>) -> JobError {
     QueryError::Unsupported {
         construct: construct.into(),
     }
@@ -65,6 +66,7 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
         statement,
         Statement::CreateTable(_)
             | Statement::CreateView(_)
+            | Statement::CreateSchema { .. }
             | Statement::Insert(_)
             | Statement::Update(_)
             | Statement::Delete(_)
@@ -83,6 +85,7 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
     match statement {
         Statement::CreateTable(create) => create_table(running, create),
         Statement::CreateView(create) => create_view(running, &create),
+        create @ Statement::CreateSchema { .. } => datasets::create(running, create),
         Statement::Insert(insert) => insert_rows(running, insert),
         Statement::Update(update) => {
             let target = change::target(std::slice::from_ref(&update.table), &running.defaults)?;
@@ -113,8 +116,14 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
             object_type,
             if_exists,
             names,
+            cascade,
             ..
-        } => drop_object(running, object_type, if_exists, &names),
+        } => match (object_type, names.as_slice()) {
+            (ObjectType::Schema, [name]) => {
+                datasets::drop(running, name, if_exists, datasets::contents(cascade))
+            }
+            _ => drop_object(running, object_type, if_exists, &names),
+        },
         other => Err(query::unsupported_statement(&other).into()),
     }
 }

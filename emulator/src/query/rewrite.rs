@@ -246,6 +246,7 @@ impl<'a> Rewriter<'a> {
                 }
                 return Ok(());
             }
+            Expr::CompoundIdentifier(path) => shorten_table(path),
             Expr::BinaryOp { op, .. } => check_operator(op)?,
             _ => {}
         }
@@ -337,6 +338,15 @@ fn name_parts(name: &ObjectName) -> Result<Vec<String>, QueryError> {
         parts.extend(ident.value.split('.').map(str::to_owned));
     }
     Ok(parts)
+}
+
+/// A column may be called by its table's whole name in backticks; the query knows the table by the last part of that.
+fn shorten_table(path: &mut [Ident]) {
+    if let Some(table) = path.first_mut()
+        && let Some((_, last)) = table.value.rsplit_once('.')
+    {
+        table.value = last.to_owned();
+    }
 }
 
 fn check_operator(op: &BinaryOperator) -> Result<(), QueryError> {

@@ -7,17 +7,22 @@
     clippy::indexing_slicing
 )]
 
+mod envelope;
 mod faults;
 mod google_rust;
 mod harness;
 mod kept;
+mod qualified;
 mod read_options;
 mod reads;
 mod recovery;
 mod refusals;
+mod resources;
 mod rest;
+mod schemas;
 mod statements;
 mod tables;
+mod uploads;
 mod wire_types;
 mod write_faults;
 mod write_restarts;

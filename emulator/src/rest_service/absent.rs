@@ -1,0 +1,56 @@
+//! Kinds of resources that no dataset here has: models, routines, row access policies. Their lists are empty.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde_json::{Value, json};
+
+use super::error::RestError;
+use super::tables::table_name;
+use super::{Answer, Shared, blocking};
+
+/// An answer once it is known that the dataset exists.
+async fn in_dataset(state: Shared, project: String, dataset: String, answer: Value) -> Answer {
+    let State(state) = state;
+    blocking(&state, move |catalog| {
+        catalog.require_dataset(&project, &dataset)
+    })
+    .await?;
+    Ok(Json(answer))
+}
+
+pub(super) async fn models(
+    state: Shared,
+    Path((project, dataset)): Path<(String, String)>,
+) -> Answer {
+    in_dataset(state, project, dataset, json!({})).await
+}
+
+pub(super) async fn routines(
+    state: Shared,
+    Path((project, dataset)): Path<(String, String)>,
+) -> Answer {
+    in_dataset(state, project, dataset, json!({})).await
+}
+
+pub(super) async fn row_access_policies(
+    State(state): Shared,
+    Path((project, dataset, table)): Path<(String, String, String)>,
+) -> Answer {
+    blocking(&state, move |catalog| {
+        catalog.table(&table_name(&project, &dataset, &table)?)
+    })
+    .await?;
+    Ok(Json(json!({})))
+}
+
+pub(super) async fn model(
+    Path((project, dataset, id)): Path<(String, String, String)>,
+) -> RestError {
+    RestError::not_found(&format!("Model {project}:{dataset}.{id}"))
+}
+
+pub(super) async fn routine(
+    Path((project, dataset, id)): Path<(String, String, String)>,
+) -> RestError {
+    RestError::not_found(&format!("Routine {project}:{dataset}.{id}"))
+}
