@@ -13,6 +13,7 @@ pub(crate) fn apply(args: ApplyArgs) -> Result<(), Failure> {
     settings.memory = args.memory;
     settings.slots = args.slots;
     settings.project = project_of_environment();
+    settings.credentials = args.credentials.file;
     settings.emulator = args.emulator.or_environment(emulator_of_environment());
     settings.progress = progress::progress(&args.told);
     settings.cancellation = cancellation.clone();

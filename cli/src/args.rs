@@ -160,6 +160,8 @@ pub(crate) struct RecipeChanges {
     #[command(flatten)]
     pub bigquery: BigQueryArgs,
     #[command(flatten)]
+    pub credentials: CredentialsFile,
+    #[command(flatten)]
     pub emulator: EmulatorAddress,
 }
 
@@ -183,6 +185,14 @@ pub(crate) fn project_of_environment() -> Option<String> {
         .iter()
         .filter_map(|name| std::env::var(name).ok())
         .find(|project| !project.is_empty())
+}
+
+/// As whom BigQuery is asked.
+#[derive(Debug, Args)]
+pub(crate) struct CredentialsFile {
+    /// Credentials for BigQuery: a service account's key, or those of a user, of workload identity or of an impersonated account [default: $GOOGLE_APPLICATION_CREDENTIALS, else gcloud's, else the machine's]
+    #[arg(long = "credentials", value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 /// Where a BigQuery emulator listens.
@@ -271,6 +281,8 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "N", value_parser = positive_rows)]
     pub limit: Option<u64>,
     #[command(flatten)]
+    pub credentials: CredentialsFile,
+    #[command(flatten)]
     pub emulator: EmulatorAddress,
 }
 
@@ -292,6 +304,8 @@ pub(crate) struct ApplyArgs {
     /// Work units processed at a time; results do not depend on it [default: number of processors]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub slots: Option<usize>,
+    #[command(flatten)]
+    pub credentials: CredentialsFile,
     #[command(flatten)]
     pub emulator: EmulatorAddress,
     #[command(flatten)]

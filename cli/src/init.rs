@@ -25,6 +25,7 @@ pub(crate) fn init(args: InitArgs) -> Result<(), Failure> {
     options.drop = Names(args.drop);
     options.null_threshold = args.null_threshold;
     options.limit = args.limit;
+    options.credentials = args.credentials.file;
     options.emulator = args.emulator.or_environment(emulator_of_environment());
     let source = SourceSpec::Address(args.source);
     let text = runtime::block_on(

@@ -46,6 +46,7 @@ pub(crate) fn prepare(mut recipe: Recipe, changes: RecipeChanges) -> (Recipe, Jo
         project: changes.bigquery.project,
         default_project: project_of_environment(),
         max_bytes: changes.bigquery.max_bytes,
+        credentials: changes.credentials.file,
         emulator: changes.emulator.or_environment(emulator_of_environment()),
         ..JobSettings::default()
     };
@@ -78,7 +79,7 @@ mod tests {
     #[test]
     fn the_command_line_wins_over_the_recipe() {
         let recipe = Recipe::from_yaml(include_str!("../../examples/churn.yaml")).unwrap();
-        let line = "millpond run r.yaml --source a.csv --memory 3GiB --slots 2 --limit 10 --emulator localhost:1";
+        let line = "millpond run r.yaml --source a.csv --memory 3GiB --slots 2 --limit 10 --credentials key.json --emulator localhost:1";
         let Command::Run(args) = Cli::try_parse_from(line.split(' ')).unwrap().command else {
             unreachable!("asked for run");
         };
@@ -90,6 +91,10 @@ mod tests {
         );
         assert_eq!(settings.memory.unwrap().as_u64(), 3 << 30);
         assert_eq!(settings.slots, Some(2));
+        assert_eq!(
+            settings.credentials.as_deref(),
+            Some(std::path::Path::new("key.json"))
+        );
         assert_eq!(settings.emulator.as_deref(), Some("http://localhost:1"));
     }
 }

@@ -239,6 +239,11 @@ impl Catalog {
         })
     }
 
+    /// The ids of all projects, ascending.
+    pub fn projects(&self) -> Result<Vec<String>, CatalogError> {
+        directories(&self.root, NamePart::Project)
+    }
+
     /// The ids of a project's datasets, ascending. A project without a directory has none.
     pub fn datasets(&self, project: &str) -> Result<Vec<String>, CatalogError> {
         name::check(NamePart::Project, project)?;

@@ -10,12 +10,16 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::cells::{self, Cell, JsonReading, JsonRows, UnknownFields};
+use crate::gzip;
 use crate::schema::{self, FieldSchema};
 
 mod avro;
 mod csv;
 mod detect;
 mod parquet;
+
+/// What compressed rows may unpack to.
+const MAX_ROW_BYTES: usize = 1 << 30;
 
 /// Rows turned into Arrow at a time.
 const BATCH_ROWS: usize = 8192;
@@ -97,7 +101,7 @@ pub(crate) fn tells_its_columns(format: &str) -> bool {
     matches!(format, "PARQUET" | "AVRO")
 }
 
-/// Reads a whole file.
+/// Reads a whole file. Rows of text may be compressed by gzip.
 ///
 /// # Errors
 /// [`FormatError`] for a format that is not read, for what is damaged, and for more bad rows than are allowed.
@@ -107,6 +111,12 @@ pub(crate) fn decode(
     columns: Columns,
     settings: &Value,
 ) -> Result<Decoded, FormatError> {
+    let unpacked = if !tells_its_columns(format) && gzip::is_packed(data) {
+        Some(gzip::unpack(data, MAX_ROW_BYTES).map_err(FormatError::reading)?)
+    } else {
+        None
+    };
+    let data = unpacked.as_ref().unwrap_or(data);
     match format {
         "NEWLINE_DELIMITED_JSON" => json(data, columns, settings),
         "CSV" => csv::decode(data, columns, settings),

@@ -15,6 +15,7 @@ use crate::external::ExternalError;
 use crate::name::TableName;
 
 mod copy;
+mod datasets;
 mod destination;
 mod load;
 mod query;
@@ -74,6 +75,7 @@ impl From<CatalogError> for JobError {
             CatalogError::DatasetExists { .. }
             | CatalogError::TableExists { .. }
             | CatalogError::RoutineExists { .. } => "duplicate",
+            CatalogError::DatasetInUse { .. } => "resourceInUse",
             CatalogError::Io { .. }
             | CatalogError::Parquet { .. }
             | CatalogError::Write { .. }

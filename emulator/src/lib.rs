@@ -21,6 +21,7 @@ mod faults;
 mod file_formats;
 mod geography;
 mod grpc_service;
+mod gzip;
 mod interval;
 mod jobs;
 mod kept_messages;

@@ -1,11 +1,11 @@
-//! The part of BigQuery's REST API that is served: datasets, tables, rows, jobs and uploads.
+//! The part of BigQuery's REST API that is served: projects, datasets, tables, rows, jobs and uploads.
 //!
 //! Served with and without the prefix `/bigquery/v2`, because clients differ. Everything else is answered with the
 //! service's error body. Must not know about the gRPC API.
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -18,12 +18,20 @@ use crate::faults::Faults;
 use crate::jobs::Jobs;
 use crate::request_log::RequestLog;
 
+mod absent;
 mod arrow_page;
 mod datasets;
+mod discovery;
+mod envelope;
 mod error;
 mod faulty;
+mod field_mask;
+mod incoming;
 mod jobs;
 mod partitions;
+mod policies;
+mod precondition;
+mod projects;
 mod resource;
 mod routines;
 mod rows;
@@ -54,7 +62,49 @@ pub(crate) struct RestState {
 
 /// All routes, with the error body as the answer to everything unknown.
 pub(crate) fn router(state: Arc<RestState>) -> Router {
-    let api = Router::new()
+    let upload = post(uploads::begin)
+        .put(uploads::receive)
+        .delete(uploads::cancel);
+    let routes = Router::new()
+        .nest("/bigquery/v2", methods())
+        .merge(methods())
+        .route(
+            "/upload/bigquery/v2/projects/{project}/jobs",
+            upload.clone(),
+        )
+        .route(
+            "/resumable/upload/bigquery/v2/projects/{project}/jobs",
+            upload,
+        )
+        .route("/$discovery/rest", get(discovery::document))
+        .route(
+            "/discovery/v1/apis/bigquery/v2/rest",
+            get(discovery::document),
+        )
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(envelope::select_fields))
+        .layer(middleware::from_fn(envelope::unpack))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&state),
+            faulty::play,
+        ))
+        // Not a call of BigQuery's, so it is neither logged nor failed.
+        .route("/emulator/requests", get(requests))
+        .with_state(state);
+    let meant = routes.clone();
+    routes.layer(middleware::from_fn(move |request, next| {
+        envelope::override_method(meant.clone(), request, next)
+    }))
+}
+
+/// The methods of the API, below whichever prefix.
+fn methods() -> Router<Arc<RestState>> {
+    Router::new()
+        .route("/projects", get(projects::list))
+        .route(
+            "/projects/{project}/serviceAccount",
+            get(projects::service_account),
+        )
         .route(
             "/projects/{project}/datasets",
             get(datasets::list).post(datasets::insert),
@@ -63,7 +113,7 @@ pub(crate) fn router(state: Arc<RestState>) -> Router {
             "/projects/{project}/datasets/{dataset}",
             get(datasets::get)
                 .patch(datasets::patch)
-                .put(datasets::patch)
+                .put(datasets::update)
                 .delete(datasets::delete),
         )
         .route(
@@ -74,21 +124,10 @@ pub(crate) fn router(state: Arc<RestState>) -> Router {
             "/projects/{project}/datasets/{dataset}/tables/{table}",
             get(tables::get)
                 .patch(tables::patch)
-                .put(tables::patch)
-                .post(tables::permissions)
+                .put(tables::update)
+                .post(policies::call)
                 .delete(tables::delete),
         )
-        .route(
-            "/projects/{project}/datasets/{dataset}/routines",
-            get(routines::list).post(routines::insert),
-        )
-        .route(
-            "/projects/{project}/datasets/{dataset}/routines/{routine}",
-            get(routines::get)
-                .put(routines::update)
-                .delete(routines::delete),
-        )
-        .route("/projects/{project}/serviceAccount", get(service_account))
         .route(
             "/projects/{project}/datasets/{dataset}/tables/{table}/data",
             get(tabledata::list),
@@ -96,6 +135,28 @@ pub(crate) fn router(state: Arc<RestState>) -> Router {
         .route(
             "/projects/{project}/datasets/{dataset}/tables/{table}/insertAll",
             post(tabledata::insert_all),
+        )
+        .route(
+            "/projects/{project}/datasets/{dataset}/tables/{table}/rowAccessPolicies",
+            get(absent::row_access_policies),
+        )
+        .route(
+            "/projects/{project}/datasets/{dataset}/models",
+            get(absent::models),
+        )
+        .route(
+            "/projects/{project}/datasets/{dataset}/models/{id}",
+            get(absent::model).delete(absent::model),
+        )
+        .route(
+            "/projects/{project}/datasets/{dataset}/routines",
+            get(routines::list).post(routines::insert),
+        )
+        .route(
+            "/projects/{project}/datasets/{dataset}/routines/{id}",
+            get(routines::get)
+                .put(routines::update)
+                .delete(routines::delete),
         )
         .route(
             "/projects/{project}/jobs",
@@ -109,34 +170,7 @@ pub(crate) fn router(state: Arc<RestState>) -> Router {
         .route("/projects/{project}/jobs/{job}/cancel", post(jobs::cancel))
         .route("/projects/{project}/queries", post(jobs::query))
         .route("/projects/{project}/queries/{job}", get(jobs::results))
-        .method_not_allowed_fallback(not_implemented);
-    Router::new()
-        .nest("/bigquery/v2", api.clone())
-        .merge(api)
-        .route(
-            "/upload/bigquery/v2/projects/{project}/jobs",
-            post(uploads::begin).put(uploads::receive),
-        )
-        .route(
-            "/resumable/upload/bigquery/v2/projects/{project}/jobs",
-            post(uploads::begin).put(uploads::receive),
-        )
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(&state),
-            faulty::play,
-        ))
-        // Not a call of BigQuery's, so it is neither logged nor failed.
-        .route("/emulator/requests", get(requests))
-        .with_state(state)
-}
-
-/// The account that would encrypt a project's tables.
-async fn service_account(Path(project): Path<String>) -> Json<Value> {
-    Json(serde_json::json!({
-        "kind": "bigquery#getServiceAccountResponse",
-        "email": format!("bq-{project}@bigquery-encryption.iam.gserviceaccount.com"),
-    }))
+        .method_not_allowed_fallback(not_implemented)
 }
 
 /// What clients asked for so far, oldest first, one JSON object each.
@@ -183,13 +217,23 @@ fn object(body: Value) -> Result<Map<String, Value>, RestError> {
     }
 }
 
-/// Sets what is given and removes what is given as null.
+/// Sets what is given and removes what is given as null, in objects within objects, too: a label given as null goes, and
+/// the other labels stay.
 fn merge(settings: &mut Map<String, Value>, changes: Map<String, Value>) {
     for (key, value) in changes {
-        if value.is_null() {
-            settings.remove(&key);
-        } else {
-            settings.insert(key, value);
+        match (settings.get_mut(&key), value) {
+            (_, Value::Null) => {
+                settings.remove(&key);
+            }
+            (Some(Value::Object(old)), Value::Object(new)) => merge(old, new),
+            (_, Value::Object(new)) => {
+                let mut made = Map::new();
+                merge(&mut made, new);
+                settings.insert(key, Value::Object(made));
+            }
+            (_, value) => {
+                settings.insert(key, value);
+            }
         }
     }
 }

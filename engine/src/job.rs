@@ -68,6 +68,9 @@ pub struct JobSettings {
     pub checkpoint: Option<ByteSize>,
     /// Endpoint of a BigQuery emulator for tables that name none.
     pub emulator: Option<String>,
+    /// File with the credentials for BigQuery: a service account's key, or those of a user, of workload identity, or of an
+    /// impersonated account. Default: Application Default Credentials.
+    pub credentials: Option<PathBuf>,
     /// Project that pays for BigQuery reads and queries, whatever the recipe says.
     pub project: Option<String>,
     /// Project that pays where neither `project` nor the recipe names one. Default: that of the table.
@@ -87,6 +90,7 @@ impl JobSettings {
     pub(crate) fn connecting(&self, intent: Intent) -> Connecting {
         Connecting {
             emulator: self.emulator.clone(),
+            credentials: self.credentials.clone(),
             project: self.project.clone(),
             default_project: self.default_project.clone(),
             earlier: None,

@@ -7,6 +7,8 @@
 //! The comments hold shares, counts and the ranges of numbers and times, never the text of a string column: a recipe is
 //! kept in version control and passed around.
 
+use std::path::PathBuf;
+
 use bytesize::ByteSize;
 use millpond_spill::MemoryBudget;
 
@@ -60,6 +62,9 @@ pub struct ProfileOptions {
     pub limit: Option<u64>,
     /// Endpoint of a BigQuery emulator, for addresses that name none.
     pub emulator: Option<String>,
+    /// File with the credentials for BigQuery: a service account's key, or those of a user, of workload identity, or of an
+    /// impersonated account. Default: Application Default Credentials.
+    pub credentials: Option<PathBuf>,
     /// Memory for reading. Default: 512 MiB.
     pub memory: ByteSize,
 }
@@ -77,6 +82,7 @@ impl ProfileOptions {
             null_threshold: 0.9,
             limit: None,
             emulator: None,
+            credentials: None,
             memory: ByteSize::mib(512),
         }
     }
@@ -125,6 +131,7 @@ pub async fn init(source: &SourceSpec, options: &ProfileOptions) -> Result<Strin
     };
     let connecting = Connecting {
         emulator: options.emulator.clone(),
+        credentials: options.credentials.clone(),
         ..Connecting::default()
     };
     let source = connect_table(&table, connecting).await?;

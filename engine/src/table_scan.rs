@@ -2,6 +2,7 @@
 //!
 //! Owns the public face of a scan. Must not know recipes' steps, splits or outputs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -30,6 +31,9 @@ pub struct ScanOptions {
     pub batch_rows: Option<usize>,
     /// Endpoint of a BigQuery emulator. Default: the environment's `BIGQUERY_EMULATOR_HOST`, else Google's.
     pub emulator: Option<String>,
+    /// File with the credentials for BigQuery: a service account's key, or those of a user, of workload identity, or of an
+    /// impersonated account. Default: Application Default Credentials.
+    pub credentials: Option<PathBuf>,
 }
 
 impl ScanOptions {
@@ -51,6 +55,13 @@ impl ScanOptions {
     #[must_use]
     pub fn emulator(mut self, endpoint: impl Into<String>) -> Self {
         self.emulator = Some(endpoint.into());
+        self
+    }
+
+    /// Reads with the credentials of a file.
+    #[must_use]
+    pub fn credentials(mut self, file: impl Into<PathBuf>) -> Self {
+        self.credentials = Some(file.into());
         self
     }
 }
@@ -110,6 +121,7 @@ impl TableScan {
         }
         let connecting = Connecting {
             emulator: options.emulator,
+            credentials: options.credentials,
             ..Connecting::default()
         };
         let source = connect_table(&table, connecting).await?;

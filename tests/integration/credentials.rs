@@ -67,6 +67,49 @@ fn files_that_lack_something_are_refused_by_name() {
     bench.refuses(3, &["GOOGLE_APPLICATION_CREDENTIALS"]);
 }
 
+/// A file named on the command line takes the place of all others, for every command that reads BigQuery.
+#[test]
+fn a_file_that_is_named_takes_the_place_of_the_default_ones() {
+    let named = |file: &Value| {
+        let bench = bench_with(&json!({"type": "magic"}));
+        let path = bench.path("named.json");
+        fs::write(&path, file.to_string()).unwrap();
+        let path = text(&path).to_owned();
+        bench.more(&["--credentials", &path])
+    };
+    let key = json!({"type": "service_account", "project_id": "p", "private_key_id": CANARY, "client_email": CANARY,
+        "private_key": format!("-----BEGIN PRIVATE KEY-----\n{CANARY}\n-----END PRIVATE KEY-----\n")});
+    let cases = [
+        (json!({"secret": CANARY}), "type is none of"),
+        (json!(CANARY), "no JSON object"),
+        (
+            json!({"type": "authorized_user", "client_id": CANARY, "client_secret": CANARY}),
+            "refresh_token",
+        ),
+        (key, "not usable"),
+    ];
+    for (file, says) in cases {
+        let ended = named(&file).refuses(3, &["named.json", says]);
+        assert!(!ended.stderr.contains(CANARY), "{}", ended.stderr);
+    }
+    let bench = Bench::new().source(ADDRESS);
+    let nowhere = text(&bench.path("nowhere.json")).to_owned();
+    let bench = bench.more(&["--credentials", &nowhere]);
+    bench.refuses(3, &["nowhere.json", "not found"]);
+}
+
+/// An emulator is on this machine and needs nobody's word, so a file is not even looked for.
+#[test]
+fn an_emulator_never_sees_a_file() {
+    let place = tempfile::tempdir().unwrap();
+    write_table(&place.path().join(TABLE), &orders(600, 3, 5));
+    let served = Served::start(place.path());
+    let bench = Bench::new().source(ADDRESS);
+    let bench = bench.more(&["--credentials", "/nonexistent", "--emulator", &served.url]);
+    let ended = bench.run();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
 /// A token of workload identity comes from a file that the platform writes; without it there is nothing to exchange.
 #[test]
 fn a_federated_token_that_is_not_there() {

@@ -16,6 +16,7 @@ Exit codes:
 
 Environment:
   BIGQUERY_EMULATOR_HOST   emulator in place of Google, as --emulator
+  GOOGLE_APPLICATION_CREDENTIALS   file with credentials, as --credentials
   RUST_LOG                 log to stderr, for example RUST_LOG=millpond=debug";
 
 pub(super) const RUN: &str = "\

@@ -33,6 +33,9 @@ pub(crate) struct TableMetadata {
     /// Data files that are no longer part of the table, and since when, in microseconds since 1970.
     #[serde(default)]
     pub removed: BTreeMap<String, i64>,
+    /// Who may do what, as the client set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Value>,
     /// What the client set beside the schema, in the REST form: description, timePartitioning, clustering, view and so on.
     #[serde(default)]
     pub resource: Map<String, Value>,
@@ -62,10 +65,15 @@ impl TableMetadata {
 
     /// When the table ceases to exist, in milliseconds since 1970.
     pub fn expiration_ms(&self) -> Option<i64> {
-        match self.resource.get("expirationTime")? {
-            Value::String(text) => text.parse().ok(),
-            other => other.as_i64(),
-        }
+        whole_number(self.resource.get("expirationTime")?)
+    }
+}
+
+/// A number of 64 bits, which comes as a text as a rule.
+fn whole_number(value: &Value) -> Option<i64> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        other => other.as_i64(),
     }
 }
 
@@ -89,6 +97,11 @@ impl DatasetMetadata {
             .get("location")
             .and_then(Value::as_str)
             .unwrap_or("US")
+    }
+
+    /// How long a table lives that does not say so itself, in milliseconds.
+    pub fn table_lifetime_ms(&self) -> Option<i64> {
+        whole_number(self.resource.get("defaultTableExpirationMs")?)
     }
 }
 

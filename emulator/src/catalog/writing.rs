@@ -13,7 +13,7 @@ use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::data_name::DataName;
 use super::metadata::{self, DATASET_FILE, DatasetMetadata, TABLE_FILE, TableMetadata};
@@ -120,7 +120,7 @@ impl Catalog {
         schema: Vec<crate::schema::FieldSchema>,
         resource: Map<String, Value>,
     ) -> Result<(), CatalogError> {
-        self.require_dataset(table.project(), table.dataset())?;
+        let dataset = self.dataset(table.project(), table.dataset())?;
         let _changing = self.changing();
         if self.exists(table)? {
             return Err(CatalogError::TableExists {
@@ -130,11 +130,17 @@ impl Catalog {
         let directory = self.directory(table);
         fs::create_dir_all(&directory).map_err(io_error(&directory))?;
         let now = self.tick();
+        let mut resource = resource;
+        if let Some(lifetime) = dataset.table_lifetime_ms() {
+            let expires = json!((now / 1000).saturating_add(lifetime).to_string());
+            resource.entry("expirationTime").or_insert(expires);
+        }
         let made = TableMetadata {
             schema,
             created_us: now,
             modified_us: now,
             removed: Default::default(),
+            policy: None,
             resource,
         };
         metadata::write(&directory.join(TABLE_FILE), &made)
@@ -269,6 +275,7 @@ impl Catalog {
             created_us: now,
             modified_us: now,
             removed: Default::default(),
+            policy: None,
             resource: Map::new(),
         })
     }

@@ -175,3 +175,28 @@ fn packed_times_and_numerics_are_protobuf_s() {
     assert_eq!(text::decimal128(&minus_one, 38, 9), Ok(-1_000_000_000));
     assert_eq!(text::decimal128(&minus_one, 10, 2), Ok(-100));
 }
+
+#[test]
+fn years_have_four_digits_at_most() {
+    let day = 86_400_000_000;
+    for (days, fits) in [
+        (-719_162, true),
+        (-719_163, false),
+        (2_932_896, true),
+        (2_932_897, false),
+        (99_999_999, false),
+    ] {
+        assert_eq!(text::date(&Cell::Int(days)).is_ok(), fits, "{days}");
+        let first = text::timestamp(&Cell::Int(days * day));
+        assert_eq!(first.is_ok(), fits, "{days}");
+        let last = text::timestamp(&Cell::Int(days * day + day - 1));
+        assert_eq!(last.is_ok(), fits, "{days}");
+    }
+    let written = |text: &str| Cell::Text(text.to_owned());
+    for (year, fits) in [("0001", true), ("9999", true), ("0000", false)] {
+        assert_eq!(text::date(&written(&format!("{year}-02-01"))).is_ok(), fits);
+        let time = written(&format!("{year}-02-01 00:00:00"));
+        assert_eq!(text::datetime(&time).is_ok(), fits, "{year}");
+        assert_eq!(text::timestamp(&time).is_ok(), fits, "{year}");
+    }
+}

@@ -121,9 +121,12 @@ pub(super) fn bytes(cell: &Cell) -> Converted<Vec<u8>> {
     }
 }
 
+/// The years 1 to 9999, in days since 1970.
+const DAYS: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
+
 /// Days since 1970.
 pub(super) fn date(cell: &Cell) -> Converted<i32> {
-    match cell {
+    let days = match cell {
         Cell::Int(days) => i32::try_from(*days).or_else(|_| cannot("date")),
         Cell::Text(text) => {
             let date = NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d");
@@ -137,6 +140,23 @@ pub(super) fn date(cell: &Cell) -> Converted<i32> {
             }
         }
         _ => cannot("date"),
+    }?;
+    if DAYS.contains(&days) {
+        Ok(days)
+    } else {
+        Err(format!("Date value out of range: {days} days since 1970"))
+    }
+}
+
+/// What has a year of four digits, as microseconds since 1970.
+fn of_four_digits(micros: i64) -> Converted<i64> {
+    let day = micros.div_euclid(86_400_000_000);
+    if i32::try_from(day).is_ok_and(|day| DAYS.contains(&day)) {
+        Ok(micros)
+    } else {
+        Err(format!(
+            "Timestamp value out of range: {micros} microseconds since 1970"
+        ))
     }
 }
 
@@ -170,7 +190,7 @@ fn packed_time(packed: i64) -> Option<i64> {
 
 /// Microseconds since 1970 without a zone; an integer is the packed form of CivilTimeEncoder.
 pub(super) fn datetime(cell: &Cell) -> Converted<i64> {
-    match cell {
+    let micros = match cell {
         Cell::Int(packed) => packed_datetime(*packed).map_or_else(|| cannot("datetime"), Ok),
         Cell::Text(text) => {
             let text = text.trim().replace(['T', 't'], " ");
@@ -183,7 +203,8 @@ pub(super) fn datetime(cell: &Cell) -> Converted<i64> {
                 .map_err(|_| "Could not convert value to datetime (bad format).".to_owned())
         }
         _ => cannot("datetime"),
-    }
+    }?;
+    of_four_digits(micros)
 }
 
 fn packed_datetime(packed: i64) -> Option<i64> {
@@ -199,7 +220,7 @@ fn packed_datetime(packed: i64) -> Option<i64> {
 // Microseconds of every year BigQuery has are far below the limit of the conversion.
 #[allow(clippy::cast_possible_truncation)]
 pub(super) fn timestamp(cell: &Cell) -> Converted<i64> {
-    match cell {
+    let micros = match cell {
         Cell::Int(micros) => Ok(*micros),
         Cell::Float(seconds) | Cell::Seconds(seconds) if seconds.abs() < 2.6e11 => {
             // Split first: a product would lose the last digits.
@@ -211,7 +232,8 @@ pub(super) fn timestamp(cell: &Cell) -> Converted<i64> {
             Ok,
         ),
         _ => cannot("timestamp"),
-    }
+    }?;
+    of_four_digits(micros)
 }
 
 fn parse_timestamp(text: &str) -> Option<i64> {

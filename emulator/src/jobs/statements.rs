@@ -2,12 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
+use super::datasets;
 use super::destination::{self, Destination};
 use super::query::{Running, reference};
 use super::{JobError, Work};
 use crate::catalog::CatalogError;
 use crate::name::TableName;
-use crate::query::ast::Statement;
+use crate::query::ast::{ObjectType, Statement};
 use crate::query::{self, QueryError, change};
 use crate::schema::FieldSchema;
 
@@ -52,7 +53,7 @@ impl Effect {
     }
 }
 
-fn unsupported(construct: impl Into<String>) -> JobError {
+pub(super) fn unsupported(construct: impl Into<String>) -> JobError {
     QueryError::Unsupported {
         construct: construct.into(),
     }
@@ -71,6 +72,7 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
             | Statement::CreateView(_)
             | Statement::CreateFunction(_)
             | Statement::DropFunction(_)
+            | Statement::CreateSchema { .. }
             | Statement::Insert(_)
             | Statement::Update(_)
             | Statement::Delete(_)
@@ -101,6 +103,7 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
         Statement::CreateView(create) => create_view(running, &create),
         Statement::CreateFunction(create) => create_function(running, &create),
         Statement::DropFunction(drop) => drop_function(running, &drop),
+        create @ Statement::CreateSchema { .. } => datasets::create(running, create),
         Statement::Insert(insert) => insert_rows(running, insert),
         Statement::Update(update) => {
             let target = change::target(std::slice::from_ref(&update.table), &running.defaults)?;
@@ -133,8 +136,14 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
             object_type,
             if_exists,
             names,
+            cascade,
             ..
-        } => drop_object(running, object_type, if_exists, &names),
+        } => match (object_type, names.as_slice()) {
+            (ObjectType::Schema, [name]) => {
+                datasets::drop(running, name, if_exists, datasets::contents(cascade))
+            }
+            _ => drop_object(running, object_type, if_exists, &names),
+        },
         other => Err(query::unsupported_statement(&other).into()),
     }
 }

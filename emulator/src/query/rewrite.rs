@@ -326,7 +326,10 @@ impl<'a> Rewriter<'a> {
                 return Ok(());
             }
             Expr::Identifier(ident) => suffixes::spell(ident),
-            Expr::CompoundIdentifier(path) => path.iter_mut().for_each(suffixes::spell),
+            Expr::CompoundIdentifier(path) => {
+                shorten_table(path);
+                path.iter_mut().for_each(suffixes::spell);
+            }
             Expr::BinaryOp { op, .. } => check_operator(op)?,
             _ => {}
         }
@@ -443,6 +446,15 @@ fn percent_of(sample: &ast::TableSampleKind) -> Result<f64, QueryError> {
         });
     }
     Ok(percent)
+}
+
+/// A column may be called by its table's whole name in backticks; the query knows the table by the last part of that.
+fn shorten_table(path: &mut [Ident]) {
+    if let Some(table) = path.first_mut()
+        && let Some((_, last)) = table.value.rsplit_once('.')
+    {
+        table.value = last.to_owned();
+    }
 }
 
 fn check_operator(op: &BinaryOperator) -> Result<(), QueryError> {

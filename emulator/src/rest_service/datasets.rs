@@ -1,14 +1,17 @@
 //! Datasets: made, listed, described, changed, dropped.
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::error::RestError;
-use super::{Answer, Page, Shared, blocking, object, resource};
-use crate::catalog::{CatalogError, Contents};
+use super::incoming::{Body, Params};
+use super::{Answer, Page, RestState, Shared, blocking, object, precondition, resource};
+use crate::catalog::{CatalogError, Contents, DatasetMetadata};
 
 /// Set by the server, so a client's word for it is not kept.
 const OUTPUT_ONLY: [&str; 8] = [
@@ -33,7 +36,7 @@ fn settings(mut body: Map<String, Value>) -> Map<String, Value> {
 pub(super) async fn insert(
     State(state): Shared,
     Path(project): Path<String>,
-    Json(body): Json<Value>,
+    Body(body): Body,
 ) -> Answer {
     let body = object(body)?;
     let dataset = body
@@ -75,23 +78,55 @@ pub(super) async fn get(
 pub(super) async fn patch(
     State(state): Shared,
     Path((project, dataset)): Path<(String, String)>,
-    Json(body): Json<Value>,
+    headers: HeaderMap,
+    Body(body): Body,
 ) -> Answer {
     let mut body = object(body)?;
     for key in OUTPUT_ONLY {
         body.remove(key);
     }
-    let (p, d) = (project.clone(), dataset.clone());
-    let changed = blocking(&state, move |catalog| {
-        catalog.update_dataset(&p, &d, |settings| super::merge(settings, body))
+    change(&state, project, dataset, headers, |settings| {
+        super::merge(settings, body);
+    })
+    .await
+}
+
+/// The whole description is replaced; what is not given is removed.
+pub(super) async fn update(
+    State(state): Shared,
+    Path((project, dataset)): Path<(String, String)>,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Answer {
+    let body = settings(object(body)?);
+    change(&state, project, dataset, headers, |settings| {
+        let location = settings.remove("location");
+        *settings = body;
+        // Where a dataset is cannot be changed.
+        if let Some(location) = location {
+            settings.insert("location".to_owned(), location);
+        }
+    })
+    .await
+}
+
+async fn change(
+    state: &Arc<RestState>,
+    project: String,
+    dataset: String,
+    headers: HeaderMap,
+    change: impl FnOnce(&mut Map<String, Value>) + Send + 'static,
+) -> Answer {
+    let endpoint = state.endpoint.clone();
+    let changed = blocking(state, move |catalog| {
+        let described =
+            |now: &DatasetMetadata| resource::dataset(&endpoint, &project, &dataset, now);
+        precondition::check(&headers, &described(&catalog.dataset(&project, &dataset)?))?;
+        let changed = catalog.update_dataset(&project, &dataset, change)?;
+        Ok::<_, RestError>(described(&changed))
     })
     .await?;
-    Ok(Json(resource::dataset(
-        &state.endpoint,
-        &project,
-        &dataset,
-        &changed,
-    )))
+    Ok(Json(changed))
 }
 
 #[derive(Debug, Deserialize)]
@@ -104,34 +139,81 @@ pub(super) struct DeleteOptions {
 pub(super) async fn delete(
     State(state): Shared,
     Path((project, dataset)): Path<(String, String)>,
-    Query(options): Query<DeleteOptions>,
+    Params(options): Params<DeleteOptions>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, RestError> {
+    let endpoint = state.endpoint.clone();
     let contents = match options.delete_contents.as_deref() {
         Some("true" | "True") => Contents::Delete,
         _ => Contents::Refuse,
     };
     blocking(&state, move |catalog| {
-        catalog.delete_dataset(&project, &dataset, contents)
+        let now = catalog.dataset(&project, &dataset)?;
+        let now = resource::dataset(&endpoint, &project, &dataset, &now);
+        precondition::check(&headers, &now)?;
+        catalog
+            .delete_dataset(&project, &dataset, contents)
+            .map_err(RestError::from)
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ListOptions {
+    max_results: Option<usize>,
+    page_token: Option<String>,
+    all: Option<String>,
+    filter: Option<String>,
+}
+
 pub(super) async fn list(
     State(state): Shared,
     Path(project): Path<String>,
-    Query(page): Query<Page>,
+    Params(options): Params<ListOptions>,
 ) -> Answer {
+    let labels = match options.filter.as_deref() {
+        Some(text) => label_filter(text)?,
+        None => Vec::new(),
+    };
+    let hidden_too = matches!(options.all.as_deref(), Some("true" | "True"));
     let p = project.clone();
     let all = blocking(&state, move |catalog| {
         let ids = catalog.datasets(&p)?;
         // Names that begin with an underscore are hidden, such as those of query results.
         ids.into_iter()
-            .filter(|id| !id.starts_with('_'))
+            .filter(|id| hidden_too || !id.starts_with('_'))
             .map(|id| Ok((catalog.dataset(&p, &id)?, id)))
             .collect::<Result<Vec<_>, CatalogError>>()
     })
     .await?;
-    let (datasets, next) = page.take(all)?;
+    let all = all.into_iter().filter(|(metadata, _)| {
+        labels.iter().all(|(key, value)| {
+            let own = metadata.resource.get("labels").and_then(|l| l.get(key));
+            own.is_some_and(|own| value.as_ref().is_none_or(|value| own == value))
+        })
+    });
+    let page = Page {
+        max_results: options.max_results,
+        page_token: options.page_token,
+    };
+    let (datasets, next) = page.take(all.collect())?;
     Ok(Json(resource::dataset_list(&project, &datasets, next)))
+}
+
+/// `labels.KEY` or `labels.KEY:VALUE`, several of them apart by spaces: all must hold.
+fn label_filter(text: &str) -> Result<Vec<(String, Option<String>)>, RestError> {
+    text.split_whitespace()
+        .filter(|word| *word != "AND")
+        .map(|word| {
+            let label = word
+                .strip_prefix("labels.")
+                .ok_or_else(|| RestError::invalid(&format!("Invalid filter {text:?}")))?;
+            Ok(match label.split_once(':') {
+                Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+                None => (label.to_owned(), None),
+            })
+        })
+        .collect()
 }

@@ -17,6 +17,7 @@ pub(super) struct RestError {
     reason: Cow<'static, str>,
     status: &'static str,
     location: Option<String>,
+    location_type: &'static str,
     message: String,
 }
 
@@ -32,6 +33,7 @@ impl RestError {
             reason: reason.into(),
             status,
             location: None,
+            location_type: "parameter",
             message,
         }
     }
@@ -40,6 +42,19 @@ impl RestError {
     pub fn at(mut self, location: Option<String>) -> Self {
         self.location = location;
         self
+    }
+
+    /// Says which header the error is about.
+    pub fn at_header(mut self, name: &str) -> Self {
+        self.location = Some(name.to_owned());
+        self.location_type = "header";
+        self
+    }
+
+    /// A thing that is not there.
+    pub fn not_found(what: &str) -> Self {
+        let text = format!("Not found: {what}");
+        Self::new(StatusCode::NOT_FOUND, "notFound", "NOT_FOUND", text)
     }
 
     /// A request that makes no sense.
@@ -58,7 +73,7 @@ impl IntoResponse for RestError {
         let mut error = json!({"message": self.message, "domain": "global", "reason": self.reason});
         if let Some(location) = &self.location {
             error["location"] = json!(location);
-            error["locationType"] = json!("parameter");
+            error["locationType"] = json!(self.location_type);
         }
         let body = json!({"error": {
             "code": self.http.as_u16(),

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::RestError;
+use super::incoming::{Body, Params};
 use super::tabledata::{self, PageOptions, RowsPage};
 use super::{Answer, Page, RestState, Shared, arrow_page, blocking, resource};
 use crate::jobs::{Job, JobError};
@@ -68,23 +69,37 @@ pub(super) async fn run(
 pub(super) async fn insert(
     State(state): Shared,
     Path(project): Path<String>,
-    Json(body): Json<Value>,
+    Body(body): Body,
 ) -> Answer {
     run(&state, &project, body, None).await
 }
 
-fn find(state: &RestState, project: &str, id: &str) -> Result<Arc<Job>, RestError> {
-    state.jobs.get(project, id).ok_or_else(|| {
-        let text = format!("Not found: Job {project}:{id}");
-        RestError::new(StatusCode::NOT_FOUND, "notFound", "NOT_FOUND", text)
-    })
+/// Where a client believes a job to be.
+#[derive(Debug, Deserialize)]
+pub(super) struct Location {
+    location: Option<String>,
+}
+
+/// A job, which is found only where it is.
+fn find(
+    state: &RestState,
+    project: &str,
+    id: &str,
+    place: &Location,
+) -> Result<Arc<Job>, RestError> {
+    let found = state.jobs.get(project, id).filter(|job| {
+        let place = place.location.as_deref().filter(|place| !place.is_empty());
+        place.is_none_or(|place| place.eq_ignore_ascii_case(&job.location))
+    });
+    found.ok_or_else(|| RestError::not_found(&format!("Job {project}:{id}")))
 }
 
 pub(super) async fn get(
     State(state): Shared,
     Path((project, id)): Path<(String, String)>,
+    Params(place): Params<Location>,
 ) -> Answer {
-    let job = find(&state, &project, &id)?;
+    let job = find(&state, &project, &id, &place)?;
     Ok(Json(job.to_json(&state.endpoint)))
 }
 
@@ -92,8 +107,9 @@ pub(super) async fn get(
 pub(super) async fn cancel(
     State(state): Shared,
     Path((project, id)): Path<(String, String)>,
+    Params(place): Params<Location>,
 ) -> Answer {
-    let job = find(&state, &project, &id)?;
+    let job = find(&state, &project, &id, &place)?;
     Ok(Json(json!({
         "kind": "bigquery#jobCancelResponse",
         "job": job.to_json(&state.endpoint),
@@ -103,47 +119,99 @@ pub(super) async fn cancel(
 pub(super) async fn delete(
     State(state): Shared,
     Path((project, id)): Path<(String, String)>,
+    Params(place): Params<Location>,
 ) -> Result<StatusCode, RestError> {
-    find(&state, &project, &id)?;
+    find(&state, &project, &id, &place)?;
     state.jobs.delete(&project, &id);
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Whose statements are asked for.
+/// Which jobs a list has.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Parent {
+pub(super) struct ListOptions {
+    max_results: Option<usize>,
+    page_token: Option<String>,
+    min_creation_time: Option<i64>,
+    max_creation_time: Option<i64>,
     parent_job_id: Option<String>,
+    projection: Option<String>,
+}
+
+impl ListOptions {
+    fn has(&self, job: &Job) -> bool {
+        self.min_creation_time.is_none_or(|at| job.created_ms >= at)
+            && self.max_creation_time.is_none_or(|at| job.created_ms <= at)
+    }
+}
+
+/// The states a list is of; the parameter may come more than once.
+fn wants_ended(query: &str) -> bool {
+    let mut states = query
+        .split('&')
+        .filter_map(|pair| pair.strip_prefix("stateFilter="))
+        .peekable();
+    states.peek().is_none() || states.any(|state| state.eq_ignore_ascii_case("done"))
 }
 
 pub(super) async fn list(
     State(state): Shared,
     Path(project): Path<String>,
-    Query(page): Query<Page>,
-    Query(parent): Query<Parent>,
+    Params(options): Params<ListOptions>,
+    uri: Uri,
 ) -> Answer {
-    let parent = parent.parent_job_id.as_deref().filter(|id| !id.is_empty());
-    let (jobs, next) = page.take(state.jobs.list(&project, parent))?;
+    let parent = options.parent_job_id.as_deref();
+    let parent = parent.filter(|id| !id.is_empty());
+    let mut jobs = state.jobs.list(&project, parent);
+    jobs.retain(|job| options.has(job));
+    if !wants_ended(uri.query().unwrap_or_default()) {
+        jobs.clear();
+    }
+    let full = options
+        .projection
+        .is_some_and(|p| p.eq_ignore_ascii_case("full"));
+    let page = Page {
+        max_results: options.max_results,
+        page_token: options.page_token,
+    };
+    let (jobs, next) = page.take(jobs)?;
     let entries: Vec<Value> = jobs
         .iter()
         .map(|job| {
             let mut entry = job.to_json(&state.endpoint);
             entry["state"] = json!("DONE");
+            if let Some(error) = &job.error {
+                entry["errorResult"] = error.to_json();
+            }
+            if let (Value::Object(members), false) = (&mut entry, full) {
+                members.remove("configuration");
+            }
             entry
         })
         .collect();
-    let mut body = json!({"kind": "bigquery#jobList", "etag": resource::etag(&entries.len().to_string()), "jobs": entries});
+    let ids: Vec<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
+    let mut body = json!({"kind": "bigquery#jobList", "etag": resource::etag(&ids.join("/")), "jobs": entries});
     if let Some(next) = next {
         body["nextPageToken"] = json!(next);
     }
     Ok(Json(body))
 }
 
+/// The id of the job that a request with this id makes.
+fn job_of_request(request_id: &Value) -> Option<String> {
+    let text = request_id.as_str().filter(|text| !text.is_empty())?;
+    let (one, two) = (
+        resource::number(text),
+        resource::number(&format!("{text} ")),
+    );
+    Some(format!("job_{one:016x}{two:016x}"))
+}
+
 /// A query and its first page of rows in one call.
 pub(super) async fn query(
     State(state): Shared,
     Path(project): Path<String>,
-    Json(body): Json<Value>,
+    Body(body): Body,
 ) -> Answer {
     let mut query = json!({"query": body["query"], "useLegacySql": body["useLegacySql"].as_bool().unwrap_or(true)});
     for key in [
@@ -165,32 +233,32 @@ pub(super) async fn query(
     if !body["labels"].is_null() {
         configuration["labels"] = body["labels"].clone();
     }
-    let request =
-        json!({"configuration": configuration, "jobReference": {"location": body["location"]}});
-    let job = run_job(&state, &project, request, None).await?;
-    let max = match &body["maxResults"] {
-        Value::String(text) => text.parse().ok(),
-        other => other.as_u64(),
+    let id = job_of_request(&body["requestId"]);
+    let request = json!({
+        "configuration": configuration,
+        "jobReference": {"location": body["location"], "jobId": id},
+    });
+    // A request that was sent again after its answer got lost is answered from the job it made.
+    let made = id.and_then(|id| state.jobs.get(&project, &id));
+    let job = match made {
+        Some(job) => job,
+        None => run_job(&state, &project, request, None).await?,
     };
-    let int64 = body["formatOptions"]["useInt64Timestamp"].as_bool();
+    let options = PageOptions::of_body(&body);
     if body["queryResultsFormat"].as_str() == Some("ARROW") && job.error.is_none() {
+        let max = options.max_results();
         return arrow_answer(&state, &job, max, &body["arrowSerializationOptions"]).await;
     }
-    answer(
-        &state,
-        &job,
-        PageOptions::of_body(max, int64),
-        "bigquery#queryResponse",
-    )
-    .await
+    answer(&state, &job, options, "bigquery#queryResponse").await
 }
 
 pub(super) async fn results(
     State(state): Shared,
     Path((project, id)): Path<(String, String)>,
-    Query(options): Query<PageOptions>,
+    Params(place): Params<Location>,
+    Params(options): Params<PageOptions>,
 ) -> Answer {
-    let job = find(&state, &project, &id)?;
+    let job = find(&state, &project, &id, &place)?;
     answer(&state, &job, options, "bigquery#getQueryResultsResponse").await
 }
 
@@ -238,6 +306,7 @@ fn described(job: &Job, kind: &str) -> Value {
         "kind": kind,
         "etag": resource::etag(&job.id),
         "jobReference": reference,
+        "jobCreationReason": {"code": "REQUESTED"},
         "jobComplete": true,
         "cacheHit": query.is_some_and(|q| q["cacheHit"] == true),
         "totalBytesProcessed": bytes,

@@ -11,7 +11,6 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::error::RestError;
-use super::resource;
 use super::tabledata::RowsPage;
 use crate::catalog::Table;
 use crate::table_rows::TableRows;
@@ -37,13 +36,14 @@ fn columns() -> Value {
     ])
 }
 
-/// The table of partitions in the REST form.
-pub(super) fn table(endpoint: &str, table: &Table) -> Value {
-    let mut value = resource::table(endpoint, table);
+/// The table of partitions in the REST form, made of that of the partitioned table.
+pub(super) fn table(mut value: Value) -> Value {
     value["schema"] = json!({"fields": columns()});
-    let id = format!("{}{DECORATOR}", table.name.table());
-    value["id"] = json!(format!("{}{DECORATOR}", table.name));
-    value["tableReference"]["tableId"] = json!(id);
+    for id in ["/id", "/tableReference/tableId"] {
+        if let Some(Value::String(id)) = value.pointer_mut(id) {
+            id.push_str(DECORATOR);
+        }
+    }
     if let Some(members) = value.as_object_mut() {
         for key in [
             "timePartitioning",
@@ -51,6 +51,8 @@ pub(super) fn table(endpoint: &str, table: &Table) -> Value {
             "clustering",
             "numRows",
             "numBytes",
+            "numTotalLogicalBytes",
+            "numActiveLogicalBytes",
         ] {
             members.remove(key);
         }

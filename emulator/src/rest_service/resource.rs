@@ -1,5 +1,6 @@
 //! REST resources as JSON: tables, schemas, lists. Numbers of 64 bits are strings, as in every Google API.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
@@ -7,31 +8,14 @@ use serde_json::{Map, Value, json};
 use crate::catalog::{DatasetMetadata, Table};
 use crate::schema;
 
-const LOCATION: &str = "US";
-
-pub(super) fn table(endpoint: &str, table: &Table) -> Value {
+pub(super) fn table(endpoint: &str, location: &str, table: &Table) -> Value {
     let name = &table.name;
-    let modified = unix_millis(table.modified);
-    // Nobody counts what lies elsewhere.
-    let external = table.kind() == "EXTERNAL";
-    let (rows, bytes) = if external {
-        (0, 0)
-    } else {
-        (table.rows, table.logical_bytes())
-    };
-    let bytes = bytes.to_string();
-    let mut value = Map::new();
+    let mut value = table_head(table);
     let mut set = |key: &str, v: Value| value.insert(key.to_owned(), v);
-    set("kind", json!("bigquery#table"));
-    set("etag", json!(etag(&format!("{name}{modified}{bytes}"))));
-    set("id", json!(name.to_string()));
+    set("etag", json!(table_etag(table)));
     set(
         "selfLink",
         json!(format!("{endpoint}/bigquery/v2/{}", name.to_resource())),
-    );
-    set(
-        "tableReference",
-        json!({"projectId": name.project(), "datasetId": name.dataset(), "tableId": name.table()}),
     );
     let columns = match &table.metadata {
         Some(metadata) if !metadata.schema.is_empty() => metadata.schema.clone(),
@@ -40,23 +24,44 @@ pub(super) fn table(endpoint: &str, table: &Table) -> Value {
     if !columns.is_empty() {
         set("schema", json!({"fields": columns}));
     }
-    set("numBytes", json!(bytes));
+    // Nobody counts what lies elsewhere.
+    let (rows, bytes) = match table.kind() {
+        "EXTERNAL" => (0, 0),
+        _ => (table.rows, table.logical_bytes()),
+    };
+    let bytes = json!(bytes.to_string());
+    set("numBytes", bytes.clone());
+    set("numTotalLogicalBytes", bytes.clone());
+    set("numActiveLogicalBytes", bytes);
     set("numLongTermBytes", json!("0"));
+    set("numLongTermLogicalBytes", json!("0"));
     set("numRows", json!(rows.to_string()));
-    let created = table
-        .metadata
-        .as_ref()
-        .map_or_else(|| modified.clone(), |m| (m.created_us / 1000).to_string());
-    set("creationTime", json!(created));
-    set("lastModifiedTime", json!(modified));
-    set("type", json!(table.kind()));
-    set("location", json!(LOCATION));
+    set("lastModifiedTime", json!(unix_millis(table.modified)));
+    set("location", json!(location));
     if let Some(metadata) = &table.metadata {
         for (key, setting) in &metadata.resource {
             value.insert(key.clone(), setting.clone());
         }
     }
+    tell_filter_twice(&mut value);
     Value::Object(value)
+}
+
+/// That a filter over partitions is required is said by the table and by its partitioning, whichever of them was told.
+fn tell_filter_twice(table: &mut Map<String, Value>) {
+    const KEY: &str = "requirePartitionFilter";
+    let by_table = table.get(KEY).cloned();
+    let partitioning = table
+        .get_mut("timePartitioning")
+        .and_then(Value::as_object_mut);
+    let Some(partitioning) = partitioning else {
+        return;
+    };
+    let wanted = [by_table, partitioning.get(KEY).cloned()];
+    if wanted.contains(&Some(json!(true))) {
+        partitioning.insert(KEY.to_owned(), json!(true));
+        table.insert(KEY.to_owned(), json!(true));
+    }
 }
 
 pub(super) fn dataset(
@@ -110,30 +115,64 @@ pub(super) fn dataset_list(
     with_next(list, next)
 }
 
-pub(super) fn table_list(
-    project: &str,
-    dataset: &str,
-    tables: &[(String, &'static str)],
-    total: usize,
-    next: Option<String>,
-) -> Value {
+pub(super) fn table_list(tables: &[Arc<Table>], total: usize, next: Option<String>) -> Value {
     let mut list = Map::new();
     list.insert("kind".to_owned(), json!("bigquery#tableList"));
-    let ids: Vec<&str> = tables.iter().map(|(id, _)| id.as_str()).collect();
+    let ids: Vec<String> = tables.iter().map(|t| table_etag(t)).collect();
     list.insert("etag".to_owned(), json!(etag(&ids.join("/"))));
     if !tables.is_empty() {
-        let entry = |(id, kind): &(String, &'static str)| {
-            json!({
-                "kind": "bigquery#table",
-                "id": format!("{project}:{dataset}.{id}"),
-                "tableReference": {"projectId": project, "datasetId": dataset, "tableId": id},
-                "type": kind,
-            })
-        };
-        list.insert("tables".to_owned(), tables.iter().map(entry).collect());
+        let entries = tables.iter().map(|table| table_entry(table)).collect();
+        list.insert("tables".to_owned(), entries);
     }
     list.insert("totalItems".to_owned(), json!(total));
     with_next(list, next)
+}
+
+/// A table as lists have it.
+fn table_entry(table: &Table) -> Value {
+    let mut entry = table_head(table);
+    if let Some(metadata) = &table.metadata {
+        for key in [
+            "friendlyName",
+            "labels",
+            "timePartitioning",
+            "rangePartitioning",
+            "clustering",
+            "expirationTime",
+        ] {
+            if let Some(setting) = metadata.resource.get(key) {
+                entry.insert(key.to_owned(), setting.clone());
+            }
+        }
+        if let Some(view) = metadata.resource.get("view") {
+            let legacy = view["useLegacySql"].as_bool().unwrap_or(true);
+            entry.insert("view".to_owned(), json!({"useLegacySql": legacy}));
+        }
+    }
+    Value::Object(entry)
+}
+
+/// What both a table and its entry in a list begin with.
+fn table_head(table: &Table) -> Map<String, Value> {
+    let name = &table.name;
+    let mut value = Map::new();
+    let mut set = |key: &str, v: Value| value.insert(key.to_owned(), v);
+    set("kind", json!("bigquery#table"));
+    set("id", json!(name.to_string()));
+    set(
+        "tableReference",
+        json!({"projectId": name.project(), "datasetId": name.dataset(), "tableId": name.table()}),
+    );
+    set("type", json!(table.kind()));
+    let created_ms = table.created_us() / 1000;
+    set("creationTime", json!(created_ms.to_string()));
+    value
+}
+
+fn table_etag(table: &Table) -> String {
+    let modified = table.modified.duration_since(SystemTime::UNIX_EPOCH);
+    let nanos = modified.map_or(0, |d| d.as_nanos());
+    etag(&format!("{} {nanos} {}", table.name, table.rows))
 }
 
 fn with_next(mut list: Map<String, Value>, next: Option<String>) -> Value {
@@ -166,8 +205,12 @@ fn unix_millis(at: SystemTime) -> String {
 
 /// Changes when the content does; opaque to clients.
 pub(super) fn etag(content: &str) -> String {
-    let hash = content
+    format!("{:016x}", number(content))
+}
+
+/// A number that goes with a text.
+pub(super) fn number(content: &str) -> u64 {
+    content
         .bytes()
-        .fold(0, |h: u64, b| crate::faults::mix(h ^ u64::from(b)));
-    format!("{hash:016x}")
+        .fold(0, |h: u64, b| crate::faults::mix(h ^ u64::from(b)))
 }

@@ -1,13 +1,16 @@
 //! Routines: made, listed, described, changed, dropped.
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::error::RestError;
-use super::{Answer, Page, Shared, blocking, object, resource};
-use crate::catalog::Existing;
+use super::incoming::{Body, Params};
+use super::{Answer, Page, RestState, Shared, blocking, object, precondition, resource};
+use crate::catalog::{Catalog, CatalogError, Existing};
 use crate::name::TableName;
 
 /// Set by the server.
@@ -30,6 +33,10 @@ fn described(name: &TableName, routine: Map<String, Value>) -> Value {
     Value::Object(value)
 }
 
+fn found(catalog: &Catalog, name: &TableName) -> Result<Value, CatalogError> {
+    Ok(described(name, catalog.routine(name)?))
+}
+
 fn settings(mut body: Map<String, Value>) -> Map<String, Value> {
     for key in OUTPUT_ONLY {
         body.remove(key);
@@ -41,40 +48,40 @@ fn settings(mut body: Map<String, Value>) -> Map<String, Value> {
 pub(super) async fn insert(
     State(state): Shared,
     Path((project, dataset)): Path<(String, String)>,
-    Json(body): Json<Value>,
+    Body(body): Body,
 ) -> Answer {
     let id = body["routineReference"]["routineId"].as_str();
     let id = id.ok_or_else(|| {
         RestError::invalid("Required parameter is missing: routineReference.routineId")
     })?;
-    put(
-        &state,
-        (project, dataset, id.to_owned()),
-        body.clone(),
-        Existing::Keep,
-    )
-    .await
+    let path = (project, dataset, id.to_owned());
+    put(&state, path, HeaderMap::new(), body, Existing::Keep).await
 }
 
 pub(super) async fn update(
     State(state): Shared,
     Path(path): Path<(String, String, String)>,
-    Json(body): Json<Value>,
+    headers: HeaderMap,
+    Body(body): Body,
 ) -> Answer {
-    put(&state, path, body, Existing::Update).await
+    put(&state, path, headers, body, Existing::Update).await
 }
 
 async fn put(
-    state: &std::sync::Arc<super::RestState>,
+    state: &Arc<RestState>,
     (project, dataset, id): (String, String, String),
+    headers: HeaderMap,
     body: Value,
     existing: Existing,
 ) -> Answer {
     let settings = settings(object(body)?);
     let made = blocking(state, move |catalog| {
-        let name = TableName::try_new(&project, &dataset, &id)?;
+        let name = TableName::try_new(&project, &dataset, &id).map_err(CatalogError::from)?;
+        if existing == Existing::Update {
+            precondition::check(&headers, &found(catalog, &name)?)?;
+        }
         let made = catalog.put_routine(&name, settings, existing)?;
-        Ok::<_, crate::catalog::CatalogError>(described(&name, made))
+        Ok::<_, RestError>(described(&name, made))
     })
     .await?;
     Ok(Json(made))
@@ -85,9 +92,7 @@ pub(super) async fn get(
     Path((project, dataset, id)): Path<(String, String, String)>,
 ) -> Answer {
     let found = blocking(&state, move |catalog| {
-        let name = TableName::try_new(&project, &dataset, &id)?;
-        let found = catalog.routine(&name)?;
-        Ok::<_, crate::catalog::CatalogError>(described(&name, found))
+        found(catalog, &TableName::try_new(&project, &dataset, &id)?)
     })
     .await?;
     Ok(Json(found))
@@ -107,7 +112,7 @@ pub(super) async fn delete(
 pub(super) async fn list(
     State(state): Shared,
     Path((project, dataset)): Path<(String, String)>,
-    Query(page): Query<Page>,
+    Params(page): Params<Page>,
 ) -> Answer {
     let all = blocking(&state, move |catalog| {
         let routines = catalog.routines(&project, &dataset)?;
@@ -117,7 +122,7 @@ pub(super) async fn list(
                 routine,
             ))
         });
-        described.collect::<Result<Vec<_>, crate::catalog::CatalogError>>()
+        described.collect::<Result<Vec<_>, CatalogError>>()
     })
     .await?;
     let (routines, next) = page.take(all)?;

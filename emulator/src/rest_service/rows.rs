@@ -20,6 +20,8 @@ pub(super) enum TimestampForm {
     Seconds,
     /// Whole microseconds.
     Micros,
+    /// A date and a time with twelve digits of a second, such as `2020-01-01T00:00:00.000000000000Z`.
+    Iso,
 }
 
 /// The rows of a batch.
@@ -94,6 +96,7 @@ fn scalar(column: &ArrayRef, row: usize, timestamps: TimestampForm) -> String {
             match (zone, timestamps) {
                 (Some(_), TimestampForm::Micros) => micros.to_string(),
                 (Some(_), TimestampForm::Seconds) => seconds(micros),
+                (Some(_), TimestampForm::Iso) => iso(micros),
                 (None, _) => value_text::datetime(micros),
             }
         }
@@ -125,6 +128,12 @@ fn seconds(micros: i64) -> String {
     let sign = if micros < 0 { "-" } else { "" };
     let micros = micros.unsigned_abs();
     format!("{sign}{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
+fn iso(micros: i64) -> String {
+    DateTime::from_timestamp_micros(micros)
+        .map(|at| at.format("%Y-%m-%dT%H:%M:%S%.6f000000Z").to_string())
+        .unwrap_or_default()
 }
 
 /// Without the zeros that the column's scale adds.
@@ -167,6 +176,12 @@ mod tests {
         )
         .unwrap();
         let batch = cells::batch(&schema, &[cell, cells::Cell::Record(Vec::new())]).unwrap();
+        let form = |form| rows(&batch, form)[0]["f"][5]["v"].clone();
+        assert_eq!(form(TimestampForm::Micros), json!("-500000"));
+        assert_eq!(
+            form(TimestampForm::Iso),
+            json!("1969-12-31T23:59:59.500000000000Z")
+        );
         let written = rows(&batch, TimestampForm::Seconds);
         assert_eq!(
             written,

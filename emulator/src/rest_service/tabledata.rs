@@ -5,12 +5,13 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use super::error::RestError;
+use super::incoming::{Body, Params};
 use super::rows::{self, TimestampForm};
 use super::tables::table_name;
 use super::{Answer, Shared, blocking, object, partitions, resource};
@@ -38,20 +39,50 @@ pub(super) struct PageOptions {
     selected_fields: Option<String>,
     #[serde(rename = "formatOptions.useInt64Timestamp")]
     use_int64_timestamp: Option<String>,
+    #[serde(rename = "formatOptions.timestampOutputFormat")]
+    timestamp_output_format: Option<String>,
 }
 
 impl PageOptions {
-    /// The form a request body asks for.
-    pub fn of_body(max_results: Option<u64>, use_int64_timestamp: Option<bool>) -> Self {
+    /// What the body of a query asks for.
+    pub fn of_body(body: &Value) -> Self {
+        let text = |value: &Value| match value {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        };
+        let format = &body["formatOptions"];
         Self {
-            max_results,
-            use_int64_timestamp: use_int64_timestamp.map(|v| v.to_string()),
+            max_results: text(&body["maxResults"]).and_then(|max| max.parse().ok()),
+            use_int64_timestamp: text(&format["useInt64Timestamp"]),
+            timestamp_output_format: text(&format["timestampOutputFormat"]),
             ..Self::default()
         }
     }
-}
 
-impl PageOptions {
+    /// How many rows are wanted at most.
+    pub fn max_results(&self) -> Option<u64> {
+        self.max_results
+    }
+
+    fn timestamps(&self) -> Result<TimestampForm, RestError> {
+        match self.timestamp_output_format.as_deref() {
+            None | Some("" | "TIMESTAMP_OUTPUT_FORMAT_UNSPECIFIED") => {}
+            Some("FLOAT64") => return Ok(TimestampForm::Seconds),
+            Some("INT64") => return Ok(TimestampForm::Micros),
+            Some("ISO8601_STRING") => return Ok(TimestampForm::Iso),
+            Some(other) => {
+                return Err(RestError::invalid(&format!(
+                    "Invalid value for formatOptions.timestampOutputFormat: {other}"
+                )));
+            }
+        }
+        Ok(match self.use_int64_timestamp.as_deref() {
+            Some("true" | "True") => TimestampForm::Micros,
+            _ => TimestampForm::Seconds,
+        })
+    }
+
     /// The columns that are asked for; none means all.
     fn selected(&self) -> Vec<String> {
         let names = self.selected_fields.as_deref().unwrap_or_default();
@@ -85,10 +116,7 @@ pub(super) fn page(
             .parse::<u64>()
             .map_err(|_| RestError::invalid(&format!("Invalid page token {token:?}")))?,
     };
-    let timestamps = match options.use_int64_timestamp.as_deref() {
-        Some("true" | "True") => TimestampForm::Micros,
-        _ => TimestampForm::Seconds,
-    };
+    let timestamps = options.timestamps()?;
     let selected = options.selected();
     let limit = options.max_results.unwrap_or(DEFAULT_ROWS);
     let total = table.rows;
@@ -127,7 +155,7 @@ impl From<RowsError> for RestError {
 pub(super) async fn list(
     State(state): Shared,
     Path((project, dataset, table)): Path<(String, String, String)>,
-    Query(options): Query<PageOptions>,
+    Params(options): Params<PageOptions>,
 ) -> Answer {
     let found = blocking(&state, move |catalog| {
         let name = table_name(&project, &dataset, &table)?;
@@ -155,7 +183,7 @@ pub(super) async fn list(
 pub(super) async fn insert_all(
     State(state): Shared,
     Path((project, dataset, table)): Path<(String, String, String)>,
-    Json(body): Json<Value>,
+    Body(body): Body,
 ) -> Answer {
     let body = object(body)?;
     let flag = |key: &str| body.get(key).and_then(Value::as_bool).unwrap_or(false);

@@ -1,19 +1,26 @@
 //! Tables and views: made, listed, described, changed, dropped.
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
+use tokio::runtime::Handle;
 
 use super::error::RestError;
-use super::{Answer, Page, Shared, blocking, merge, object, partitions, resource};
-use crate::catalog::CatalogError;
+use super::incoming::{Body, Params};
+use super::{
+    Answer, Page, RestState, Shared, blocking, merge, object, partitions, precondition, resource,
+};
+use crate::catalog::{Catalog, CatalogError};
 use crate::external::{self, External, ExternalError};
 use crate::name::TableName;
+use crate::query::{self, Defaults, QueryError};
 use crate::schema::{self, FieldSchema};
 
 /// Set by the server, or kept elsewhere.
-const NOT_KEPT: [&str; 17] = [
+const NOT_KEPT: [&str; 18] = [
     "kind",
     "etag",
     "id",
@@ -30,8 +37,20 @@ const NOT_KEPT: [&str; 17] = [
     "streamingBuffer",
     "numTotalLogicalBytes",
     "numActiveLogicalBytes",
+    "numLongTermLogicalBytes",
     // Accepted and forgotten, as the service does.
     "maxStaleness",
+];
+
+/// What a table is for good; replacing its description does not take it away.
+const FOR_GOOD: [&str; 7] = [
+    "view",
+    "materializedView",
+    external::CONFIGURATION,
+    "timePartitioning",
+    "rangePartitioning",
+    "encryptionConfiguration",
+    "defaultCollation",
 ];
 
 /// A table's name; the part after a dollar sign names a partition and no other table.
@@ -89,10 +108,47 @@ fn check_layout(settings: &Map<String, Value>, columns: &[FieldSchema]) -> Resul
     Ok(())
 }
 
+/// A table in the REST form.
+fn described(catalog: &Catalog, endpoint: &str, name: &TableName) -> Result<Value, CatalogError> {
+    let table = catalog.table(name)?;
+    let dataset = catalog.dataset(name.project(), name.dataset())?;
+    Ok(resource::table(endpoint, dataset.location(), &table))
+}
+
+/// The columns of the view that `settings` describe. A query that cannot be planned here leaves them unknown.
+///
+/// # Errors
+/// [`RestError`] when the view reads what is not there.
+fn view_columns(
+    catalog: &Catalog,
+    project: &str,
+    settings: &Map<String, Value>,
+) -> Result<Option<Vec<FieldSchema>>, RestError> {
+    let view = settings
+        .get("view")
+        .or_else(|| settings.get("materializedView"));
+    let Some(sql) = view.and_then(|view| view["query"].as_str()) else {
+        return Ok(None);
+    };
+    let defaults = Defaults {
+        project: project.to_owned(),
+        ..Defaults::default()
+    };
+    let planned = match (query::select(sql), Handle::try_current()) {
+        (Ok(select), Ok(handle)) => handle.block_on(query::plan(catalog, select, &defaults, &[])),
+        _ => return Ok(None),
+    };
+    match planned {
+        Ok(planned) => Ok(schema::checked(&schema::from_arrow(&planned.schema)).ok()),
+        Err(QueryError::Catalog(e)) => Err(e.into()),
+        Err(_) => Ok(None),
+    }
+}
+
 pub(super) async fn insert(
     State(state): Shared,
     Path((project, dataset)): Path<(String, String)>,
-    Json(body): Json<Value>,
+    Body(body): Body,
 ) -> Answer {
     let body = object(body)?;
     let table = body
@@ -108,17 +164,23 @@ pub(super) async fn insert(
     if !of_others.iter().any(|key| settings.contains_key(*key)) {
         check_layout(&settings, &columns)?;
     }
-    let opened = blocking(&state, move |catalog| {
-        let name = TableName::try_new(&project, &dataset, &table)?;
-        let columns = match External::of(&settings, catalog.root()) {
-            Some(external) if columns.is_empty() => external_columns(&external)?,
-            _ => columns,
+    let endpoint = state.endpoint.clone();
+    let made = blocking(&state, move |catalog| {
+        let name = TableName::try_new(&project, &dataset, &table).map_err(CatalogError::from)?;
+        catalog.require_dataset(&project, &dataset)?;
+        let columns = if columns.is_empty() {
+            match External::of(&settings, catalog.root()) {
+                Some(external) => external_columns(&external)?,
+                None => view_columns(catalog, &project, &settings)?.unwrap_or_default(),
+            }
+        } else {
+            columns
         };
         catalog.create_table(&name, columns, settings)?;
-        catalog.table(&name)
+        described(catalog, &endpoint, &name).map_err(RestError::from)
     })
     .await?;
-    Ok(Json(resource::table(&state.endpoint, &opened)))
+    Ok(Json(made))
 }
 
 /// The columns of an external table: those of its description, else those that its files show. What lies in a bucket is taken
@@ -137,80 +199,110 @@ pub(super) async fn get(
     State(state): Shared,
     Path((project, dataset, table)): Path<(String, String, String)>,
 ) -> Answer {
-    let summary = partitions::asked_of(&table).is_some();
-    let opened = blocking(&state, move |catalog| {
-        catalog.table(&table_name(&project, &dataset, &table)?)
+    let endpoint = state.endpoint.clone();
+    let found = blocking(&state, move |catalog| {
+        let name = table_name(&project, &dataset, &table)?;
+        let whole = described(catalog, &endpoint, &name)?;
+        Ok::<_, CatalogError>(match partitions::asked_of(&table) {
+            Some(_) => partitions::table(whole),
+            None => whole,
+        })
     })
     .await?;
-    Ok(Json(if summary {
-        partitions::table(&state.endpoint, &opened)
-    } else {
-        resource::table(&state.endpoint, &opened)
-    }))
+    Ok(Json(found))
 }
 
 /// Keys given are set, keys given as null are removed, others stay. Columns can be added and relaxed.
 pub(super) async fn patch(
     State(state): Shared,
-    Path((project, dataset, table)): Path<(String, String, String)>,
-    Json(body): Json<Value>,
+    Path(path): Path<(String, String, String)>,
+    headers: HeaderMap,
+    Body(body): Body,
 ) -> Answer {
-    let body = object(body)?;
-    let columns = columns(&body)?;
-    let settings = settings(body);
-    let opened = blocking(&state, move |catalog| {
-        let name = table_name(&project, &dataset, &table)?;
-        catalog.update_table(&name, |metadata| {
-            if let Some(columns) = columns {
-                schema::check_change(&name.to_string(), &metadata.schema, &columns)?;
-                metadata.schema = columns;
-            }
-            merge(&mut metadata.resource, settings);
-            Ok(())
-        })?;
-        catalog.table(&name)
-    })
-    .await?;
-    Ok(Json(resource::table(&state.endpoint, &opened)))
+    change(&state, path, headers, object(body)?, merge).await
 }
 
-/// `TABLE:testIamPermissions`: everybody may do everything here. Policies cannot be read or set.
-pub(super) async fn permissions(
+/// The whole description is replaced, apart from what a table is for good; columns that are not given stay.
+pub(super) async fn update(
     State(state): Shared,
-    Path((project, dataset, table)): Path<(String, String, String)>,
-    Json(body): Json<Value>,
+    Path(path): Path<(String, String, String)>,
+    headers: HeaderMap,
+    Body(body): Body,
 ) -> Answer {
-    let Some(table) = table.strip_suffix(":testIamPermissions").map(str::to_owned) else {
-        return Err(RestError::new(
-            StatusCode::NOT_IMPLEMENTED,
-            "notImplemented",
-            "UNIMPLEMENTED",
-            format!("the method of {table} is not served by this emulator"),
-        ));
-    };
-    blocking(&state, move |catalog| {
-        catalog.table(&table_name(&project, &dataset, &table)?)
+    change(&state, path, headers, object(body)?, |old, new| {
+        old.retain(|key, _| FOR_GOOD.contains(&key.as_str()));
+        merge(old, new);
     })
-    .await?;
-    let asked = body["permissions"].as_array();
-    // Some clients put the list into a list.
-    let asked: Vec<&Value> = asked
+    .await
+}
+
+/// The changed columns in the order of those there were; new ones come last, wherever they were put.
+fn added_last(old: &[FieldSchema], changed: Vec<FieldSchema>) -> Vec<FieldSchema> {
+    let place = |column: &FieldSchema| {
+        old.iter()
+            .position(|o| o.name.eq_ignore_ascii_case(&column.name))
+            .unwrap_or(old.len())
+    };
+    let mut columns: Vec<FieldSchema> = changed
         .into_iter()
-        .flatten()
-        .flat_map(|p| {
-            p.as_array()
-                .map_or_else(|| vec![p], |all| all.iter().collect())
+        .map(|mut column| {
+            if let Some(known) = old.get(place(&column)) {
+                column.fields = added_last(&known.fields, column.fields);
+            }
+            column
         })
         .collect();
-    Ok(Json(serde_json::json!({"permissions": asked})))
+    // Stable, so that new columns stay in the order given.
+    columns.sort_by_key(place);
+    columns
+}
+
+async fn change(
+    state: &Arc<RestState>,
+    (project, dataset, table): (String, String, String),
+    headers: HeaderMap,
+    body: Map<String, Value>,
+    combine: impl FnOnce(&mut Map<String, Value>, Map<String, Value>) + Send + 'static,
+) -> Answer {
+    let columns = columns(&body)?;
+    let settings = settings(body);
+    let endpoint = state.endpoint.clone();
+    let changed = blocking(state, move |catalog| {
+        let name = table_name(&project, &dataset, &table)?;
+        precondition::check(&headers, &described(catalog, &endpoint, &name)?)?;
+        let columns = match columns {
+            Some(columns) if !columns.is_empty() => Some(columns),
+            // No columns at all change none.
+            Some(_) | None => view_columns(catalog, &project, &settings)?,
+        };
+        catalog.update_table(&name, |metadata| {
+            if let Some(columns) = columns {
+                if metadata.kind() == "TABLE" {
+                    schema::check_change(&name.to_string(), &metadata.schema, &columns)?;
+                    metadata.schema = added_last(&metadata.schema, columns);
+                } else {
+                    metadata.schema = columns;
+                }
+            }
+            combine(&mut metadata.resource, settings);
+            Ok(())
+        })?;
+        Ok::<_, RestError>(described(catalog, &endpoint, &name)?)
+    })
+    .await?;
+    Ok(Json(changed))
 }
 
 pub(super) async fn delete(
     State(state): Shared,
     Path((project, dataset, table)): Path<(String, String, String)>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, RestError> {
+    let endpoint = state.endpoint.clone();
     blocking(&state, move |catalog| {
-        catalog.delete_table(&table_name(&project, &dataset, &table)?)
+        let name = table_name(&project, &dataset, &table)?;
+        precondition::check(&headers, &described(catalog, &endpoint, &name)?)?;
+        catalog.delete_table(&name).map_err(RestError::from)
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)
@@ -219,14 +311,14 @@ pub(super) async fn delete(
 pub(super) async fn list(
     State(state): Shared,
     Path((project, dataset)): Path<(String, String)>,
-    Query(page): Query<Page>,
+    Params(page): Params<Page>,
 ) -> Answer {
     let (p, d) = (project.clone(), dataset.clone());
     let all = blocking(&state, move |catalog| {
         let mut tables = Vec::new();
         for id in catalog.tables(&p, &d)? {
             match catalog.table(&TableName::try_new(&p, &d, &id)?) {
-                Ok(table) => tables.push((id, table.kind())),
+                Ok(table) => tables.push(table),
                 // Expired, or a directory that holds no table.
                 Err(CatalogError::TableNotFound { .. }) => {}
                 Err(e) => return Err(e),
@@ -237,7 +329,5 @@ pub(super) async fn list(
     .await?;
     let total = all.len();
     let (tables, next) = page.take(all)?;
-    Ok(Json(resource::table_list(
-        &project, &dataset, &tables, total, next,
-    )))
+    Ok(Json(resource::table_list(&tables, total, next)))
 }

@@ -4,17 +4,21 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::RestError;
-use super::{Shared, jobs};
+use super::incoming::{Params, json};
+use super::{RestState, Shared, jobs};
+
+/// Tells clients of the younger upload protocol whether an upload goes on.
+const UPLOAD_STATUS: &str = "x-goog-upload-status";
 
 /// Uploads under way, each a file that grows.
 #[derive(Debug)]
@@ -82,31 +86,39 @@ pub(super) struct UploadOptions {
     upload_id: String,
 }
 
-/// The whole upload at once, or the beginning of one in pieces.
+/// The whole upload at once, the beginning of one in pieces, or a piece of one that was begun.
 pub(super) async fn begin(
     State(state): Shared,
     Path(project): Path<String>,
-    Query(options): Query<UploadOptions>,
+    Params(options): Params<UploadOptions>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, RestError> {
-    match options.upload_type.as_str() {
+    if !options.upload_id.is_empty() {
+        return piece(&state, &options.upload_id, &headers, body).await;
+    }
+    let protocol = header_text(&headers, "x-goog-upload-protocol");
+    let kind = protocol.unwrap_or(options.upload_type.as_str());
+    match kind {
         "multipart" => {
             let (configuration, data) = parts(&headers, &body)?;
             let job = jobs::run(&state, &project, configuration, Some(data)).await?;
             Ok(job.into_response())
         }
         "resumable" => {
-            let configuration = json_of(&body)?;
+            let configuration = json(&body)?;
             let id = state.uploads.begin(project.clone(), configuration)?;
             let location = format!(
                 "{}/upload/bigquery/v2/projects/{project}/jobs?uploadType=resumable&upload_id={id}",
                 state.endpoint
             );
             let mut response = StatusCode::OK.into_response();
-            let value = HeaderValue::from_str(&location)
-                .map_err(|_| RestError::invalid("the upload has no valid address"))?;
-            response.headers_mut().insert(header::LOCATION, value);
+            for name in ["location", "x-goog-upload-url", "x-goog-upload-control-url"] {
+                set_header(&mut response, name, &location);
+            }
+            set_header(&mut response, "x-guploader-uploadid", &id);
+            set_header(&mut response, UPLOAD_STATUS, "active");
+            set_header(&mut response, "x-goog-upload-chunk-granularity", "262144");
             Ok(response)
         }
         other => Err(RestError::invalid(&format!(
@@ -118,26 +130,47 @@ pub(super) async fn begin(
 /// One piece of an upload: appended when it begins where the last one ended. The last piece runs the job.
 pub(super) async fn receive(
     State(state): Shared,
-    Query(options): Query<UploadOptions>,
+    Params(options): Params<UploadOptions>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, RestError> {
-    let id = options.upload_id;
-    let Some(mut upload) = state.uploads.lock().get(&id).cloned() else {
-        let text = format!("Not found: upload {id}");
-        return Err(RestError::new(
-            StatusCode::NOT_FOUND,
-            "notFound",
-            "NOT_FOUND",
-            text,
-        ));
+    piece(&state, &options.upload_id, &headers, body).await
+}
+
+/// Forgets an upload and what has arrived of it.
+pub(super) async fn cancel(
+    State(state): Shared,
+    Params(options): Params<UploadOptions>,
+) -> Result<Response, RestError> {
+    let upload = state.uploads.lock().remove(&options.upload_id);
+    let upload = upload.ok_or_else(|| unknown(&options.upload_id))?;
+    let removed = tokio::fs::remove_file(&upload.path).await;
+    removed.map_err(|e| broken(&e))?;
+    // What the service's upload servers say to a cancelled upload.
+    let gone = StatusCode::from_u16(499).unwrap_or(StatusCode::GONE);
+    let mut response = gone.into_response();
+    set_header(&mut response, UPLOAD_STATUS, "cancelled");
+    Ok(response)
+}
+
+async fn piece(
+    state: &Arc<RestState>,
+    id: &str,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Response, RestError> {
+    let Some(mut upload) = state.uploads.lock().get(id).cloned() else {
+        return Err(unknown(id));
     };
-    let range = headers
-        .get(header::CONTENT_RANGE)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
-    let (start, total) = content_range(range, body.len() as u64)
-        .ok_or_else(|| RestError::invalid(&format!("Invalid content range {range:?}")))?;
+    let command = header_text(headers, "x-goog-upload-command");
+    let (start, total) = match command {
+        Some(command) => commanded(command, headers, upload.received, body.len() as u64),
+        None => {
+            let range = header_text(headers, "content-range").unwrap_or_default();
+            content_range(range, body.len() as u64)
+                .ok_or_else(|| RestError::invalid(&format!("Invalid content range {range:?}")))?
+        }
+    };
     // A piece that was sent again after its answer got lost is taken once.
     if let Some(start) = start
         && start == upload.received
@@ -154,32 +187,74 @@ pub(super) async fn receive(
             .map_err(|e| RestError::invalid(&e.to_string()))?
             .map_err(|e| broken(&e))?;
         upload.received += body.len() as u64;
-        state.uploads.lock().insert(id.clone(), upload.clone());
+        state.uploads.lock().insert(id.to_owned(), upload.clone());
     }
     if total != Some(upload.received) {
-        let mut response = StatusCode::PERMANENT_REDIRECT.into_response();
-        if upload.received > 0 {
-            let range = format!("bytes=0-{}", upload.received - 1);
-            if let Ok(value) = HeaderValue::from_str(&range) {
-                response.headers_mut().insert(header::RANGE, value);
-            }
-        }
-        return Ok(response);
+        return Ok(incomplete(headers, command.is_some(), upload.received));
     }
-    state.uploads.lock().remove(&id);
+    state.uploads.lock().remove(id);
     let data = tokio::fs::read(&upload.path)
         .await
         .map_err(|e| broken(&e))?;
     let removed = tokio::fs::remove_file(&upload.path).await;
     removed.map_err(|e| broken(&e))?;
-    let job = jobs::run(
-        &state,
+    let ran = jobs::run(
+        state,
         &upload.project,
         upload.configuration,
         Some(Bytes::from(data)),
-    )
-    .await?;
-    Ok(job.into_response())
+    );
+    let mut response = ran.await.into_response();
+    set_header(&mut response, UPLOAD_STATUS, "final");
+    Ok(response)
+}
+
+/// Where a piece of the younger upload protocol begins, and the whole length when it is the last one.
+fn commanded(
+    command: &str,
+    headers: &HeaderMap,
+    received: u64,
+    len: u64,
+) -> (Option<u64>, Option<u64>) {
+    let has = |wanted: &str| command.split(',').any(|word| word.trim() == wanted);
+    let offset = header_text(headers, "x-goog-upload-offset").and_then(|v| v.parse().ok());
+    let start = has("upload").then(|| offset.unwrap_or(received));
+    let total = has("finalize").then(|| start.map_or(received, |start| start + len));
+    (start, total)
+}
+
+/// How far an upload has come, said as its client understands it.
+fn incomplete(headers: &HeaderMap, commanded: bool, received: u64) -> Response {
+    let mut response = if commanded {
+        StatusCode::OK.into_response()
+    } else if header_text(headers, "x-guploader-no-308") == Some("yes") {
+        let mut response = StatusCode::OK.into_response();
+        set_header(&mut response, "x-http-status-code-override", "308");
+        response
+    } else {
+        StatusCode::PERMANENT_REDIRECT.into_response()
+    };
+    if received > 0 {
+        set_header(&mut response, "range", &format!("bytes=0-{}", received - 1));
+    }
+    let size = received.to_string();
+    set_header(&mut response, "x-goog-upload-size-received", &size);
+    set_header(&mut response, UPLOAD_STATUS, "active");
+    response
+}
+
+fn unknown(id: &str) -> RestError {
+    RestError::not_found(&format!("upload {id}"))
+}
+
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn set_header(response: &mut Response, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
 }
 
 /// Where a piece begins, `None` for a mere question, and the whole length, `None` while it is unknown.
@@ -197,10 +272,6 @@ fn content_range(range: &str, len: u64) -> Option<(Option<u64>, Option<u64>)> {
         span => Some(span.split_once('-')?.0.parse().ok()?),
     };
     Some((start, total))
-}
-
-fn json_of(body: &[u8]) -> Result<Value, RestError> {
-    serde_json::from_slice(body).map_err(|e| RestError::invalid(&format!("Parse Error: {e}")))
 }
 
 /// The job's description and the data of a body in two parts, whatever the second one's type.
@@ -222,7 +293,7 @@ fn parts(headers: &HeaderMap, body: &Bytes) -> Result<(Value, Bytes), RestError>
     let third = third.ok_or_else(malformed)?;
     let description = content(body, first + delimiter.len(), second).ok_or_else(malformed)?;
     let data = content(body, second + inner.len(), third).ok_or_else(malformed)?;
-    Ok((json_of(&description)?, data))
+    Ok((json(&description)?, data))
 }
 
 /// What follows the blank line after a part's headers.
@@ -263,6 +334,17 @@ mod tests {
         assert_eq!(data, "raw\r\n\r\ndata");
         assert!(parts(&headers, &body.slice(..60)).is_err());
         assert!(parts(&HeaderMap::new(), &body).is_err());
+    }
+
+    #[test]
+    fn commands_say_where_a_piece_belongs_and_which_is_the_last() {
+        let mut headers = HeaderMap::new();
+        let read = |headers: &HeaderMap, command| commanded(command, headers, 8, 5);
+        assert_eq!(read(&headers, "upload"), (Some(8), None));
+        assert_eq!(read(&headers, "query"), (None, None));
+        assert_eq!(read(&headers, "finalize"), (None, Some(8)));
+        headers.insert("x-goog-upload-offset", HeaderValue::from_static("3"));
+        assert_eq!(read(&headers, "upload, finalize"), (Some(3), Some(8)));
     }
 
     #[test]

@@ -7,20 +7,25 @@
     clippy::indexing_slicing
 )]
 
+mod envelope;
 mod external;
 mod faults;
 mod google_rust;
 mod harness;
 mod kept;
+mod qualified;
 mod read_options;
 mod reads;
 mod recovery;
 mod refusals;
+mod resources;
 mod rest;
 mod routines;
+mod schemas;
 mod statements;
 mod tables;
 mod transactions;
+mod uploads;
 mod wildcards;
 mod wire_types;
 mod write_faults;

@@ -37,23 +37,62 @@ pub async fn send(
     content_type: &str,
     body: &str,
 ) -> (u16, Value) {
+    let headers = [("Content-Type", content_type)];
+    let answer = exchange(emulator, method, path, &headers, body.as_bytes()).await;
+    (answer.code, answer.body)
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub code: u16,
+    /// Its headers as they were sent.
+    pub head: String,
+    /// Null when it was empty.
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (found, value) = line.split_once(": ")?;
+            found.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+}
+
+/// A call with any headers and any bytes.
+pub async fn exchange(
+    emulator: &RunningEmulator,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
     let mut socket = TcpStream::connect(emulator.local_addr()).await.unwrap();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+    let mut head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\nConnection: close\r\n",
         body.len()
     );
-    socket.write_all(request.as_bytes()).await.unwrap();
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(b"\r\n").await.unwrap();
+    socket.write_all(body).await.unwrap();
     let mut text = String::new();
     socket.read_to_string(&mut text).await.unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let code = head.split(' ').nth(1).unwrap().parse().unwrap();
-    if body.is_empty() {
-        return (code, Value::Null);
-    }
-    (
+    let body = match body {
+        "" => Value::Null,
+        body => serde_json::from_str(body).unwrap_or_else(|e| panic!("{e} in {text}")),
+    };
+    Answer {
         code,
-        serde_json::from_str(body).unwrap_or_else(|e| panic!("{e} in {text}")),
-    )
+        head: head.to_owned(),
+        body,
+    }
 }
 
 #[tokio::test]

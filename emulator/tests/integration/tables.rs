@@ -8,7 +8,7 @@ use millpond_emulator::{Emulator, RunningEmulator};
 use crate::harness::*;
 use crate::rest::{call, send, send_json};
 
-async fn start_empty(root: &TempDir) -> RunningEmulator {
+pub async fn start_empty(root: &TempDir) -> RunningEmulator {
     Emulator::builder()
         .data_dir(root.path())
         .start()

@@ -47,6 +47,9 @@ pub struct ApplySettings {
     pub slots: Option<usize>,
     /// Endpoint of a BigQuery emulator.
     pub emulator: Option<String>,
+    /// File with the credentials for BigQuery: a service account's key, or those of a user, of workload identity, or of an
+    /// impersonated account. Default: Application Default Credentials.
+    pub credentials: Option<PathBuf>,
     /// Project that pays for BigQuery sources that name none.
     pub project: Option<String>,
     /// Refuses to read more bytes than this. Default: no bound.
@@ -70,6 +73,7 @@ impl ApplySettings {
             memory: None,
             slots: None,
             emulator: None,
+            credentials: None,
             project: None,
             max_bytes: None,
             temp_dir: None,
@@ -130,6 +134,7 @@ impl ApplyJob {
             progress: settings.progress,
             cancellation: settings.cancellation.clone(),
             emulator: settings.emulator,
+            credentials: settings.credentials,
             default_project: settings.project,
             max_bytes: settings.max_bytes,
             ..JobSettings::default()

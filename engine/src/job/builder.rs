@@ -262,6 +262,13 @@ impl JobBuilder {
         self
     }
 
+    /// File with the credentials for BigQuery, in place of Application Default Credentials.
+    #[must_use]
+    pub fn credentials(mut self, file: impl Into<PathBuf>) -> Self {
+        self.settings.credentials = Some(file.into());
+        self
+    }
+
     /// Project that pays for BigQuery reads and queries.
     #[must_use]
     pub fn project(mut self, project: impl Into<String>) -> Self {

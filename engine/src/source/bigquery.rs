@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
@@ -66,12 +67,14 @@ pub(crate) use self::retry::Timing;
 const STREAMS_PER_CONNECTION: usize = 4;
 
 /// What the process decides about BigQuery reads, as opposed to the recipe.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct BigQuerySettings {
     /// TCP connections at most.
     pub connections: NonZeroUsize,
     /// How long to wait for what; by default as fits the endpoint.
     pub timing: Option<Timing>,
+    /// The file with the credentials to read with, in place of those found by default.
+    pub credentials: Option<PathBuf>,
 }
 
 impl Default for BigQuerySettings {
@@ -80,6 +83,7 @@ impl Default for BigQuerySettings {
         Self {
             connections: available_parallelism().unwrap_or(NonZeroUsize::MIN),
             timing: None,
+            credentials: None,
         }
     }
 }
@@ -121,15 +125,10 @@ struct ScanToken {
 
 impl BigQuerySource {
     /// Connects to `table` (`bigquery://project.dataset.table` or without the scheme) and learns its schema from a first
-    /// session, which costs nothing. Settings are the defaults.
+    /// session, which costs nothing.
     ///
     /// # Errors
     /// Config for bad names, options and tables that cannot be read (views, say), Auth, NotFound, or Unavailable.
-    pub async fn connect(table: &str, options: BigQueryOptions) -> Result<Self> {
-        Self::connect_with(table, options, BigQuerySettings::default()).await
-    }
-
-    /// [`connect`](Self::connect) with settings.
     pub async fn connect_with(
         table: &str,
         options: BigQueryOptions,
@@ -153,12 +152,16 @@ impl BigQuerySource {
         check_stream_counts(&options)?;
         let endpoint = Endpoint::resolve(options.endpoint.as_deref())?;
         let timing = settings.timing.unwrap_or_else(|| endpoint.timing());
-        let credentials = endpoint.credentials(&timing, Scope::Reading).await?;
+        let file = settings.credentials;
+        let credentials = endpoint
+            .credentials(&timing, Scope::Reading, file.as_deref())
+            .await?;
         let client = endpoint.client(&credentials).await?;
         let place = Arc::new(Place {
             table: parsed,
             billing_project,
             endpoint,
+            credentials: file,
         });
         let source = Self {
             name: format!("bigquery://{}", place.table),

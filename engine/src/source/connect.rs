@@ -1,6 +1,7 @@
 //! From a source as written in a recipe to a connected [`Source`].
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytesize::ByteSize;
@@ -42,6 +43,8 @@ pub(crate) enum Intent {
 pub(crate) struct Connecting {
     /// Replaces Google's endpoint for BigQuery sources that name none.
     pub emulator: Option<String>,
+    /// The file with the credentials for BigQuery, in place of those found by default.
+    pub credentials: Option<PathBuf>,
     /// Pays for BigQuery sources, whatever they name.
     pub project: Option<String>,
     /// Pays for BigQuery sources that name no project for that.

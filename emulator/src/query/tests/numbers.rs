@@ -73,15 +73,6 @@ async fn sums_and_means_are_exact_or_errors() {
             ),
             "numeric overflow",
         ),
-        (
-            format!(
-                "SELECT SUM(x) {}",
-                over(
-                    "BIGNUMERIC '500000000000000000000000000000000000000', BIGNUMERIC '500000000000000000000000000000000000000'"
-                )
-            ),
-            "bignumeric overflow",
-        ),
         (format!("SELECT SUM(x) {}", over("'a'")), "SUM"),
     ] {
         let refused = value(&sql).await.unwrap_err();

@@ -12,7 +12,7 @@ use super::query_job::parameters::parameters;
 use super::query_source::{Asked, QuerySource, TABLE_SUFFIX};
 use super::settings::QuerySettings;
 use super::table::TableName;
-use super::{BigQuerySource, failure};
+use super::{BigQuerySettings, BigQuerySource, failure};
 use crate::error::{Error, Result};
 use crate::recipe::{BigQueryOptions, BigQuerySqlSpec, ReadBy};
 use crate::source::Source;
@@ -39,7 +39,11 @@ pub(crate) async fn connect_address(
         return in_chunks(name, options, connecting).await;
     }
     only_storage(&options)?;
-    let error = match BigQuerySource::connect(written, options.clone()).await {
+    let own = BigQuerySettings {
+        credentials: connecting.credentials.clone(),
+        ..BigQuerySettings::default()
+    };
+    let error = match BigQuerySource::connect_with(written, options.clone(), own).await {
         Ok(source) => {
             return Ok(Arc::new(match connecting.earlier.take() {
                 Some(earlier) => source.going_on(earlier)?,

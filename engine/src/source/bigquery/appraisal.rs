@@ -26,6 +26,7 @@ pub(super) async fn of_table(
         place.endpoint.clone(),
         place.billing_project.clone(),
         *timing,
+        place.credentials.as_deref(),
     );
     let rest = match rest.await {
         Ok(rest) => rest,

@@ -2,15 +2,17 @@
 //!
 //! Owns addresses, the rule that plain text stays on this machine, credentials and the making of clients.
 //! Must not know tables or sessions. Reads environment variables only to look at the file that the credentials library is
-//! about to use.
+//! about to use, and what that file may do.
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::Path;
 
 use google_cloud_auth::credentials::{self, Credentials, anonymous};
 use google_cloud_bigquery::client::Read;
 use google_cloud_gax::retry_policy::NeverRetry;
 use rustls::crypto::{CryptoProvider, ring};
+use serde_json::Value;
 use tokio::time::timeout;
 use url::{Host, Url};
 
@@ -18,6 +20,7 @@ use super::retry::Timing;
 use crate::error::{Error, ErrorKind, Result};
 
 mod credential_file;
+mod from_file;
 
 const GOOGLE: &str = "https://bigquerystorage.googleapis.com";
 
@@ -115,20 +118,28 @@ impl Endpoint {
         }
     }
 
-    /// Credentials for it, checked to be usable, and asked for no more than `scope` needs.
+    /// Credentials for it, checked to be usable, and asked for no more than `scope` needs: those of `file` when one is named.
     ///
     /// # Errors
-    /// Auth, naming the places looked at.
-    pub async fn credentials(&self, timing: &Timing, scope: Scope) -> Result<Credentials> {
+    /// Auth, naming the file or the places looked at.
+    pub async fn credentials(
+        &self,
+        timing: &Timing,
+        scope: Scope,
+        file: Option<&Path>,
+    ) -> Result<Credentials> {
         choose_cryptography();
         if let Self::Emulator(_) = self {
             return Ok(anonymous::Builder::new().build());
         }
         let missing = |why: &str| {
-            Error::new(
-                ErrorKind::Auth,
-                format!("no usable Google credentials ({why}); looked at {CREDENTIAL_PLACES}"),
-            )
+            let text = match file {
+                Some(path) => format!("credentials file {} is not usable ({why})", path.display()),
+                None => {
+                    format!("no usable Google credentials ({why}); looked at {CREDENTIAL_PLACES}")
+                }
+            };
+            Error::new(ErrorKind::Auth, text)
         };
         let late = || {
             missing(&format!(
@@ -136,26 +147,34 @@ impl Endpoint {
                 timing.credentials.as_secs()
             ))
         };
+        let refused = |path: &Path, fault| {
+            Error::with_source(
+                ErrorKind::Auth,
+                format!("credentials file {} is not used", path.display()),
+                fault,
+            )
+        };
         // The same variables that the library is about to read.
-        credential_file::check_default(&|name| std::env::var_os(name)).map_err(
-            |(path, fault)| {
-                Error::with_source(
-                    ErrorKind::Auth,
-                    format!("credentials file {} is not used", path.display()),
-                    fault,
-                )
-            },
-        )?;
+        let variable = |name: &str| std::env::var_os(name);
+        let content = match file {
+            Some(path) => {
+                Some(credential_file::read(path, &variable).map_err(|fault| refused(path, fault))?)
+            }
+            None => {
+                credential_file::check_default(&variable)
+                    .map_err(|(path, fault)| refused(&path, fault))?;
+                None
+            }
+        };
         // The narrowest scope that does. Credentials that were granted other scopes, and cannot be narrowed, are taken as they are.
-        let narrow = credentials::Builder::default().with_scopes([scope.address()]);
-        let found = built(narrow, &missing)?;
+        let found = built(content.as_ref(), Some(scope), &missing)?;
         match timeout(timing.credentials, found.headers(Default::default())).await {
             Ok(Ok(_)) => return Ok(found),
             Ok(Err(e)) if e.is_transient() => return Err(missing("no token could be obtained")),
             Ok(Err(_)) => {}
             Err(_) => return Err(late()),
         }
-        let found = built(credentials::Builder::default(), &missing)?;
+        let found = built(content.as_ref(), None, &missing)?;
         match timeout(timing.credentials, found.headers(Default::default())).await {
             Ok(Ok(_)) => Ok(found),
             Ok(Err(e)) if e.is_transient() => Err(missing("no token could be obtained")),
@@ -207,9 +226,26 @@ fn choose_cryptography() {
     }
 }
 
-/// Credentials of `builder`; `missing` makes the error.
-fn built(builder: credentials::Builder, missing: &impl Fn(&str) -> Error) -> Result<Credentials> {
-    builder.build().map_err(|e| {
+/// Credentials of a file's content, else those that the library finds by itself; `missing` makes the error.
+fn built(
+    content: Option<&Value>,
+    scope: Option<Scope>,
+    missing: &impl Fn(&str) -> Error,
+) -> Result<Credentials> {
+    let scope = scope.map(Scope::address);
+    let built = match content {
+        Some(content) => from_file::credentials(content.clone(), scope)
+            .ok_or_else(|| missing("its kind is not known"))?,
+        None => {
+            let builder = credentials::Builder::default();
+            match scope {
+                Some(scope) => builder.with_scopes([scope]),
+                None => builder,
+            }
+            .build()
+        }
+    };
+    built.map_err(|e| {
         // A file that cannot be parsed is not quoted: it may hold a key.
         if e.is_parsing() || e.is_missing_field() {
             missing("the file found does not hold credentials")

@@ -2,6 +2,8 @@
 //!
 //! Owns the translation of service errors into the engine's kinds and words. Must not know when to try again.
 
+use std::path::PathBuf;
+
 use google_cloud_bigquery::Error as ServiceError;
 use google_cloud_gax::error::rpc::{Code, Status};
 
@@ -19,6 +21,8 @@ pub(super) struct Place {
     pub billing_project: String,
     /// The service.
     pub endpoint: Endpoint,
+    /// The credentials file it is asked with, when one is named.
+    pub credentials: Option<PathBuf>,
 }
 
 /// What was being done when something failed.

@@ -18,7 +18,7 @@ use super::rest::Rest;
 use super::settings::{QuerySettings, check_bytes};
 use super::table::{TableName, quote_column};
 use super::temporary_table::TemporaryTable;
-use super::{BigQuerySource, field_schema, known, narrowest, restriction};
+use super::{BigQuerySettings, BigQuerySource, field_schema, known, narrowest, restriction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Cancellation;
 use crate::source::connect::{Connecting, EarlierScan, Intent};
@@ -322,7 +322,12 @@ impl QuerySource {
         earlier: Option<EarlierScan>,
     ) -> Result<BigQuerySource> {
         let name = table.to_string();
-        let source = Box::pin(BigQuerySource::connect(&name, self.settings.read.clone())).await?;
+        let settings = BigQuerySettings {
+            credentials: self.settings.credentials.clone(),
+            ..BigQuerySettings::default()
+        };
+        let source = BigQuerySource::connect_with(&name, self.settings.read.clone(), settings);
+        let source = Box::pin(source).await?;
         match earlier {
             Some(earlier) => source.going_on(earlier),
             None => Ok(source),

@@ -3,6 +3,7 @@
 //! Owns the clients, the loop that asks again and the translation of refusals. Must not know what a job is made for.
 
 use std::future::Future;
+use std::path::Path;
 
 use futures::FutureExt;
 use google_cloud_auth::credentials::Credentials;
@@ -53,7 +54,7 @@ impl Failed {
 }
 
 impl Rest {
-    /// Connects to the service; `billing_project` pays for jobs.
+    /// Connects to the service; `billing_project` pays for jobs, and `credentials` names a file in place of the default ones.
     ///
     /// # Errors
     /// Auth without usable credentials, Config when no client can be made.
@@ -61,8 +62,11 @@ impl Rest {
         endpoint: Endpoint,
         billing_project: String,
         timing: Timing,
+        credentials: Option<&Path>,
     ) -> Result<Self> {
-        let credentials = endpoint.credentials(&timing, Scope::Jobs).await?;
+        let credentials = endpoint
+            .credentials(&timing, Scope::Jobs, credentials)
+            .await?;
         Self::with_credentials(endpoint, credentials, billing_project, timing).await
     }
 

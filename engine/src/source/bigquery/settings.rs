@@ -2,6 +2,7 @@
 //!
 //! Owns what is said wrongly before anybody is asked. Must not know jobs.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -32,6 +33,8 @@ pub(super) struct QuerySettings {
     pub max_bytes: Option<u64>,
     /// How the result is read.
     pub read: BigQueryOptions,
+    /// The credentials file it is read with, when one is named.
+    pub credentials: Option<PathBuf>,
 }
 
 impl QuerySettings {
@@ -110,8 +113,10 @@ impl QuerySettings {
                 expiration: None,
                 ..options
             },
+            credentials: connecting.credentials.clone(),
         };
-        let rest = Rest::connect(endpoint, project, timing).await?;
+        let credentials = connecting.credentials.as_deref();
+        let rest = Rest::connect(endpoint, project, timing, credentials).await?;
         Ok((settings, rest))
     }
 }

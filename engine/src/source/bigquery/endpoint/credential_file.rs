@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -94,6 +95,12 @@ pub(super) enum CredentialFault {
     /// A file that is none of the kinds that are known.
     #[error("its type is none of {}", kinds())]
     UnknownKind,
+    /// The file cannot be read.
+    #[error("it cannot be read: {0}")]
+    Unreadable(io::ErrorKind),
+    /// The file is something else.
+    #[error("it holds no JSON object")]
+    NoJson,
     /// Files in files without end.
     #[error("it holds credentials within credentials, more than {DEEPEST} deep")]
     TooDeep,
@@ -123,15 +130,37 @@ pub(super) fn check_default(
         return Ok(());
     };
     warn_of_readers(&path);
-    let programs = variable(PROGRAM_VARIABLE).is_some_and(|value| value == "1");
-    let allowed = if programs {
-        Programs::Allowed
-    } else {
-        Programs::Refused
+    judge(&file, variable).map_err(|fault| (path, fault))
+}
+
+/// Reads the file that the user named, and checks it. It is read once, so that what is used is what was checked.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn read(
+    path: &Path,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Value, CredentialFault> {
+    let bytes = fs::read(path).map_err(|e| CredentialFault::Unreadable(e.kind()))?;
+    // What the parser says quotes the file.
+    let file: Value = serde_json::from_slice(&bytes).map_err(|_| CredentialFault::NoJson)?;
+    if !file.is_object() {
+        return Err(CredentialFault::NoJson);
+    }
+    if file.get("type").is_none() {
+        return Err(CredentialFault::UnknownKind);
+    }
+    warn_of_readers(path);
+    judge(&file, variable)?;
+    Ok(file)
+}
+
+fn judge(file: &Value, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<(), CredentialFault> {
+    let allowed = match variable(PROGRAM_VARIABLE) {
+        Some(value) if value == "1" => Programs::Allowed,
+        _ => Programs::Refused,
     };
-    check(&file, allowed, 0)
-        .and_then(|()| complete(&file, 0))
-        .map_err(|fault| (path, fault))
+    check(file, allowed, 0).and_then(|()| complete(file, 0))
 }
 
 fn kinds() -> String {

@@ -6,6 +6,7 @@ fn place() -> Place {
         table: TableName::parse("p.d.t").unwrap(),
         billing_project: "payer".to_owned(),
         endpoint: Endpoint::resolve(Some("http://127.0.0.1:9050")).unwrap(),
+        credentials: None,
     }
 }
 

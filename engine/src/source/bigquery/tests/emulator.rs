@@ -116,6 +116,7 @@ impl Setup {
                 idle: Duration::from_millis(500),
                 ..Timing::LOOPBACK
             }),
+            credentials: None,
         };
         BigQuerySource::connect_with(table, options, settings).await
     }

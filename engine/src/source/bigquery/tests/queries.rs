@@ -124,6 +124,7 @@ async fn rest(setup: &Setup) -> Rest {
         endpoint.unwrap(),
         "p".to_owned(),
         super::super::Timing::LOOPBACK,
+        None,
     )
     .await
     .unwrap()

@@ -61,6 +61,7 @@ fn spec(fake: &Fake, timing: Timing) -> StreamSpec {
             table: TableName::parse("p.d.t").unwrap(),
             billing_project: "p".to_owned(),
             endpoint: Endpoint::Google,
+            credentials: None,
         }),
         timing,
         decoder: Arc::new(Decoder::new(rows(0..0).schema(), &columns).unwrap()),

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::super::failure::Place;
 use super::super::{
-    BigQueryOptions, BigQuerySource, Endpoint, Predicate, ScanRequest, Source, TableName, Timing,
-    parse_snapshot_time,
+    BigQueryOptions, BigQuerySettings, BigQuerySource, Endpoint, Predicate, ScanRequest, Source,
+    TableName, Timing, parse_snapshot_time,
 };
 use super::fake::{Fake, schema_message};
 use crate::error::{Error, ErrorKind};
@@ -49,6 +49,7 @@ async fn source(fake: &Fake, options: BigQueryOptions) -> Result<BigQuerySource,
             table: TableName::parse("p.d.t").unwrap(),
             billing_project: "payer".to_owned(),
             endpoint: Endpoint::Google,
+            credentials: None,
         }),
         snapshot_time: snapshot_time.transpose()?,
         options,
@@ -246,7 +247,9 @@ async fn nobody_at_the_endpoint_is_known_within_seconds() {
         endpoint: Some(endpoint.clone()),
         ..BigQueryOptions::default()
     };
-    let error = BigQuerySource::connect("p.d.t", options).await.unwrap_err();
+    let error = BigQuerySource::connect_with("p.d.t", options, BigQuerySettings::default())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains(&endpoint), "{error}");
     assert!(start.elapsed().as_secs() < 5);
@@ -255,7 +258,9 @@ async fn nobody_at_the_endpoint_is_known_within_seconds() {
 #[tokio::test]
 async fn settings_are_checked_before_the_network() {
     let refused = |table: &'static str, options| async move {
-        let error = BigQuerySource::connect(table, options).await.unwrap_err();
+        let error = BigQuerySource::connect_with(table, options, BigQuerySettings::default())
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");
         error.to_string()
     };

@@ -56,6 +56,38 @@ fn the_usual_files_are_used() {
 }
 
 #[test]
+fn a_file_that_is_named_is_read_and_judged() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("key.json");
+    let none = |_: &str| None;
+    let missing = read(&path, &none);
+    assert_eq!(
+        missing,
+        Err(CredentialFault::Unreadable(io::ErrorKind::NotFound))
+    );
+    for text in ["", "canary", "[1]", "{\"type\": 1"] {
+        fs::write(&path, text).unwrap();
+        assert_eq!(read(&path, &none), Err(CredentialFault::NoJson), "{text}");
+    }
+    for file in [
+        json!({"a": 1}),
+        json!({"type": "magic"}),
+        json!({"type": 1}),
+    ] {
+        fs::write(&path, file.to_string()).unwrap();
+        assert_eq!(read(&path, &none), Err(CredentialFault::UnknownKind));
+    }
+    fs::write(&path, federated().to_string()).unwrap();
+    assert_eq!(read(&path, &none), Ok(federated()));
+    let elsewhere = with("/token_url", json!("https://evil.example/"));
+    fs::write(&path, elsewhere.to_string()).unwrap();
+    assert!(matches!(
+        read(&path, &none),
+        Err(CredentialFault::ForeignHost { .. })
+    ));
+}
+
+#[test]
 fn secrets_go_to_google_only() {
     for host in [
         "https://googleapis.com.evil.example/token",

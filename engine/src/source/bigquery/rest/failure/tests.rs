@@ -19,7 +19,7 @@ fn body(reason: &str, location: &str) -> String {
 
 async fn rest() -> Rest {
     let endpoint = Endpoint::resolve(Some("http://127.0.0.1:1")).unwrap();
-    Rest::connect(endpoint, "payer".to_owned(), Timing::LOOPBACK)
+    Rest::connect(endpoint, "payer".to_owned(), Timing::LOOPBACK, None)
         .await
         .unwrap()
 }

@@ -1,0 +1,58 @@
+//! Datasets made and dropped by statements, as dbt and ibis do it.
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::rest::{call, send_json};
+use crate::tables::{make_table, start_empty};
+
+#[tokio::test]
+async fn schemas_are_datasets() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_empty(&root).await;
+    make_table(&emulator, json!([{"name": "id", "type": "INT64"}])).await;
+    let run = async |sql: &str| {
+        let job = json!({"configuration": {"query": {"query": sql, "useLegacySql": false}}});
+        let (code, job) = send_json(&emulator, "POST", "/projects/p/jobs", &job).await;
+        let failed = job["status"]["errorResult"]["reason"]
+            .as_str()
+            .map(str::to_owned);
+        let reason = failed.or(job["error"]["errors"][0]["reason"]
+            .as_str()
+            .map(str::to_owned));
+        let query = &job["statistics"]["query"];
+        let done = query["ddlOperationPerformed"].as_str().map(str::to_owned);
+        (code, done.or(reason).unwrap_or_default(), query.clone())
+    };
+    let sql = "CREATE SCHEMA IF NOT EXISTS `p`.`s` OPTIONS (location = 'EU', description = \"x\", default_table_expiration_days = 2)";
+    let (_, operation, query) = run(sql).await;
+    assert_eq!(operation, "CREATE");
+    assert_eq!(query["statementType"], "CREATE_SCHEMA");
+    assert_eq!(
+        query["ddlTargetDataset"],
+        json!({"projectId": "p", "datasetId": "s"})
+    );
+    let (_, dataset) = call(&emulator, "GET", "/projects/p/datasets/s").await;
+    assert_eq!(
+        (&dataset["location"], &dataset["description"]),
+        (&json!("EU"), &json!("x"))
+    );
+    assert_eq!(dataset["defaultTableExpirationMs"], "172800000");
+    assert_eq!(run(sql).await.1, "SKIP");
+    assert_eq!(run("CREATE SCHEMA s").await.1, "duplicate");
+    assert_eq!(
+        run("CREATE SCHEMA t OPTIONS (storage_billing_model = 'x')")
+            .await
+            .1,
+        "invalidQuery"
+    );
+    assert_eq!(run("DROP SCHEMA d").await.1, "resourceInUse");
+    assert_eq!(run("DROP SCHEMA IF EXISTS `p.d` CASCADE").await.1, "DROP");
+    assert_eq!(run("DROP SCHEMA IF EXISTS d").await.1, "SKIP");
+    assert_eq!(run("DROP SCHEMA d").await.1, "notFound");
+    assert_eq!(
+        call(&emulator, "GET", "/projects/p/datasets/d").await.0,
+        404
+    );
+    emulator.shutdown().await;
+}
