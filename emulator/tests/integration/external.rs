@@ -7,6 +7,7 @@ use millpond_emulator::RunningEmulator;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::envelope::packed;
 use crate::harness::*;
 use crate::rest::{call, send_json};
 use crate::statements::{ask, run, start_with_dataset, values};
@@ -82,7 +83,8 @@ async fn csv_json_and_parquet_are_read_by_sql() {
         "LOWER_BOUND"
     );
     assert_eq!(dry["statistics"]["totalBytesProcessed"], "0");
-    fs::write(root.path().join("files/c.csv"), "id,name\n9,w\n").unwrap();
+    let compressed = packed(b"id,name\n9,w\n");
+    fs::write(root.path().join("files/c.csv"), compressed).unwrap();
     let count = run(&emulator, "SELECT COUNT(*) FROM d.csv").await;
     assert_eq!(values(&count), [[json!("4")]]);
 

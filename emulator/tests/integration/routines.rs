@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::rest::{call, send_json};
+use crate::rest::{call, exchange, send_json};
 use crate::statements::{ask, run, start_with_dataset, values};
 
 const PATH: &str = "/projects/p/datasets/d/routines";
@@ -56,8 +56,20 @@ async fn routines_are_kept_across_restarts() {
         values(&run(&emulator, query).await),
         [[json!("8"), Value::Null]]
     );
-    let (code, answer) = send_json(&emulator, "PUT", &format!("{PATH}/add"), &changed).await;
-    assert_eq!((code, &answer["definitionBody"]), (200, &json!("x - y")));
+    let put = async |etag: &str| {
+        let (path, body) = (format!("{PATH}/add"), changed.to_string());
+        exchange(
+            &emulator,
+            "PUT",
+            &path,
+            &[("If-Match", etag)],
+            body.as_bytes(),
+        )
+        .await
+    };
+    assert_eq!(put("another").await.code, 412);
+    let answer = put(listed["routines"][0]["etag"].as_str().unwrap()).await;
+    assert_eq!(answer.body["definitionBody"], "x - y", "{}", answer.body);
     // Not the result from before.
     assert_eq!(
         values(&run(&emulator, query).await),

@@ -1,14 +1,11 @@
 //! Load jobs whose data arrive piece by piece, by each of the protocols that clients use.
 
-use std::io::Write;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use millpond_emulator::RunningEmulator;
 
+use crate::envelope::packed;
 use crate::rest::{Answer, call, exchange};
 use crate::tables::{make_table, start_empty};
 
@@ -124,9 +121,7 @@ async fn an_upload_may_be_given_up() {
 async fn files_of_rows_may_be_compressed() {
     let root = TempDir::new().unwrap();
     let emulator = with_table(&root).await;
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(b"{\"id\": 1}\n{\"id\": 2}\n").unwrap();
-    let packed = encoder.finish().unwrap();
+    let packed = packed(b"{\"id\": 1}\n{\"id\": 2}\n");
     for (data, good) in [(&packed[..], true), (&packed[..20], false)] {
         let begun = begin(&emulator, &[], &format!("{UPLOAD}?uploadType=resumable")).await;
         let path = path_of(&emulator, begun.header("location").unwrap());
