@@ -327,14 +327,14 @@ fn texts_in_dictionaries_are_the_same_texts() {
         let set = set(steps.clone());
         let plan = plan(&set, &plain.batch).unwrap();
         let parts = plain.cut(&[100, 101, 250]);
-        let mixed: Vec<_> = parts
+        let mixed = parts
             .iter()
             .enumerate()
             .map(|(number, part)| match number % 2 {
                 0 => interned(part),
                 _ => part.clone(),
             });
-        let mixed = mixed.collect::<Vec<_>>();
+        let mixed: Vec<_> = mixed.collect();
         let expected = fit(&plan, &[parts], 1, |_| 0).unwrap();
         let found = fit(&plan, &[mixed], 1, |_| 0).unwrap();
         let json = |fitted: &crate::FittedFeatures| fitted.to_artifact().unwrap().json;
