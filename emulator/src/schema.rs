@@ -190,7 +190,7 @@ fn checked_below(
             // What is given as nothing is taken away.
             other.retain(|key, value| {
                 let no_tags = value["names"].as_array().is_some_and(Vec::is_empty);
-                !value.is_null() && !(key == "policyTags" && no_tags)
+                !(value.is_null() || key == "policyTags" && no_tags)
             });
             let checked = FieldSchema {
                 kind: kind.to_owned(),

@@ -324,14 +324,12 @@ impl VisitorMut for Binder {
                     *expr = value;
                 }
             }
-            Expr::CompoundIdentifier(path) => {
-                if path.first().is_some_and(|name| value(name).is_some()) {
-                    let path = path.iter().map(|i| i.value.as_str());
-                    let path = path.collect::<Vec<_>>().join(".");
-                    return ControlFlow::Break(unsupported(format!(
-                        "the field {path} of an argument"
-                    )));
-                }
+            Expr::CompoundIdentifier(path)
+                if path.first().is_some_and(|name| value(name).is_some()) =>
+            {
+                let path = path.iter().map(|i| i.value.as_str());
+                let path = path.collect::<Vec<_>>().join(".");
+                return ControlFlow::Break(unsupported(format!("the field {path} of an argument")));
             }
             _ => {}
         }

@@ -21,8 +21,8 @@ const BLOCK_ROWS: u64 = 16 << 10;
 
 /// A provider of the rows the table has now.
 pub(super) fn provider(table: Arc<Table>) -> Result<Arc<dyn TableProvider>, DataFusionError> {
-    let all = vec![0..table.rows];
-    of_ranges(table, all)
+    let all = std::iter::once(0..table.rows);
+    of_ranges(table, all.collect())
 }
 
 /// A provider of about `percent` of the table's blocks, always the same ones. A table of one block is taken as a whole.

@@ -54,11 +54,7 @@ fn leave_out_of(select: &mut Select) -> Result<(), QueryError> {
             SelectItem::QualifiedWildcard(
                 SelectItemQualifiedWildcardKind::ObjectName(name),
                 options,
-            ) => {
-                if names.contains(&name_parts(name)?.join(".")) {
-                    except(options);
-                }
-            }
+            ) if names.contains(&name_parts(name)?.join(".")) => except(options),
             _ => {}
         }
     }

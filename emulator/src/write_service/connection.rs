@@ -187,16 +187,13 @@ impl Appending {
             Fault::Unknown => None,
         };
         let mut answering = Answering::Told;
-        match due.map(|fault| fault.action) {
-            Some(action) => {
-                answering = self.strike(&action).await?;
-                if let FaultAction::Slow(time) = action {
-                    // This answer has waited already.
-                    self.pause = time;
-                    return Ok(answering);
-                }
+        if let Some(action) = due.map(|fault| fault.action) {
+            answering = self.strike(&action).await?;
+            if let FaultAction::Slow(time) = action {
+                // This answer has waited already.
+                self.pause = time;
+                return Ok(answering);
             }
-            None => {}
         }
         if !self.pause.is_zero() {
             tokio::time::sleep(self.pause).await;

@@ -221,13 +221,13 @@ fn texts_that_repeat_are_dictionaries_and_others_are_not() {
     });
     assert_eq!(
         types(&segment("a", &[repeating.clone(), long])),
-        [dictionary.clone()]
+        [dictionary]
     );
     // Half of the texts are new: this segment has them in a dictionary that is read as plain texts, the next does without.
     let half = named(6000, |i| format!("{}", i % 3500));
     assert_eq!(types(&segment("b", &[half])), [DataType::Utf8]);
     assert!(rare.contains(1));
-    assert_eq!(types(&segment("c", &[repeating.clone()])), [DataType::Utf8]);
+    assert_eq!(types(&segment("c", &[repeating])), [DataType::Utf8]);
 }
 
 #[test]
