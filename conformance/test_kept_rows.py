@@ -50,7 +50,7 @@ def test_others_can_read_them(millpond, tmp_path):
     # Plain texts, whatever the form in which they are kept.
     plain = pa.schema([expected.schema.field(name) for name in COLUMNS])
     found = pa.concat_tables([pq.read_table(file).select(COLUMNS).cast(plain) for file in files]).sort_by("id")
-    names = ", ".join(COLUMNS)
+    names = ", ".join(f'"{name}"' for name in COLUMNS)
     judged = duckdb.sql(f"SELECT {names} FROM read_parquet({files}) ORDER BY id").fetchall()
     assert found.num_rows == len(judged) == ROWS
     for position, name in enumerate(COLUMNS):
