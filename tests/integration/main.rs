@@ -33,6 +33,7 @@ mod supply_chain;
 mod table_scan;
 mod tls;
 mod vocabularies;
+mod wildcards;
 mod wrong_input;
 
 mod bench;
