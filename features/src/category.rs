@@ -11,7 +11,6 @@ pub(crate) mod runs;
 pub(crate) mod store;
 #[cfg(test)]
 pub(crate) mod test_store;
-mod text_key;
 pub(crate) mod vocabulary;
 
 use std::cmp::Ordering;

@@ -1,8 +1,8 @@
 //! Rows on their way into one row group, texts interned while they come. Owns which columns are interned and for how long;
 //! encoding and files belong to others.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, RecordBatch};
 use arrow::compute::take;
@@ -14,22 +14,65 @@ use crate::error::SpillError;
 use crate::reservoir::COLUMN_OVERHEAD_BYTES;
 use crate::text_interner::TextInterner;
 
-/// Rows after which a column of nearly as many texts as rows is given up at once.
+/// Rows after which a column of nearly as many texts as rows is given up at once, at the first try. Four times as many
+/// at each further one: texts that hardly repeat among a few rows may well do so among many.
 const FEW_ROWS: usize = 4096;
 
 /// Columns in which texts hardly repeat. Clones share them, so that what one file has found out the next one knows.
 #[derive(Debug, Clone, Default)]
-pub struct RareTexts(Arc<Mutex<BTreeSet<usize>>>);
+pub struct RareTexts(Arc<Mutex<Judgements>>);
+
+#[derive(Debug, Default)]
+struct Judgements {
+    columns: BTreeMap<usize, Judgement>,
+    /// Rows of the largest row group so far.
+    largest: usize,
+}
+
+/// What is known of a column whose texts were rare.
+#[derive(Debug, Clone, Copy, Default)]
+struct Judgement {
+    /// Rows they were rare among.
+    rows: usize,
+    tries: u32,
+}
 
 impl RareTexts {
+    /// Whether it is not worth it to intern the texts of a column. They are tried again when row groups have become twice as large
+    /// as the one they were rare in.
     pub(crate) fn contains(&self, column: usize) -> bool {
-        let columns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        columns.contains(&column)
+        let judgements = self.lock();
+        let judged = judgements.columns.get(&column);
+        judged.is_some_and(|judged| judged.rows.saturating_mul(2) > judgements.largest)
     }
 
-    fn insert(&self, column: usize) {
-        let mut columns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        columns.insert(column);
+    fn insert(&self, column: usize, rows: usize) {
+        let mut judgements = self.lock();
+        let judged = judgements.columns.entry(column).or_default();
+        judged.rows = judged.rows.max(rows);
+        judged.tries += 1;
+    }
+
+    /// Rows after which the texts of a column may be given up before their row group is complete.
+    fn patience(&self, column: usize) -> usize {
+        let tries = self
+            .lock()
+            .columns
+            .get(&column)
+            .map_or(0, |judged| judged.tries);
+        FEW_ROWS.saturating_mul(4_usize.saturating_pow(tries))
+    }
+
+    /// Takes note of a row group of so many rows, and says whether others are not so much larger that it tells nothing of them.
+    fn saw(&self, rows: usize) -> bool {
+        let mut judgements = self.lock();
+        judgements.largest = judgements.largest.max(rows);
+        rows.saturating_mul(2) > judgements.largest
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Judgements> {
+        // What a panic left behind is at worst a judgement less.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -56,14 +99,20 @@ pub(crate) struct RowGroup {
 enum Form {
     /// They are kept.
     Kept,
-    /// Their keys are kept.
-    Interned(TextInterner),
+    /// Their keys are kept, and nearly as many texts as rows are borne for so many rows.
+    Interned(TextInterner, usize),
 }
 
 /// One batch: what is kept of its columns, keys where texts are interned.
 struct Gathered {
     schema: SchemaRef,
     columns: Vec<ArrayRef>,
+}
+
+impl Gathered {
+    fn rows(&self) -> usize {
+        self.columns.first().map_or(0, |column| column.len())
+    }
 }
 
 impl RowGroup {
@@ -74,7 +123,7 @@ impl RowGroup {
         };
         let columns = schema.fields().iter().enumerate().map(|(index, field)| {
             match interns && field.data_type() == &DataType::Utf8 && !rare.contains(index) {
-                true => Form::Interned(TextInterner::new()),
+                true => Form::Interned(TextInterner::new(), rare.patience(index)),
                 false => Form::Kept,
             }
         });
@@ -94,7 +143,7 @@ impl RowGroup {
     /// Bytes held.
     pub(crate) fn memory_bytes(&self) -> usize {
         let interners = self.columns.iter().map(|form| match form {
-            Form::Interned(interner) => interner.memory_bytes(),
+            Form::Interned(interner, _) => interner.memory_bytes(),
             Form::Kept => 0,
         });
         self.bytes + interners.sum::<usize>()
@@ -107,7 +156,7 @@ impl RowGroup {
             .iter()
             .zip(&self.columns)
             .map(|(field, form)| match form {
-                Form::Interned(_) => Arc::new(interned_field(field)),
+                Form::Interned(..) => Arc::new(interned_field(field)),
                 Form::Kept => Arc::clone(field),
             });
         Schema::new(fields.collect::<Fields>())
@@ -146,13 +195,13 @@ impl RowGroup {
 
     /// Keys for the texts of a column that is interned.
     fn intern(&mut self, index: usize, texts: &ArrayRef) -> Result<Option<ArrayRef>, SpillError> {
-        let Some(Form::Interned(interner)) = self.columns.get_mut(index) else {
+        let Some(Form::Interned(interner, patience)) = self.columns.get_mut(index) else {
             return Ok(None);
         };
         let keys = texts
             .as_string_opt::<i32>()
             .and_then(|texts| interner.intern(texts));
-        let rare = interner.rows() >= FEW_ROWS && interner.distinct() > interner.rows() / 10 * 9;
+        let rare = interner.rows() >= *patience && interner.distinct() > interner.rows() / 10 * 9;
         match keys {
             Some(keys) if !rare => Ok(Some(Arc::new(keys))),
             _ => {
@@ -164,11 +213,11 @@ impl RowGroup {
 
     /// Texts of a column come as they are from here on, and those that came before are made whole again.
     fn give_up(&mut self, index: usize) -> Result<(), SpillError> {
-        self.rare.insert(index);
         let Some(form) = self.columns.get_mut(index) else {
             return Ok(());
         };
-        if let Form::Interned(interner) = std::mem::replace(form, Form::Kept) {
+        if let Form::Interned(interner, _) = std::mem::replace(form, Form::Kept) {
+            self.rare.insert(index, interner.rows());
             let values = interner.values()?;
             for batch in &mut self.batches {
                 if let Some(column) = batch.columns.get_mut(index) {
@@ -183,20 +232,23 @@ impl RowGroup {
     }
 
     /// The rows gathered, in order, interned texts as dictionaries that all batches share. The group is then empty, and columns in
-    /// which half of the texts are new are not interned again.
+    /// which three of four texts are new are not interned in the next one: that would hash nearly as often as not to intern them.
     ///
     /// # Errors
     /// [`SpillError::Arrow`] never for rows that were pushed.
     pub(crate) fn settle(&mut self) -> Result<Vec<RecordBatch>, SpillError> {
+        let rows = self.batches.iter().map(Gathered::rows).sum();
+        let telling = rows >= FEW_ROWS && self.rare.saw(rows);
         let mut dictionaries: Vec<Option<ArrayRef>> = Vec::with_capacity(self.columns.len());
         for (index, form) in self.columns.iter_mut().enumerate() {
-            let Form::Interned(interner) = form else {
+            let Form::Interned(interner, _) = form else {
                 dictionaries.push(None);
                 continue;
             };
             dictionaries.push(Some(Arc::new(interner.values()?)));
-            if interner.rows() >= FEW_ROWS && interner.distinct() > interner.rows() / 2 {
-                self.rare.insert(index);
+            let rows = interner.rows();
+            if telling && interner.distinct() > rows / 4 * 3 {
+                self.rare.insert(index, rows);
                 *form = Form::Kept;
             } else {
                 interner.clear();

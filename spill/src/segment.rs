@@ -29,6 +29,9 @@ pub struct SegmentWriter {
 /// The rows so far in memory, as long as there is room for all of them.
 struct Copy {
     budget: MemoryBudget,
+    /// What all leases together may come to for a copy to grow. The rest is for rows on their way to a file: texts repeat the more
+    /// the larger its row groups are, and reading a file that was just written back costs little.
+    most_leased: usize,
     kept: Option<Kept>,
 }
 
@@ -42,6 +45,7 @@ impl Copy {
     fn new(budget: &MemoryBudget) -> Self {
         Self {
             budget: budget.clone(),
+            most_leased: budget.shares().leased_bytes / 2,
             kept: Some(Kept {
                 batches: Vec::new(),
                 measure: BatchMeasure::new(),
@@ -60,7 +64,8 @@ impl Copy {
             };
             let overhead = batch.num_columns() * COLUMN_OVERHEAD_BYTES;
             let bytes = kept.measure.add(batch).saturating_add(overhead);
-            if kept.lease.try_grow(bytes).is_ok() {
+            let leased = self.budget.usage().leased_bytes.saturating_add(bytes);
+            if leased <= self.most_leased && kept.lease.try_grow(bytes).is_ok() {
                 kept.batches.push(batch.clone());
                 self.kept = Some(kept);
             }

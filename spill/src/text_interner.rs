@@ -1,39 +1,24 @@
 //! Texts of one column, each kept once. Owns the table from text to key; when interning is worth it is decided elsewhere.
 
-use std::hash::{BuildHasher, Hasher};
-
-use arrow::array::builder::make_view;
 use arrow::array::{Array, Int32Array, StringArray};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use hashbrown::hash_table::Entry;
-use hashbrown::{DefaultHashBuilder, HashTable};
+use millpond_texts::{Block, Search, TextTable};
 
 use crate::error::SpillError;
 
-/// A text of up to so many bytes is [its own view](make_view), so that equal views are equal texts.
-const MOST_INLINE: usize = 12;
-
 /// Gives each distinct text a key, in the order of first sight.
 pub(crate) struct TextInterner {
-    table: HashTable<Known>,
-    hasher: DefaultHashBuilder,
+    keys: TextTable<i32>,
     /// The distinct texts, one behind the other, and where each ends.
     bytes: Vec<u8>,
     ends: Vec<i32>,
     rows: usize,
 }
 
-struct Known {
-    /// Of long texts the hash, their length and their first bytes.
-    view: [u64; 2],
-    key: i32,
-}
-
 impl TextInterner {
     pub(crate) fn new() -> Self {
         Self {
-            table: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
+            keys: TextTable::default(),
             bytes: Vec::new(),
             ends: Vec::new(),
             rows: 0,
@@ -52,9 +37,7 @@ impl TextInterner {
 
     /// Bytes held.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.table.allocation_size()
-            + self.bytes.capacity()
-            + self.ends.capacity() * size_of::<i32>()
+        self.keys.memory_bytes() + self.bytes.capacity() + self.ends.capacity() * size_of::<i32>()
     }
 
     /// One key per row, sharing no memory with `texts`; nothing when the dictionary would be larger than its offsets can say.
@@ -62,19 +45,11 @@ impl TextInterner {
         let most = self.bytes.len() + texts.value_data().len();
         i32::try_from(most).ok()?;
         let nulls = texts.nulls().filter(|nulls| nulls.null_count() > 0);
-        let keys: Vec<i32> = match nulls {
-            None => (0..texts.len())
-                .map(|row| self.key(texts.value(row).as_bytes()))
-                .collect(),
-            Some(nulls) => nulls
-                .iter()
-                .enumerate()
-                .map(|(row, valid)| match valid {
-                    true => self.key(texts.value(row).as_bytes()),
-                    false => 0,
-                })
-                .collect(),
-        };
+        let mut keys = vec![0; texts.len()];
+        match nulls {
+            None => self.intern_rows(texts, 0..texts.len(), &mut keys),
+            Some(nulls) => self.intern_rows(texts, nulls.valid_indices(), &mut keys),
+        }
         self.rows += texts.len();
         let nulls = nulls.map(|nulls| {
             let bits = nulls.inner().sliced();
@@ -84,40 +59,41 @@ impl TextInterner {
         Some(Int32Array::new(ScalarBuffer::from(keys), nulls))
     }
 
-    #[inline]
-    fn key(&mut self, text: &[u8]) -> i32 {
-        let view = self.view(text);
-        let hash = hash_of(&self.hasher, view);
-        let short = text.len() <= MOST_INLINE;
-        let (bytes, ends) = (&mut self.bytes, &mut self.ends);
-        let found = self.table.entry(
-            hash,
-            |known| known.view == view && (short || text_at(bytes, ends, known.key) == text),
-            |known| hash_of(&self.hasher, known.view),
-        );
-        match found {
-            Entry::Occupied(known) => known.get().key,
-            Entry::Vacant(place) => {
-                // The caller has checked that bytes, of which there are more than texts, can be counted so.
-                let key = i32::try_from(ends.len()).unwrap_or(i32::MAX);
-                bytes.extend_from_slice(text);
-                ends.push(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
-                place.insert(Known { view, key });
-                key
+    fn intern_rows(
+        &mut self,
+        texts: &StringArray,
+        mut rows: impl Iterator<Item = usize>,
+        keys: &mut [i32],
+    ) {
+        let mut block = Block::new(Search::NONE);
+        while block.fill(&mut rows, |row| {
+            self.keys.search(texts.value(row).as_bytes())
+        }) {
+            self.keys.reserve(block.searches().len());
+            self.keys.touch(&block);
+            for (row, search) in block.iter() {
+                if let (Some(key), Some(found)) =
+                    (keys.get_mut(row), self.key(search, texts.value(row)))
+                {
+                    *key = found;
+                }
             }
         }
     }
 
+    /// The key of a text, for which there is room in the table.
     #[inline]
-    fn view(&self, text: &[u8]) -> [u64; 2] {
-        let view = make_view(text, 0, 0);
-        let (low, high) = (view as u64, (view >> 64) as u64);
-        if text.len() <= MOST_INLINE {
-            return [low, high];
+    fn key(&mut self, search: Search, text: &str) -> Option<i32> {
+        let (bytes, ends) = (&mut self.bytes, &mut self.ends);
+        // The caller has checked that bytes, of which there are more than texts, can be counted so.
+        let next = i32::try_from(ends.len()).unwrap_or(i32::MAX);
+        let is_it = |key: &i32| text_at(bytes, ends, *key) == text.as_bytes();
+        let key = *self.keys.get_or_insert_with(search, is_it, || next)?;
+        if key == next {
+            bytes.extend_from_slice(text.as_bytes());
+            ends.push(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
         }
-        let mut state = self.hasher.build_hasher();
-        state.write(text);
-        [low, state.finish()]
+        Some(key)
     }
 
     /// The distinct texts in the order of their keys.
@@ -138,20 +114,11 @@ impl TextInterner {
 
     /// Forgets all texts, and keeps the memory for the next ones.
     pub(crate) fn clear(&mut self) {
-        self.table.clear();
+        self.keys.clear();
         self.bytes.clear();
         self.ends.clear();
         self.rows = 0;
     }
-}
-
-#[inline]
-fn hash_of(hasher: &DefaultHashBuilder, view: [u64; 2]) -> u64 {
-    let mut state = hasher.build_hasher();
-    let [low, high] = view;
-    state.write_u64(low);
-    state.write_u64(high);
-    state.finish()
 }
 
 fn text_at<'a>(bytes: &'a [u8], ends: &[i32], key: i32) -> &'a [u8] {

@@ -7,8 +7,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const CRATES: [&str; 6] = ["features", "spill", "engine", "emulator", "cli", "benches"];
-const LIBRARIES: [&str; 4] = ["features", "spill", "engine", "emulator"];
+const CRATES: [&str; 7] = [
+    "texts", "features", "spill", "engine", "emulator", "cli", "benches",
+];
+const LIBRARIES: [&str; 5] = ["texts", "features", "spill", "engine", "emulator"];
 
 /// One Rust file of a crate.
 struct Source {
@@ -179,6 +181,7 @@ fn law_1_features_and_spill_know_their_place() {
     });
     none(named, "spill names neither features nor BigQuery");
     for (name, strangers) in [
+        ("texts", ["spill", "features", "datafusion", "tokio"]),
         ("features", ["spill", "datafusion", "tokio", "google"]),
         ("spill", ["features", "tonic", "axum", "google"]),
     ] {

@@ -301,13 +301,12 @@ impl CategoryCounts {
                     pairs.iter().map(|pair| pair.1).collect(),
                 )
             }
-            Values::Text(counts) => {
-                let sorted = counts.sorted();
+            Values::Text(counts) => counts.sorted(|sorted| {
                 (
-                    texts(&sorted, with_missing),
+                    texts(sorted, with_missing),
                     sorted.iter().map(|pair| pair.1).collect(),
                 )
-            }
+            }),
         };
         counts.extend(std::iter::repeat_n(missing, with_missing));
         Vocabulary::try_new(self.kind, values, counts, self.total)
@@ -326,7 +325,7 @@ impl Spillable for CategoryCounts {
             Values::Bool(_) => {}
             Values::Int(counts) => run.ints(&sorted_ints(counts))?,
             Values::Float(counts) => run.floats(&sorted_floats(counts))?,
-            Values::Text(counts) => run.texts(&counts.sorted())?,
+            Values::Text(counts) => counts.sorted(|sorted| run.texts(sorted))?,
         }
         self.runs.push(run.finish()?);
         Ok(())

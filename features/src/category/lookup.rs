@@ -23,8 +23,8 @@ use super::{Category, CategoryError, CategoryKind};
 pub(crate) const UNKNOWN: i32 = i32::MIN;
 /// The value was seen and is to have no code: a missing value that stays missing, a dropped category.
 pub(crate) const NO_CODE: i32 = i32::MIN + 1;
-/// No code may be smaller, so that the marks above (and one of the dictionary cache) stay distinguishable.
-pub(crate) const MIN_CODE: i32 = i32::MIN + 3;
+/// No code may be smaller, so that the marks above (and those of the dictionary cache) stay distinguishable.
+pub(crate) const MIN_CODE: i32 = i32::MIN + 4;
 
 /// Codes of the categories of one column.
 #[derive(Debug, Clone)]
@@ -130,9 +130,11 @@ impl CategoryLookup {
             });
         }
         match values.as_any_dictionary_opt() {
-            Some(array) => self.cache.codes(array, self.missing, |dictionary, index| {
-                self.code_at(dictionary, index)
-            }),
+            Some(array) => self
+                .cache
+                .codes(array, self.missing, |dictionary, indices, found| {
+                    self.codes_at(dictionary, indices, found)
+                }),
             None => self.plain_codes(values),
         }
         .ok_or_else(|| CategoryError::UnreadableValues {
@@ -152,16 +154,9 @@ impl CategoryLookup {
             }
             Index::Int(codes) => self.int_codes(values, |value| codes.get(&value).copied()),
             Index::Float(codes) => self.float_codes(values, |bits| codes.get(&bits).copied()),
-            Index::Text(texts) => match values.as_string_view_opt() {
-                Some(array) => {
-                    Some(self.each(values.as_ref(), |index| texts.code_of_view(array, index)))
-                }
-                None => self.text_codes(values, |text| texts.code(text)),
-            },
+            Index::Text(_) => self.text_codes(values),
             Index::Compact(index) => match self.kind {
-                CategoryKind::Text => {
-                    self.text_codes(values, |text| index.code(index.of_text(text)))
-                }
+                CategoryKind::Text => self.text_codes(values),
                 CategoryKind::Float32 | CategoryKind::Float64 => {
                     self.float_codes(values, |bits| Some(index.code(CompactIndex::of_bits(bits))))
                 }
@@ -172,40 +167,69 @@ impl CategoryLookup {
         }
     }
 
-    fn text_codes(&self, values: &ArrayRef, code: impl Fn(&str) -> i32) -> Option<Vec<i32>> {
-        match values.data_type() {
-            DataType::Utf8 => {
-                let array = values.as_string_opt::<i32>()?;
-                Some(self.each(values.as_ref(), |index| code(array.value(index))))
+    fn text_codes(&self, values: &ArrayRef) -> Option<Vec<i32>> {
+        let mut codes = vec![self.missing; values.len()];
+        let found = |index: usize, code| {
+            if let Some(place) = codes.get_mut(index) {
+                *place = code;
             }
-            DataType::LargeUtf8 => {
-                let array = values.as_string_opt::<i64>()?;
-                Some(self.each(values.as_ref(), |index| code(array.value(index))))
+        };
+        match values.nulls().filter(|nulls| nulls.null_count() > 0) {
+            None => self.find_texts(values, 0..values.len(), found)?,
+            Some(nulls) => self.find_texts(values, nulls.valid_indices(), found)?,
+        }
+        Some(codes)
+    }
+
+    /// Gives `found` each of `indices` with the code of the text there, which must not be null.
+    fn find_texts(
+        &self,
+        values: &ArrayRef,
+        indices: impl Iterator<Item = usize>,
+        found: impl FnMut(usize, i32),
+    ) -> Option<()> {
+        match &self.index {
+            Index::Text(texts) => texts.codes(values, indices, found),
+            Index::Compact(index) => {
+                match values.data_type() {
+                    DataType::Utf8 => {
+                        index.text_codes(values.as_string_opt::<i32>()?, indices, found);
+                    }
+                    DataType::LargeUtf8 => {
+                        index.text_codes(values.as_string_opt::<i64>()?, indices, found);
+                    }
+                    DataType::Utf8View => {
+                        index.text_codes(values.as_string_view_opt()?, indices, found);
+                    }
+                    _ => return None,
+                }
+                Some(())
             }
-            DataType::Utf8View => {
-                let array = values.as_string_view_opt()?;
-                Some(self.each(values.as_ref(), |index| code(array.value(index))))
-            }
-            _ => None,
+            Index::Bool(_) | Index::Int(_) | Index::Float(_) => None,
         }
     }
 
-    /// The code of one value of a dictionary.
-    fn code_at(&self, values: &ArrayRef, index: usize) -> Option<i32> {
-        if values.is_null(index) {
-            return Some(self.missing);
+    /// Gives `found` the codes of some values of a dictionary.
+    fn codes_at(
+        &self,
+        values: &ArrayRef,
+        indices: &[usize],
+        mut found: impl FnMut(usize, i32),
+    ) -> Option<()> {
+        for &index in indices.iter().filter(|index| values.is_null(**index)) {
+            found(index, self.missing);
         }
-        let code = |text: &str| match &self.index {
-            Index::Text(texts) => Some(texts.code(text)),
-            Index::Compact(index) => Some(index.code(index.of_text(text))),
-            Index::Bool(_) | Index::Int(_) | Index::Float(_) => None,
-        };
-        match values.data_type() {
-            DataType::Utf8 => code(values.as_string_opt::<i32>()?.value(index)),
-            DataType::LargeUtf8 => code(values.as_string_opt::<i64>()?.value(index)),
-            DataType::Utf8View => code(values.as_string_view_opt()?.value(index)),
-            _ => self.plain_codes(&values.slice(index, 1))?.first().copied(),
+        let mut valid = indices
+            .iter()
+            .copied()
+            .filter(|&index| values.is_valid(index));
+        if self.kind == CategoryKind::Text {
+            return self.find_texts(values, valid, found);
         }
+        valid.try_for_each(|index| {
+            found(index, *self.plain_codes(&values.slice(index, 1))?.first()?);
+            Some(())
+        })
     }
 
     fn each(&self, values: &dyn Array, code: impl Fn(usize) -> i32) -> Vec<i32> {

@@ -8,7 +8,7 @@ use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::*;
-use crate::Pond;
+use crate::{Pond, batch_memory_bytes};
 
 fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
@@ -221,13 +221,44 @@ fn texts_that_repeat_are_dictionaries_and_others_are_not() {
     });
     assert_eq!(
         types(&segment("a", &[repeating.clone(), long])),
-        [dictionary]
+        [dictionary.clone()]
     );
-    // Half of the texts are new: this segment has them in a dictionary that is read as plain texts, the next does without.
-    let half = named(6000, |i| format!("{}", i % 3500));
-    assert_eq!(types(&segment("b", &[half])), [DataType::Utf8]);
+    // So few rows tell nothing of columns that come in groups of twice as many.
+    let few = named(5000, |i| format!("{}", i % 4200));
+    assert_eq!(types(&segment("b", &[few])), [dictionary.clone()]);
+    assert!(!rare.contains(1));
+    // More than three of four texts are new: this segment has them in a dictionary that is read as plain texts, the next does without.
+    let most = named(12_000, |i| format!("{}", i % 9500));
+    assert_eq!(types(&segment("c", &[most])), [DataType::Utf8]);
     assert!(rare.contains(1));
-    assert_eq!(types(&segment("c", &[repeating])), [DataType::Utf8]);
+    // Among twice as many rows they may repeat, as the one after next finds out.
+    let more = vec![repeating; 4];
+    assert_eq!(types(&segment("d", &more)), [DataType::Utf8]);
+    assert!(!rare.contains(1));
+    assert_eq!(types(&segment("e", &more)), [dictionary]);
+}
+
+#[test]
+fn copies_in_memory_leave_writers_half_of_what_leases_may_have() {
+    let place = fixture(64 << 20);
+    let dir = place.dir();
+    let most = place.budget.shares().leased_bytes / 2;
+    let mut writer = place.writer(&dir, "a");
+    let mut settled = 0;
+    while settled < 2 * most {
+        let rows = writer
+            .push(&named(100_000, |i| format!("{}", i % 9)))
+            .unwrap();
+        settled += rows.iter().map(batch_memory_bytes).sum::<usize>();
+        let copied = writer
+            .copy
+            .kept
+            .as_ref()
+            .map_or(0, |kept| kept.lease.bytes());
+        assert!(copied <= most, "{copied} of {most}");
+    }
+    let (segment, _) = writer.finish().unwrap();
+    assert!(segment.memory.is_none());
 }
 
 #[test]

@@ -187,7 +187,8 @@ fn memory_grows_with_distinct_values_not_rows() {
     let small = counts.memory_bytes();
     counts.update(&few, &all).unwrap();
     assert_eq!(counts.memory_bytes(), small);
-    assert!(small < 2_000, "{small}");
+    // A table always has room for a block of texts that are all new.
+    assert!(small < 6_000, "{small}");
     counts.update(&many, &all).unwrap();
     assert!(counts.memory_bytes() > 10_000 * 32);
 }

@@ -5,19 +5,15 @@
 use arrow::array::{ArrayRef, AsArray, GenericByteArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{ByteArrayType, DataType, LargeUtf8Type, Utf8Type};
-use hashbrown::hash_table::Entry as TableEntry;
-use hashbrown::{DefaultHashBuilder, HashTable};
+use millpond_texts::{Block, Search, TextKey, TextTable};
 
 use crate::category::CategoryError;
-use crate::category::text_key::{TextKey, text_of};
 
-/// One distinct text.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    /// As bytes, so that short texts can be borrowed from it.
-    key: [u8; 16],
+/// How often a text was seen.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
     count: u64,
-    /// Where the arena has a text that is not in the key.
+    /// Where the arena has a text that is not in its key.
     start: usize,
 }
 
@@ -25,8 +21,7 @@ struct Entry {
 #[derive(Debug, Clone, Default)]
 pub(super) struct TextCounts {
     arena: Vec<u8>,
-    table: HashTable<Entry>,
-    hasher: DefaultHashBuilder,
+    table: TextTable<Count>,
     text_bytes: usize,
 }
 
@@ -44,10 +39,12 @@ impl TextCounts {
                 self.add_bytes(values.as_bytes_opt::<LargeUtf8Type>(), rows, weight)
             }
             DataType::Utf8View => values.as_string_view_opt().map(|array| {
-                for index in rows.set_indices() {
-                    let key = TextKey::of_view(array, index, &self.hasher);
-                    self.add_one(key, || array.value(index).as_bytes(), weight(index));
-                }
+                self.add_blocks(
+                    rows.set_indices(),
+                    |table, index| table.search_view(array, index),
+                    |index| array.value(index).as_bytes(),
+                    weight,
+                );
             }),
             _ => None,
         }
@@ -61,61 +58,76 @@ impl TextCounts {
         weight: impl Fn(usize) -> u64,
     ) -> Option<()> {
         let array = array?;
-        for index in rows.set_indices() {
-            let text = array.value(index).as_bytes();
-            let key = TextKey::of(text, &self.hasher);
-            self.add_one(key, || text, weight(index));
-        }
+        let text = |index| array.value(index).as_bytes();
+        self.add_blocks(
+            rows.set_indices(),
+            |table, index| table.search(text(index)),
+            text,
+            weight,
+        );
         Some(())
     }
 
+    /// Counts the texts at `indices`, a block at a time.
     #[inline]
-    fn add_one<'a>(&mut self, key: TextKey, text: impl Fn() -> &'a [u8], count: u64) {
-        let arena = &mut self.arena;
-        let found = self.table.entry(
-            key.hash(&self.hasher),
-            |entry| {
-                TextKey::from_bytes(entry.key) == key
-                    && (key.is_whole() || in_arena(arena, entry.start, text().len()) == text())
-            },
-            |entry| TextKey::from_bytes(entry.key).hash(&self.hasher),
-        );
-        match found {
-            TableEntry::Occupied(mut entry) => entry.get_mut().count += count,
-            TableEntry::Vacant(place) => {
-                let start = arena.len();
-                if !key.is_whole() {
-                    arena.extend_from_slice(text());
-                }
-                self.text_bytes += text().len();
-                place.insert(Entry {
-                    key: key.to_bytes(),
-                    count,
-                    start,
-                });
+    fn add_blocks<'a>(
+        &mut self,
+        mut indices: impl Iterator<Item = usize>,
+        search: impl Fn(&TextTable<Count>, usize) -> Search,
+        text: impl Fn(usize) -> &'a [u8],
+        weight: impl Fn(usize) -> u64,
+    ) {
+        let mut block = Block::new(Search::NONE);
+        while block.fill(&mut indices, |index| search(&self.table, index)) {
+            self.table.reserve(block.searches().len());
+            self.table.touch(&block);
+            for (index, search) in block.iter() {
+                self.add_one(search, || text(index), weight(index));
             }
+        }
+    }
+
+    /// There must be room in the table.
+    #[inline]
+    fn add_one<'a>(&mut self, search: Search, text: impl Fn() -> &'a [u8], count: u64) {
+        let (arena, text_bytes) = (&mut self.arena, &mut self.text_bytes);
+        let mut added = None;
+        let start = arena.len();
+        let counted = self.table.get_or_insert_with(
+            search,
+            |counted| in_arena(arena, counted.start, text().len()) == text(),
+            || {
+                added = Some(text());
+                Count { count: 0, start }
+            },
+        );
+        if let Some(counted) = counted {
+            counted.count += count;
+        }
+        if let Some(text) = added {
+            if !search.is_whole() {
+                arena.extend_from_slice(text);
+            }
+            *text_bytes += text.len();
         }
     }
 
     /// Adds the counts of `other`.
     pub(super) fn merge(&mut self, other: &Self) {
-        for entry in &other.table {
-            let text = other.text(entry);
-            let mut key = TextKey::from_bytes(entry.key);
-            if !key.is_whole() {
-                // Each table hashes long texts in its own way.
-                key = TextKey::of(text, &self.hasher);
-            }
-            self.add_one(key, || text, entry.count);
+        self.table.reserve(other.len());
+        for (key, counted) in other.table.iter() {
+            let bytes = key.to_bytes();
+            let text = other.text(*key, &bytes, counted);
+            self.add_one(self.table.search_key(*key), || text, counted.count);
         }
     }
 
-    /// The bytes of an entry of this table.
-    fn text<'a>(&'a self, entry: &'a Entry) -> &'a [u8] {
-        text_of(&entry.key).unwrap_or_else(|| {
-            let len = TextKey::from_bytes(entry.key).len();
-            in_arena(&self.arena, entry.start, len)
-        })
+    /// The text of a key whose bytes are `bytes`.
+    fn text<'a>(&'a self, key: TextKey, bytes: &'a [u8; 16], counted: &Count) -> &'a [u8] {
+        match TextKey::text_in(bytes) {
+            Some(text) => text,
+            None => in_arena(&self.arena, counted.start, key.text_len()),
+        }
     }
 
     /// Number of distinct texts.
@@ -130,23 +142,25 @@ impl TextCounts {
 
     /// Bytes held by the table and the arena.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.table.allocation_size() + self.arena.capacity()
+        self.table.memory_bytes() + self.arena.capacity()
     }
 
-    /// Texts and counts in code point order, which for UTF-8 is byte order.
-    pub(super) fn sorted(&self) -> Vec<(&str, u64)> {
+    /// Gives `take` texts and counts in code point order, which for UTF-8 is byte order.
+    pub(super) fn sorted<R>(&self, take: impl FnOnce(&[(&str, u64)]) -> R) -> R {
+        // Short texts stand in their keys, and keys in no order of bytes.
+        let bytes: Vec<[u8; 16]> = self.table.iter().map(|(key, _)| key.to_bytes()).collect();
         let mut sorted: Vec<(&str, u64)> = self
             .table
             .iter()
-            .filter_map(|entry| {
-                // Every entry was copied from a str.
-                std::str::from_utf8(self.text(entry))
-                    .ok()
-                    .map(|text| (text, entry.count))
+            .zip(&bytes)
+            .filter_map(|((key, counted), bytes)| {
+                // Every text was copied from a str.
+                let text = std::str::from_utf8(self.text(*key, bytes, counted)).ok()?;
+                Some((text, counted.count))
             })
             .collect();
         sorted.sort_unstable();
-        sorted
+        take(&sorted)
     }
 }
 

@@ -8,9 +8,11 @@
 //! million of them; this is less than the chance that memory fails while the question is asked.
 
 use std::hash::Hasher;
+use std::hint::black_box;
 
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::{ArrayRef, AsArray, StringArrayType};
 use arrow::datatypes::{Float64Type, Int64Type};
+use millpond_texts::Block;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::UNKNOWN;
@@ -142,6 +144,29 @@ impl CompactIndex {
             }
         }
         UNKNOWN
+    }
+
+    /// Gives `found` each of `indices` with the code of the text there, which must not be null.
+    #[inline]
+    pub(super) fn text_codes<'a>(
+        &self,
+        texts: impl StringArrayType<'a>,
+        mut indices: impl Iterator<Item = usize>,
+        mut found: impl FnMut(usize, i32),
+    ) {
+        let mut block = Block::new(Fingerprint { high: 0, low: 0 });
+        while block.fill(&mut indices, |index| self.of_text(texts.value(index))) {
+            let mut seen = 0;
+            for wanted in block.searches() {
+                if let Some(slot) = self.slots.get(place(wanted.high, self.places)) {
+                    seen |= slot.low;
+                }
+            }
+            black_box(seen);
+            for (index, wanted) in block.iter() {
+                found(index, self.code(wanted));
+            }
+        }
     }
 
     /// Bytes held.

@@ -16,6 +16,8 @@ use crate::category::counts::same_array;
 
 /// The value of this key has not been looked up yet.
 const UNRESOLVED: i32 = i32::MIN + 2;
+/// It is about to be looked up by somebody.
+const ASKED_FOR: i32 = i32::MIN + 3;
 
 /// Dictionaries remembered at a time: threads work on different parts of the data, each with its own dictionary.
 const KEPT: usize = 8;
@@ -38,12 +40,13 @@ struct DictionaryCodes {
 }
 
 impl DictionaryCache {
-    /// One code per row of `array`: `missing` where the key or the value behind it is null.
+    /// One code per row of `array`: `missing` where the key is null. `look_up` is given a dictionary and the indices of values in
+    /// it, and gives them back with their codes.
     pub(super) fn codes(
         &self,
         array: &dyn AnyDictionaryArray,
         missing: i32,
-        look_up: impl Fn(&ArrayRef, usize) -> Option<i32>,
+        look_up: impl Fn(&ArrayRef, &[usize], &dyn Fn(usize, i32)) -> Option<()>,
     ) -> Option<Vec<i32>> {
         let dictionary = self.dictionary(array.values());
         let keys = array.keys();
@@ -117,29 +120,54 @@ impl DictionaryCodes {
         &self,
         keys: &dyn Array,
         missing: i32,
-        look_up: impl Fn(&ArrayRef, usize) -> Option<i32>,
+        look_up: impl Fn(&ArrayRef, &[usize], &dyn Fn(usize, i32)) -> Option<()>,
     ) -> Option<Vec<i32>> {
         let keys = keys.as_primitive_opt::<T>()?;
-        let code = |key: T::Native| {
-            // Arrow has checked that keys of valid rows lie inside the dictionary.
-            let place = self.codes.get(key.as_usize())?;
-            match place.load(Ordering::Relaxed) {
-                UNRESOLVED => {
-                    let code = look_up(&self.values, key.as_usize())?;
-                    place.store(code, Ordering::Relaxed);
-                    Some(code)
-                }
-                code => Some(code),
+        let nulls = keys.nulls().filter(|nulls| nulls.null_count() > 0);
+        let is_valid = |row| nulls.is_none_or(|nulls| nulls.is_valid(row));
+        let mut codes = vec![missing; keys.len()];
+        let mut complete = self.load(keys.values(), &mut codes);
+        // First those that nobody has asked for, each once; then what another thread has asked for and does not know yet.
+        for state in [UNRESOLVED, ASKED_FOR] {
+            if complete {
+                break;
             }
-        };
-        match keys.nulls().filter(|nulls| nulls.null_count() > 0) {
-            None => keys.values().iter().map(|&key| code(key)).collect(),
-            Some(nulls) => keys
-                .values()
-                .iter()
-                .zip(nulls)
-                .map(|(&key, valid)| if valid { code(key) } else { Some(missing) })
-                .collect(),
+            let mut wanted = Vec::new();
+            for (row, key) in keys.values().iter().enumerate() {
+                let index = key.as_usize();
+                let is_open = |code: &&AtomicI32| code.load(Ordering::Relaxed) == state;
+                if let Some(code) = self.codes.get(index).filter(is_open)
+                    && is_valid(row)
+                {
+                    code.store(ASKED_FOR, Ordering::Relaxed);
+                    wanted.push(index);
+                }
+            }
+            look_up(&self.values, &wanted, &|index, code| {
+                if let Some(place) = self.codes.get(index) {
+                    place.store(code, Ordering::Relaxed);
+                }
+            })?;
+            complete = self.load(keys.values(), &mut codes);
         }
+        for (code, valid) in codes.iter_mut().zip(nulls.into_iter().flatten()) {
+            if !valid {
+                *code = missing;
+            }
+        }
+        Some(codes)
+    }
+
+    /// The codes of `keys` as far as they are known; says whether all of them are. Arrow has checked that keys of valid rows lie
+    /// inside the dictionary; the others may be anything, and are passed over.
+    fn load<K: ArrowNativeType>(&self, keys: &[K], codes: &mut [i32]) -> bool {
+        let mut complete = true;
+        for (key, code) in keys.iter().zip(codes) {
+            if let Some(known) = self.codes.get(key.as_usize()) {
+                *code = known.load(Ordering::Relaxed);
+                complete &= !matches!(*code, UNRESOLVED | ASKED_FOR);
+            }
+        }
+        complete
     }
 }

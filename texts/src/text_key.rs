@@ -17,12 +17,15 @@ const MOST_INLINE: usize = 12;
 
 /// A text of at most twelve bytes, or the outline of a longer one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TextKey([u64; 2]);
+pub struct TextKey([u64; 2]);
 
 impl TextKey {
+    /// The key of no text: none is so long and begins with bytes that are in no text.
+    pub const NONE: Self = Self([u64::MAX; 2]);
+
     /// The key of `text`; `hasher` hashes long ones.
     #[inline]
-    pub(super) fn of(text: &[u8], hasher: &DefaultHashBuilder) -> Self {
+    pub fn of(text: &[u8], hasher: &DefaultHashBuilder) -> Self {
         match Self::short(text) {
             Some(key) => key,
             None => Self::long(text, hasher),
@@ -31,11 +34,7 @@ impl TextKey {
 
     /// The key of the text at `index`, which must be valid, of an array of views.
     #[inline]
-    pub(super) fn of_view(
-        array: &StringViewArray,
-        index: usize,
-        hasher: &DefaultHashBuilder,
-    ) -> Self {
+    pub fn of_view(array: &StringViewArray, index: usize, hasher: &DefaultHashBuilder) -> Self {
         match array.views().get(index) {
             // The low half holds the length and the first four bytes.
             Some(&view) if (view as u32) as usize <= MOST_INLINE => {
@@ -85,19 +84,27 @@ impl TextKey {
 
     /// Whether equal keys are equal texts.
     #[inline]
-    pub(super) fn is_whole(self) -> bool {
-        self.len() <= MOST_INLINE
+    pub fn is_whole(self) -> bool {
+        self.text_len() <= MOST_INLINE
     }
 
     /// Bytes of the text.
-    pub(super) fn len(self) -> usize {
+    #[inline]
+    pub fn text_len(self) -> usize {
         let [low, _] = self.0;
         (low as u32) as usize
     }
 
+    /// Something that cannot be known without reading all of the key.
+    #[inline]
+    pub(crate) fn folded(self) -> u64 {
+        let [low, high] = self.0;
+        low ^ high
+    }
+
     /// A hash of the key.
     #[inline]
-    pub(super) fn hash(self, hasher: &DefaultHashBuilder) -> u64 {
+    pub fn hash(self, hasher: &DefaultHashBuilder) -> u64 {
         let [low, high] = self.0;
         let mut state = hasher.build_hasher();
         state.write_u64(low);
@@ -105,28 +112,17 @@ impl TextKey {
         state.finish()
     }
 
-    /// The key as bytes; see [`text_of`].
-    pub(super) fn to_bytes(self) -> [u8; 16] {
-        let [low, high] = self.0.map(u64::to_le_bytes);
-        let mut bytes = [0; 16];
-        for (to, from) in bytes.iter_mut().zip(low.into_iter().chain(high)) {
-            *to = from;
-        }
-        bytes
+    /// All sixteen bytes, in which [`text_in`](Self::text_in) finds the text of a [whole](Self::is_whole) key.
+    pub fn to_bytes(self) -> [u8; 16] {
+        let [low, high] = self.0;
+        (u128::from(low) | u128::from(high) << 64).to_le_bytes()
     }
 
-    /// The opposite of [`to_bytes`](Self::to_bytes).
-    #[inline]
-    pub(super) fn from_bytes(bytes: [u8; 16]) -> Self {
-        let both = u128::from_le_bytes(bytes);
-        Self([both as u64, (both >> 64) as u64])
+    /// The text in the bytes of a [whole](Self::is_whole) key; none for others.
+    pub fn text_in(bytes: &[u8; 16]) -> Option<&[u8]> {
+        let len = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
+        bytes.get(4..)?.get(..len)
     }
-}
-
-/// The text in the bytes of a [whole](TextKey::is_whole) key; `None` for others.
-pub(super) fn text_of(key: &[u8; 16]) -> Option<&[u8]> {
-    let len = u32::from_le_bytes(*key.first_chunk()?) as usize;
-    key.get(4..4 + MOST_INLINE)?.get(..len)
 }
 
 #[cfg(test)]
@@ -179,10 +175,12 @@ mod tests {
         for text in texts() {
             let key = TextKey::of(text.as_bytes(), &hasher);
             assert_eq!(key.is_whole(), text.len() <= MOST_INLINE);
-            assert_eq!(TextKey::from_bytes(key.to_bytes()), key);
-            let bytes = key.to_bytes();
-            let held = text_of(&bytes);
-            assert_eq!(held, key.is_whole().then_some(text.as_bytes()), "{text:?}");
+            assert_eq!(
+                TextKey::text_in(&key.to_bytes()),
+                key.is_whole().then_some(text.as_bytes()),
+                "{text:?}"
+            );
+            assert_ne!(key, TextKey::NONE);
         }
     }
 

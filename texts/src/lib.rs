@@ -1,0 +1,13 @@
+//! Tables of texts that are searched for many at a time.
+//!
+//! Rows are kept and categories are counted and looked up by their texts, millions a second. What all three need is here: a
+//! [`TextKey`] of sixteen bytes stands for a text, a [`TextTable`] has a place for each, and a [`Block`] gathers the searches
+//! that are made together. This crate knows Arrow's arrays of texts and nothing of rows, categories or files.
+
+mod block;
+mod text_key;
+mod text_table;
+
+pub use block::{BLOCK, Block};
+pub use text_key::TextKey;
+pub use text_table::{Search, TextTable};
