@@ -4,11 +4,9 @@
 
 pub(crate) mod leaf;
 mod settle;
-mod side_by_side;
 mod spilling;
 pub(crate) mod tap;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::Array;
@@ -23,7 +21,6 @@ use crate::category::runs::VocabularyRoom;
 use crate::category::store::CategoryStore;
 use crate::chain::{Branch, Route, Tail};
 use crate::fit::leaf::{LeafProgress, LeafState, segment};
-use crate::fit::side_by_side::side_by_side;
 use crate::fit::spilling::{StoredFit, gather, spill_together};
 use crate::fitted_features::{FittedChain, FittedFeatures};
 use crate::fitted_step::StepError;
@@ -255,6 +252,8 @@ impl Fit {
         if !self.needs_pass() {
             return Err(FitError::NoPassNeeded);
         }
+        let mut rows = 0;
+        let mut merged: Option<Vec<Vec<LeafState>>> = None;
         let program = Arc::clone(&self.program);
         for state in &mut states {
             if state.program.pass != self.pass {
@@ -266,28 +265,36 @@ impl Fit {
             state.close_unit();
         }
         spill_together(&program, &mut states)?;
-        // As many as have learned side by side.
-        let workers = states.len();
-        let rows = states.iter().map(|state| state.rows).sum();
-        let mut merged = merge(&program, states)?;
+        for state in states {
+            rows += state.rows;
+            match &mut merged {
+                None => merged = Some(state.leaves),
+                Some(merged) => {
+                    for (((_, column, _), into), from) in
+                        program.routes.iter().zip(merged).zip(state.leaves)
+                    {
+                        for (into, from) in into.iter_mut().zip(from) {
+                            into.merge(from).map_err(|source| FitError::Category {
+                                column: column.clone(),
+                                source,
+                            })?;
+                        }
+                    }
+                }
+            }
+        }
         if rows == 0 {
             return Err(FitError::NoTrainingRows);
         }
         self.rows = rows;
+        let mut merged = merged.unwrap_or_default();
         gather(&program, &mut merged)?;
         let room = self.room(&merged);
-        let mut learned: BTreeMap<usize, Vec<LeafState>> = program
-            .routes
-            .iter()
-            .map(|(index, _, _)| *index)
-            .zip(merged)
-            .collect();
-        let chains = self.chains.iter_mut().enumerate();
-        let open = chains.filter_map(|(index, chain)| Some((chain, learned.remove(&index)?)));
-        let kept_values = self.kept_values;
-        side_by_side(workers, open.collect(), |(chain, states)| {
-            chain.advance(states, kept_values, room.as_ref())
-        })?;
+        for ((index, _, _), states) in program.routes.iter().zip(merged) {
+            if let Some(chain) = self.chains.get_mut(*index) {
+                chain.advance(states, self.kept_values, room.as_ref())?;
+            }
+        }
         self.pass += 1;
         self.prepare();
         Ok(())
@@ -482,33 +489,6 @@ fn feed(
             None => Ok(()),
         },
     )
-}
-
-/// The states of all workers as one, by route.
-fn merge(program: &Program, states: Vec<FitState>) -> Result<Vec<Vec<LeafState>>, FitError> {
-    let workers = states.len();
-    let mut states = states.into_iter().map(|state| state.leaves);
-    let mut merged = states.next().unwrap_or_default();
-    let mut others: Vec<Vec<Vec<LeafState>>> = merged.iter().map(|_| Vec::new()).collect();
-    for state in states {
-        for (of_route, leaves) in others.iter_mut().zip(state) {
-            of_route.push(leaves);
-        }
-    }
-    let columns = program.routes.iter().map(|(_, column, _)| column);
-    let work = columns.zip(&mut merged).zip(others).collect();
-    side_by_side(workers, work, |((column, into), others)| {
-        for leaves in others {
-            for (into, from) in into.iter_mut().zip(leaves) {
-                into.merge(from).map_err(|source| FitError::Category {
-                    column: column.clone(),
-                    source,
-                })?;
-            }
-        }
-        Ok(())
-    })?;
-    Ok(merged)
 }
 
 #[cfg(test)]

@@ -14,9 +14,9 @@ use crate::text_key::TextKey;
 /// All tables of a process hash alike, so that keys go from one to the other, and in the order of their hashes.
 static HASHER: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
 
-/// Of eight slots five may be taken.
-const TAKEN: usize = 5;
-const OF: usize = 8;
+/// Of four slots three may be taken.
+const TAKEN: usize = 3;
+const OF: usize = 4;
 /// Slots of a table that has got its first text.
 const FEWEST: usize = 16;
 

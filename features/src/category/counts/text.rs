@@ -114,12 +114,23 @@ impl TextCounts {
 
     /// Adds the counts of `other`.
     pub(super) fn merge(&mut self, other: &Self) {
-        self.table.reserve(other.len());
-        for (key, counted) in other.table.iter() {
-            let bytes = key.to_bytes();
-            let text = other.text(*key, &bytes, counted);
-            self.add_one(self.table.search_key(*key), || text, counted.count);
+        // Only texts that are new need room, and most are not; the order is that of memory, so looking twice costs little.
+        let new = other.texts().filter(|(key, bytes, counted)| {
+            let text = other.text(*key, bytes, counted);
+            let is_it = |own: &Count| in_arena(&self.arena, own.start, text.len()) == text;
+            self.table.get(self.table.search_key(*key), is_it).is_none()
+        });
+        self.table.reserve(new.count());
+        for (key, bytes, counted) in other.texts() {
+            let text = other.text(key, &bytes, counted);
+            self.add_one(self.table.search_key(key), || text, counted.count);
         }
+    }
+
+    /// Keys, their bytes and counts, in no order that means anything.
+    fn texts(&self) -> impl Iterator<Item = (TextKey, [u8; 16], &Count)> {
+        let entries = self.table.iter();
+        entries.map(|(key, counted)| (*key, key.to_bytes(), counted))
     }
 
     /// The text of a key whose bytes are `bytes`.
@@ -148,7 +159,7 @@ impl TextCounts {
     /// Gives `take` texts and counts in code point order, which for UTF-8 is byte order.
     pub(super) fn sorted<R>(&self, take: impl FnOnce(&[(&str, u64)]) -> R) -> R {
         // Short texts stand in their keys, and keys in no order of bytes.
-        let bytes: Vec<[u8; 16]> = self.table.iter().map(|(key, _)| key.to_bytes()).collect();
+        let bytes: Vec<[u8; 16]> = self.texts().map(|(_, bytes, _)| bytes).collect();
         let mut sorted: Vec<(&str, u64)> = self
             .table
             .iter()

@@ -74,6 +74,8 @@ impl DictionaryCache {
             kept.push(Arc::clone(&dictionary));
             return dictionary;
         }
+        // A new one usually takes the place of one that is read to its end.
+        kept.retain(|dictionary| dictionary.is_read());
         let dictionary = Arc::new(DictionaryCodes::new(values));
         if dictionary.bytes <= KEPT_BYTES {
             kept.push(Arc::clone(&dictionary));
@@ -114,6 +116,15 @@ impl DictionaryCodes {
             codes,
             bytes,
         }
+    }
+
+    /// Whether somebody else holds the values as well.
+    fn is_read(&self) -> bool {
+        let data = self.values.to_data();
+        // Each buffer is held by the array here and by `data`.
+        data.buffers()
+            .iter()
+            .any(|buffer| buffer.strong_count() > 2)
     }
 
     fn gather<T: ArrowDictionaryKeyType>(
