@@ -4,8 +4,10 @@
 //! times as long as it calculates, but the memory can answer many at once: whoever searches reads the places of a whole
 //! block before looking for the first.
 
+use std::hint::black_box;
+
 /// Searches made together. Processors wait for ten to twenty lines of memory at once; more only fill the nearest cache.
-pub const BLOCK: usize = 64;
+const BLOCK: usize = 64;
 
 /// Some searches, each with the index of the value that is searched for.
 pub struct Block<S> {
@@ -40,6 +42,16 @@ impl<S: Copy> Block<S> {
             self.len += 1;
         }
         self.len > 0
+    }
+
+    /// Makes the memory that `read` reads for each search come, all of it at once.
+    #[inline]
+    pub fn touch(&self, read: impl Fn(&S) -> u64) {
+        black_box(
+            self.searches()
+                .iter()
+                .fold(0, |seen, search| seen | read(search)),
+        );
     }
 
     /// The searches alone.

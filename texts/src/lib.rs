@@ -8,6 +8,6 @@ mod block;
 mod text_key;
 mod text_table;
 
-pub use block::{BLOCK, Block};
+pub use block::Block;
 pub use text_key::TextKey;
-pub use text_table::{Search, TextTable};
+pub use text_table::{Search, TextTable, place};

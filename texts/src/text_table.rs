@@ -2,7 +2,6 @@
 //!
 //! Owns the places of texts; must not know what stands beside them.
 
-use std::hint::black_box;
 use std::sync::LazyLock;
 
 use arrow::array::StringViewArray;
@@ -99,13 +98,10 @@ impl<V: Copy + Default> TextTable<V> {
     /// Makes the memory that is needed for the searches come, all of it at once.
     #[inline]
     pub fn touch(&self, block: &Block<Search>) {
-        let mut seen = 0;
-        for search in block.searches() {
-            if let Some(slot) = self.slots.get(place(search.hash, self.slots.len())) {
-                seen |= slot.key.folded();
-            }
-        }
-        black_box(seen);
+        block.touch(|search| {
+            let slot = self.slots.get(place(search.hash, self.slots.len()));
+            slot.map_or(0, |slot| slot.key.folded())
+        });
     }
 
     /// What stands beside the text, if the table has it. `is_it` compares the text itself with one that has the same key but is
@@ -219,7 +215,7 @@ impl<V: Copy + Default> TextTable<V> {
 
 /// Where the search for a hash begins among so many slots: hashes keep their order.
 #[inline]
-fn place(hash: u64, slots: usize) -> usize {
+pub fn place(hash: u64, slots: usize) -> usize {
     // The upper half of a product of 64 bits each: below `slots`.
     ((u128::from(hash) * slots as u128) >> 64) as usize
 }

@@ -8,11 +8,10 @@
 //! million of them; this is less than the chance that memory fails while the question is asked.
 
 use std::hash::Hasher;
-use std::hint::black_box;
 
 use arrow::array::{ArrayRef, AsArray, StringArrayType};
 use arrow::datatypes::{Float64Type, Int64Type};
-use millpond_texts::Block;
+use millpond_texts::{Block, place};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::UNKNOWN;
@@ -156,13 +155,10 @@ impl CompactIndex {
     ) {
         let mut block = Block::new(Fingerprint { high: 0, low: 0 });
         while block.fill(&mut indices, |index| self.of_text(texts.value(index))) {
-            let mut seen = 0;
-            for wanted in block.searches() {
-                if let Some(slot) = self.slots.get(place(wanted.high, self.places)) {
-                    seen |= slot.low;
-                }
-            }
-            black_box(seen);
+            block.touch(|wanted| {
+                let slot = self.slots.get(place(wanted.high, self.places));
+                slot.map_or(0, |slot| slot.high)
+            });
             for (index, wanted) in block.iter() {
                 found(index, self.code(wanted));
             }
@@ -256,13 +252,6 @@ fn slots(categories: usize) -> usize {
     categories
         .saturating_add(categories.div_ceil(7))
         .saturating_add(1 + TAIL)
-}
-
-/// The place of a fingerprint among `places`, in the order of fingerprints.
-#[inline]
-fn place(high: u64, places: usize) -> usize {
-    // The upper half of a product of 64 bits each: below `places`.
-    ((u128::from(high) * places as u128) >> 64) as usize
 }
 
 #[cfg(test)]
