@@ -4,23 +4,17 @@
 //! Must not know about gRPC, faults or sessions.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::errors::ParquetError;
 
 use crate::arrow_message::MessageEncoder;
 use crate::avro;
-use crate::catalog::DataFile;
+use crate::file_rows::{FileError, FileRows};
 use crate::message_body::MessageBody;
 use crate::read_plan::{ConvertError, Format, ReadPlan};
 
@@ -38,17 +32,8 @@ pub(crate) enum ReadError {
     /// The offset lies beyond the end of the stream.
     #[error("offset {offset} has not been allocated yet")]
     OffsetNotAllocated { offset: u64 },
-    /// A file of the table is not the one the session was made from.
-    #[error("{} changed after the session was created", path.display())]
-    FileChanged { path: PathBuf },
-    #[error("cannot read {}", path.display())]
-    Io { path: PathBuf, source: io::Error },
-    #[error("cannot decode {}", path.display())]
-    Parquet { path: PathBuf, source: ParquetError },
-    #[error("cannot decode rows of {}: {source}", path.display())]
-    Decode { path: PathBuf, source: ArrowError },
-    #[error("{} ended {missing} rows before its footer says", path.display())]
-    FileEndedEarly { path: PathBuf, missing: u64 },
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("cannot convert rows to their wire types: {0}")]
     Wire(ArrowError),
     #[error("row filter failed: {0}")]
@@ -102,20 +87,11 @@ pub(crate) struct StreamReader {
     /// Bytes of IPC a message should have.
     target_bytes: usize,
     batch_rows: usize,
-    open: Option<Decoder>,
+    open: Option<FileRows>,
     ready: VecDeque<Ready>,
     /// Filtered remainders, gathered until they are worth a message.
     gathered: Vec<RecordBatch>,
     gathered_bytes: usize,
-}
-
-/// A file being decoded: everything of a reader that weighs much and can be made again.
-pub(crate) struct Decoder {
-    reader: ParquetRecordBatchReader,
-    path: PathBuf,
-    partition_time: Option<i64>,
-    /// The table's row number after the last row this reader gives.
-    end_row: u64,
 }
 
 impl StreamReader {
@@ -178,12 +154,12 @@ impl StreamReader {
     }
 
     /// Gives the decoder away while the reader waits. Without one the next message makes it again.
-    pub fn take_decoder(&mut self) -> Option<Decoder> {
+    pub fn take_decoder(&mut self) -> Option<FileRows> {
         self.open.take()
     }
 
     /// Gives a decoder back to the reader it was taken from.
-    pub fn restore_decoder(&mut self, decoder: Option<Decoder>) {
+    pub fn restore_decoder(&mut self, decoder: Option<FileRows>) {
         self.open = decoder;
     }
 
@@ -320,7 +296,7 @@ impl StreamReader {
         let wanted = (self.target_bytes / per_row).clamp(1, MAX_BATCH_ROWS);
         // A short batch at the end of a run says little, and reopening is not free: only a clear miss is corrected.
         let clear_miss = wanted > 2 * self.batch_rows || 2 * wanted < self.batch_rows;
-        if decoded_rows == self.batch_rows && clear_miss {
+        if 2 * decoded_rows >= self.batch_rows && clear_miss {
             self.batch_rows = wanted;
             self.open = None;
         }
@@ -332,22 +308,10 @@ impl StreamReader {
                 self.open = Some(self.open_at(self.next_row)?);
             }
             let Some(open) = &mut self.open else { continue };
-            match open.reader.next() {
-                Some(Ok(batch)) => {
+            match open.next_batch()? {
+                Some(batch) => {
                     self.next_row += batch.num_rows() as u64;
                     return Ok(Some(batch));
-                }
-                Some(Err(source)) => {
-                    return Err(ReadError::Decode {
-                        path: open.path.clone(),
-                        source,
-                    });
-                }
-                None if self.next_row < open.end_row => {
-                    return Err(ReadError::FileEndedEarly {
-                        path: open.path.clone(),
-                        missing: open.end_row - self.next_row,
-                    });
                 }
                 None => self.open = None,
             }
@@ -357,7 +321,7 @@ impl StreamReader {
     }
 
     /// Opens the file that holds table row `row` for everything the stream has in it from there on.
-    fn open_at(&self, row: u64) -> Result<Decoder, ReadError> {
+    fn open_at(&self, row: u64) -> Result<FileRows, ReadError> {
         let files = &self.plan.table.files;
         let index = files.partition_point(|f| f.end_row() <= row);
         let file = files.get(index).ok_or(ReadError::OutsideTable {
@@ -365,62 +329,13 @@ impl StreamReader {
             end: self.run.end,
         })?;
         let end_row = self.run.end.min(file.end_row());
-        let reader = open_rows(
+        Ok(FileRows::open(
             file,
             file.own_row(row)..file.own_row(end_row),
             &file.own_leaves(&self.plan.leaves),
             self.batch_rows,
-        )?;
-        Ok(Decoder {
-            reader,
-            path: file.path.clone(),
-            partition_time: file.partition_time,
-            end_row,
-        })
+        )?)
     }
-}
-
-/// A reader of the rows `rows` of one file, by the file's own row numbers. Row groups outside are not touched.
-fn open_rows(
-    file: &DataFile,
-    rows: Range<u64>,
-    leaves: &[usize],
-    batch_rows: usize,
-) -> Result<ParquetRecordBatchReader, ReadError> {
-    let io_error = |source| ReadError::Io {
-        path: file.path.clone(),
-        source,
-    };
-    let metadata = fs::metadata(&file.path).map_err(io_error)?;
-    let modified = metadata.modified().map_err(io_error)?;
-    if metadata.len() != file.len || modified != file.modified {
-        return Err(ReadError::FileChanged {
-            path: file.path.clone(),
-        });
-    }
-    let first_group = file.group_ends.partition_point(|end| *end <= rows.start);
-    let last_group = file.group_ends.partition_point(|end| *end < rows.end);
-    let group_start = first_group
-        .checked_sub(1)
-        .and_then(|g| file.group_ends.get(g))
-        .copied()
-        .unwrap_or(0);
-    let source = File::open(&file.path).map_err(io_error)?;
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, file.metadata.clone());
-    let mask = ProjectionMask::leaves(builder.parquet_schema(), leaves.iter().copied());
-    let mut builder = builder
-        .with_projection(mask)
-        .with_batch_size(batch_rows)
-        .with_row_groups((first_group..=last_group).collect())
-        .with_limit((rows.end - rows.start) as usize);
-    let skipped = (rows.start - group_start) as usize;
-    if skipped > 0 {
-        builder = builder.with_offset(skipped);
-    }
-    builder.build().map_err(|source| ReadError::Parquet {
-        path: file.path.clone(),
-        source,
-    })
 }
 
 /// Bytes a batch takes on the wire before compression.

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 use serde_json::{Map, Value, json};
 
 use super::data_name::DataName;
@@ -308,6 +309,22 @@ pub(crate) struct TableWriter {
     bytes: u64,
 }
 
+/// How rows are stored. Floats hardly repeat; without a dictionary they are read without being decoded.
+fn properties(storage: &Schema) -> WriterProperties {
+    let floats = storage
+        .fields()
+        .iter()
+        .filter(|field| field.data_type().is_floating());
+    floats
+        .fold(WriterProperties::builder(), |properties, field| {
+            let column = ColumnPath::from(field.name().as_str());
+            properties.set_column_dictionary_enabled(column, false)
+        })
+        .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .build()
+}
+
 impl TableWriter {
     fn begin(
         catalog: Arc<Catalog>,
@@ -318,11 +335,7 @@ impl TableWriter {
     ) -> Result<Self, CatalogError> {
         let storage = wire::storage_schema(&schema);
         let file = File::create(&part).map_err(io_error(&part))?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::SNAPPY)
-            .set_max_row_group_row_count(Some(GROUP_ROWS))
-            .build();
-        let writer = ArrowWriter::try_new(file, storage.clone(), Some(properties));
+        let writer = ArrowWriter::try_new(file, storage.clone(), Some(properties(&storage)));
         let writer = writer.map_err(|source| CatalogError::Write {
             path: part.clone(),
             source,
@@ -418,5 +431,24 @@ impl Drop for TableWriter {
     fn drop(&mut self) {
         // After a commit there is nothing under this name any more.
         let _ = fs::remove_file(&self.part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::{DataType, Field};
+
+    #[test]
+    fn only_floats_are_stored_without_a_dictionary() {
+        let field = |name, data_type| Field::new(name, data_type, true);
+        let schema = Schema::new(vec![
+            field("x.y", DataType::Float64),
+            field("n", DataType::Int64),
+            field("t", DataType::Utf8),
+        ]);
+        let properties = properties(&schema);
+        let has = |name| properties.dictionary_enabled(&ColumnPath::from(name));
+        assert_eq!(["x.y", "n", "t"].map(has), [false, true, true]);
     }
 }

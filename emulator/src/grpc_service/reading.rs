@@ -15,11 +15,12 @@ use crate::arrow_message::BufferCompression;
 use crate::catalog::Table;
 use crate::connection::ConnectionHandle;
 use crate::decode_budget::{DecodeBudget, Ticket};
+use crate::file_rows::{FileError, FileRows};
 use crate::kept_messages::Recording;
 use crate::projection::Projection;
 use crate::read_plan::{Format, ReadPlan};
 use crate::session::{FoundStream, Session, SessionError};
-use crate::stream_reader::{Decoder, Message, ReadError, StreamReader};
+use crate::stream_reader::{Message, ReadError, StreamReader};
 
 /// Messages waiting between the reading task and the connection, per stream.
 const QUEUED_MESSAGES: usize = 1;
@@ -181,7 +182,7 @@ impl Found {
 
 /// A reader's place in the budget, given up with what was left there.
 struct Place {
-    budget: Arc<DecodeBudget<Decoder>>,
+    budget: Arc<DecodeBudget<FileRows>>,
     ticket: Ticket,
 }
 
@@ -194,7 +195,7 @@ impl Drop for Place {
 /// Reads messages, one ahead of the connection. Ends when the call is dropped.
 async fn produce(
     mut reader: StreamReader,
-    budget: Arc<DecodeBudget<Decoder>>,
+    budget: Arc<DecodeBudget<FileRows>>,
     sender: mpsc::Sender<Result<Message, Status>>,
     mut recording: Option<Recording>,
 ) {
@@ -241,7 +242,7 @@ async fn produce(
 
 fn read_status(error: &ReadError) -> Status {
     let code = match error {
-        ReadError::OffsetNotAllocated { .. } | ReadError::FileChanged { .. } => {
+        ReadError::OffsetNotAllocated { .. } | ReadError::File(FileError::Changed { .. }) => {
             Code::FailedPrecondition
         }
         ReadError::Filter(_) => Code::InvalidArgument,
