@@ -2,9 +2,8 @@
 //!
 //! Owns the translation of the few spellings DataFusion does not know. Must not know about sessions or files.
 
-use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
@@ -51,16 +50,15 @@ pub enum RowRestrictionError {
     },
 }
 
-/// Plans filters. Costs a function registry, so one is kept per server.
-pub(crate) struct FilterPlanner {
-    context: SessionContext,
-}
-
-impl fmt::Debug for FilterPlanner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FilterPlanner").finish_non_exhaustive()
-    }
-}
+/// What filters are planned with: a registry of functions costs too much to be made for each. It belongs to the process and not to a
+/// server also because the compiler would prove anew, for every method of every service that reaches it, that plans can be sent.
+static CONTEXT: LazyLock<SessionContext> = LazyLock::new(|| {
+    let mut config = SessionConfig::new();
+    config.options_mut().sql_parser.dialect = Dialect::BigQuery;
+    // View types would only be converted back: everything sent is plain text.
+    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+    SessionContext::new_with_config(config)
+});
 
 /// A planned filter.
 #[derive(Debug, Clone)]
@@ -71,28 +69,17 @@ pub(crate) struct RowFilter {
     expression: Arc<dyn PhysicalExpr>,
 }
 
-impl FilterPlanner {
-    pub fn new() -> Self {
-        let mut config = SessionConfig::new();
-        config.options_mut().sql_parser.dialect = Dialect::BigQuery;
-        // View types would only be converted back: everything sent is plain text.
-        config.options_mut().sql_parser.map_string_types_to_utf8view = false;
-        Self {
-            context: SessionContext::new_with_config(config),
-        }
-    }
-
+impl RowFilter {
     /// Plans `filter` over the wire schema of `table`. Blank text is no filter.
     ///
     /// # Errors
     /// [`RowRestrictionError`] when the text is too long, does not parse, names unknown columns, is not boolean, or holds
     /// an aggregate, a window or a subquery.
     pub fn plan(
-        &self,
         table: &TableName,
         schema: &Schema,
         filter: &str,
-    ) -> Result<Option<RowFilter>, RowRestrictionError> {
+    ) -> Result<Option<Self>, RowRestrictionError> {
         if filter.len() > MAX_BYTES {
             return Err(RowRestrictionError::TooLong);
         }
@@ -104,19 +91,13 @@ impl FilterPlanner {
             filter: filter.to_owned(),
             source,
         };
-        let planned = self
-            .try_plan(schema, filter)
-            .map_err(|e| invalid(Some(Box::new(e))))?;
+        let planned = Self::try_plan(schema, filter).map_err(|e| invalid(Some(Box::new(e))))?;
         planned.map(Some).ok_or_else(|| invalid(None))
     }
 
     /// `None` when the expression is planned but is not a row filter.
-    fn try_plan(
-        &self,
-        schema: &Schema,
-        filter: &str,
-    ) -> Result<Option<RowFilter>, DataFusionError> {
-        let state = self.context.state();
+    fn try_plan(schema: &Schema, filter: &str) -> Result<Option<Self>, DataFusionError> {
+        let state = CONTEXT.state();
         let mut parsed = state.sql_to_expr_with_alias(filter, &Dialect::BigQuery)?;
         if parsed.alias.is_some() {
             return Ok(None);
@@ -139,14 +120,12 @@ impl FilterPlanner {
         if expression.data_type(read.as_arrow())? != DataType::Boolean {
             return Ok(None);
         }
-        Ok(Some(RowFilter {
+        Ok(Some(Self {
             columns,
             expression,
         }))
     }
-}
 
-impl RowFilter {
     /// Which rows of `batch` pass; null counts as not passing. `batch` holds exactly [`RowFilter::columns`].
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use crate::name::{NameError, TableName};
 use crate::projection::{Projection, UnknownField};
 use crate::read_plan::{Format, ReadPlan};
 use crate::response_compression::ResponseCompression;
-use crate::row_restriction::{FilterPlanner, RowFilter, RowRestrictionError};
+use crate::row_restriction::{RowFilter, RowRestrictionError};
 
 /// How far back a table may be read.
 const TIME_TRAVEL: Duration = Duration::from_secs(168 * 3600);
@@ -243,7 +243,6 @@ impl Session {
 #[derive(Debug)]
 pub(crate) struct Sessions {
     settings: SessionSettings,
-    planner: FilterPlanner,
     state: Mutex<State>,
 }
 
@@ -257,7 +256,6 @@ impl Sessions {
     pub fn new(settings: SessionSettings) -> Self {
         Self {
             settings,
-            planner: FilterPlanner::new(),
             state: Mutex::default(),
         }
     }
@@ -293,7 +291,7 @@ impl Sessions {
             _ => return Err(SessionError::NotATable),
         }
         let selected = Projection::resolve(&table.schema, &request.selected_fields)?;
-        let filter = self.planner.plan(
+        let filter = RowFilter::plan(
             &table_name,
             &table.filter_schema(),
             &request.row_restriction,

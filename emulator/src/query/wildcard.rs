@@ -4,20 +4,20 @@
 //! anything is read. Must not know how queries are written.
 
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use async_trait::async_trait;
-use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
+use futures::future::BoxFuture;
 
 use super::QueryError;
 use crate::catalog::{Catalog, Table};
@@ -130,6 +130,23 @@ impl Wildcard {
         Ok(members)
     }
 
+    fn plan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let rows: Arc<dyn PartitionStream> = Arc::new(Rows {
+            prefix: self.prefix.clone(),
+            members: self.members_of(state, filters)?,
+            schema: Arc::clone(&self.schema),
+        });
+        let schema = Arc::clone(&self.schema);
+        let exec = StreamingTableExec::try_new(schema, vec![rows], projection, [], false, limit)?;
+        Ok(Arc::new(exec))
+    }
+
     /// Columns of one name must have one type.
     fn check(&self, table: &Table) -> Result<()> {
         for field in self.schema.fields() {
@@ -180,7 +197,6 @@ fn unqualified(expr: Expr) -> Result<Transformed<Expr>> {
     })
 }
 
-#[async_trait]
 impl TableProvider for Wildcard {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
@@ -204,20 +220,23 @@ impl TableProvider for Wildcard {
         Ok(filters.iter().map(kind).collect())
     }
 
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
+    // Written as the macro would, but without an async block: one that holds `filters` makes the compiler prove, for this method alone
+    // and for a good part of the crate's time, that plans can be sent.
+    fn scan<'life0, 'life1, 'life2, 'life3, 'async_trait>(
+        &'life0 self,
+        state: &'life1 dyn Session,
+        projection: Option<&'life2 Vec<usize>>,
+        filters: &'life3 [Expr],
         limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let rows: Arc<dyn PartitionStream> = Arc::new(Rows {
-            prefix: self.prefix.clone(),
-            members: self.members_of(state, filters)?,
-            schema: Arc::clone(&self.schema),
-        });
-        let table = StreamingTable::try_new(Arc::clone(&self.schema), vec![rows])?;
-        table.scan(state, projection, &[], limit).await
+    ) -> BoxFuture<'async_trait, Result<Arc<dyn ExecutionPlan>>>
+    where
+        Self: 'async_trait,
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+        'life3: 'async_trait,
+    {
+        Box::pin(ready(self.plan(state, projection, filters, limit)))
     }
 }
 

@@ -61,7 +61,7 @@ impl DataTypeOwned for StructArray {
 
 fn plan(filter: &str) -> Result<Option<RowFilter>, RowRestrictionError> {
     let table = TableName::try_new("p", "d", "t").unwrap();
-    FilterPlanner::new().plan(&table, &batch().schema(), filter)
+    RowFilter::plan(&table, &batch().schema(), filter)
 }
 
 fn ids(filter: &str) -> Vec<i64> {
