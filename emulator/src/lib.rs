@@ -28,6 +28,8 @@ mod kept_messages;
 mod layout;
 mod message_body;
 mod name;
+mod partition_ids;
+mod partition_removal;
 mod projection;
 mod query;
 mod read_plan;

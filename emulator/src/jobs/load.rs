@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-use super::destination::{self, Destination, Dispositions};
+use super::destination::{self, Arrival, Destination, Dispositions};
 use super::{Done, JobError, Work};
 use crate::file_formats::{self, Columns, Decoded, FormatError};
 use crate::query::column_defaults;
@@ -102,9 +102,7 @@ fn write(
                 .any(|d| d.name.eq_ignore_ascii_case(&c.name))
         })
         .collect();
-    let mut writer = work
-        .catalog
-        .writer(&target.table, target.partition.as_deref())?;
+    let mut writer = Arrival::begin(work, target)?;
     for batch in &decoded.batches {
         if left_out.is_empty() {
             writer.write(&arranged(batch, &schema)?)?;

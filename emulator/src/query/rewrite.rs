@@ -1,13 +1,14 @@
 //! From BigQuery's text to DataFusion's: table names, spellings, and what has none is refused by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr,
-    Statement, TableAliasColumnDef, TableFactor, Value, VisitMut, VisitorMut,
+    Statement, TableAliasColumnDef, TableFactor, Value, VisitMut, VisitorMut, visit_relations,
 };
 
+use super::information::View;
 use super::parameters::Parameter;
 use super::{
     Defaults, QueryError, build, calls, placeholders, spelling, suffixes, unnest, unsupported,
@@ -22,9 +23,23 @@ pub(super) enum Relation {
     Wildcard(TablePrefix),
     /// About so many percent of a table's rows.
     Sample(TableName, f64),
+    /// A table partitioned by arrival, with its pseudo columns.
+    Arrivals(TableName),
+    /// A view of what there is.
+    Information(View),
 }
 
-/// Rewrites a query in place; returns the tables it names, by the names they go by from now on.
+/// The tables that a query names, those of its WITH clauses and wildcards left out.
+pub(super) fn tables(query: &Query, defaults: &Defaults) -> BTreeSet<TableName> {
+    let mut found = BTreeSet::new();
+    let _: ControlFlow<()> = visit_relations(query, |name| {
+        found.extend(table_of(name, defaults).ok());
+        ControlFlow::Continue(())
+    });
+    found
+}
+
+/// Rewrites a query in place, where `arrivals` are those of its tables whose pseudo columns it may name; returns the tables it names, by the names they go by from now on.
 ///
 /// # Errors
 /// [`QueryError`] for what is not supported, a name that is none, or a parameter that was not given.
@@ -32,8 +47,10 @@ pub(super) fn rewrite(
     query: &mut Query,
     defaults: &Defaults,
     parameters: &[Parameter],
+    arrivals: BTreeSet<TableName>,
 ) -> Result<BTreeMap<String, Relation>, QueryError> {
     let mut rewriter = Rewriter::new(defaults, parameters);
+    rewriter.arrivals = arrivals;
     match VisitMut::visit(query, &mut rewriter) {
         ControlFlow::Continue(()) => Ok(rewriter.tables),
         ControlFlow::Break(error) => Err(error),
@@ -110,6 +127,7 @@ struct Rewriter<'a> {
     /// Names of the WITH clauses around.
     scopes: Vec<Vec<String>>,
     tables: BTreeMap<String, Relation>,
+    arrivals: BTreeSet<TableName>,
 }
 
 impl VisitorMut for Rewriter<'_> {
@@ -124,7 +142,11 @@ impl VisitorMut for Rewriter<'_> {
             names.extend(with.cte_tables.iter().map(|c| c.alias.name.value.clone()));
         }
         self.scopes.push(names);
-        if let Err(e) = suffixes::leave_out(&mut query.body) {
+        let by_arrival = |parts: &[String]| {
+            let shadowed = matches!(parts, [single] if self.is_of_with(single));
+            !shadowed && self.table(parts).is_ok_and(|t| self.arrivals.contains(&t))
+        };
+        if let Err(e) = suffixes::leave_out(&mut query.body, &by_arrival) {
             return ControlFlow::Break(e);
         }
         group_by_results(&mut query.body);
@@ -164,7 +186,13 @@ impl<'a> Rewriter<'a> {
             next_positional: 0,
             scopes: Vec::new(),
             tables: BTreeMap::new(),
+            arrivals: BTreeSet::new(),
         }
+    }
+
+    /// Whether a name is that of a WITH clause around.
+    fn is_of_with(&self, name: &str) -> bool {
+        self.scopes.iter().flatten().any(|known| known == name)
     }
 
     fn table_factor(&mut self, factor: &mut TableFactor) -> Result<(), QueryError> {
@@ -179,7 +207,7 @@ impl<'a> Rewriter<'a> {
             } => {
                 let parts = name_parts(name)?;
                 if let [single] = parts.as_slice()
-                    && self.scopes.iter().flatten().any(|known| known == single)
+                    && self.is_of_with(single)
                 {
                     return Ok(());
                 }
@@ -238,8 +266,19 @@ impl<'a> Rewriter<'a> {
     fn relation(&self, parts: &[String]) -> Result<(Relation, String, String), QueryError> {
         let last = parts.last().map(String::as_str).unwrap_or_default();
         let Some(prefix) = last.strip_suffix('*') else {
+            if let Some(view) = View::named(parts, self.defaults)? {
+                let (key, alias) = (view.key(), last.to_owned());
+                return Ok((Relation::Information(view), key, alias));
+            }
             let table = self.table(parts)?;
             let (key, alias) = (table.to_resource(), table.table().to_owned());
+            if self.arrivals.contains(&table) {
+                return Ok((
+                    Relation::Arrivals(table),
+                    format!("{key} by arrival"),
+                    alias,
+                ));
+            }
             return Ok((Relation::Table(table), key, alias));
         };
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();

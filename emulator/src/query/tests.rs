@@ -162,8 +162,8 @@ async fn what_might_mean_something_else_is_refused_by_name() {
         ("SELECT 1; SELECT 2", "several statements"),
         ("SELECT * FROM `p.d.none*`", "does not match any table"),
         (
-            "SELECT * FROM d.INFORMATION_SCHEMA.TABLES",
-            "INFORMATION_SCHEMA",
+            "SELECT * FROM d.INFORMATION_SCHEMA.JOBS",
+            "d.INFORMATION_SCHEMA.JOBS",
         ),
         (
             "SELECT * FROM d.t TABLESAMPLE BERNOULLI (10 PERCENT)",
