@@ -19,6 +19,7 @@ use crate::schema::{SchemaChangeError, SchemaError};
 use crate::wire::UnsupportedColumn;
 
 mod data_name;
+mod dropped;
 mod metadata;
 mod replacement;
 mod routines;

@@ -35,6 +35,7 @@ pub(crate) mod column_defaults;
 mod functions;
 mod information;
 mod legacy;
+pub(crate) mod literals;
 mod meaning;
 pub(crate) mod merge;
 mod operators;

@@ -95,24 +95,6 @@ impl Catalog {
         Ok(now)
     }
 
-    /// Drops a dataset.
-    pub fn delete_dataset(
-        &self,
-        project: &str,
-        dataset: &str,
-        contents: Contents,
-    ) -> Result<(), CatalogError> {
-        let _changing = self.changing();
-        let tables = self.tables(project, dataset)?;
-        if contents == Contents::Refuse && !tables.is_empty() {
-            return Err(CatalogError::DatasetInUse {
-                project: project.to_owned(),
-                dataset: dataset.to_owned(),
-            });
-        }
-        remove_directory(&self.root.join(project).join(dataset))
-    }
-
     /// Makes a table, a view or an external table without rows.
     pub fn create_table(
         &self,
@@ -301,7 +283,7 @@ impl Catalog {
     }
 }
 
-fn remove_directory(path: &Path) -> Result<(), CatalogError> {
+pub(super) fn remove_directory(path: &Path) -> Result<(), CatalogError> {
     // A name that is gone first cannot be found half removed.
     let mut gone = path.as_os_str().to_owned();
     gone.push(".dropped");

@@ -7,6 +7,7 @@ use super::query::Running;
 use super::statements::options::{self, Of, Setting};
 use super::statements::{Effect, check_collation, unsupported};
 use crate::catalog::{CatalogError, Contents};
+use crate::query;
 use crate::query::alter::{Action, Alter};
 use crate::query::ast::{ObjectName, SchemaName, Statement};
 
@@ -66,6 +67,27 @@ pub(super) fn drop(
         Err(e) => return Err(e.into()),
     };
     Ok(effect("DROP_SCHEMA", operation, &project, &dataset))
+}
+
+/// Brings back the dataset that was last dropped under a name.
+pub(super) fn undrop(
+    running: &Running<'_, '_>,
+    undrop: &query::Statement,
+) -> Result<Effect, JobError> {
+    let query::Statement::Undrop {
+        if_not_exists,
+        name,
+    } = undrop
+    else {
+        return Err(unsupported(format!("the statement {undrop}")));
+    };
+    let (project, dataset) = parts(running, name)?;
+    let operation = match running.work.catalog.undelete_dataset(&project, &dataset) {
+        Ok(_) => "CREATE",
+        Err(CatalogError::DatasetExists { .. }) if *if_not_exists => "SKIP",
+        Err(e) => return Err(e.into()),
+    };
+    Ok(effect("UNDROP_SCHEMA", operation, &project, &dataset))
 }
 
 /// Project and dataset of a name.

@@ -100,6 +100,10 @@ impl Running<'_, '_> {
                 let effect = statements::alter(self, &alter)?;
                 return Ok(effect.done());
             }
+            undrop @ Statement::Undrop { .. } => {
+                let effect = statements::undrop(self, &undrop)?;
+                return Ok(effect.done());
+            }
         };
         let effect = match statement {
             Parsed::Query(query) => return self.select(*query),

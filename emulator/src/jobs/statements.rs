@@ -84,6 +84,15 @@ pub(super) fn alter(running: &mut Running<'_, '_>, alter: &Alter) -> Result<Effe
     alterations::alter(running, alter)
 }
 
+/// Brings a dataset back.
+pub(super) fn undrop(
+    running: &mut Running<'_, '_>,
+    undrop: &query::Statement,
+) -> Result<Effect, JobError> {
+    refuse_half(running, undrop)?;
+    datasets::undrop(running, undrop)
+}
+
 /// Refuses what can neither be undone nor be tried.
 fn refuse_half(running: &Running<'_, '_>, statement: &impl Display) -> Result<(), JobError> {
     let kind = query::kind(statement);
@@ -127,6 +136,14 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
     );
     if !changes_rows || running.is_dry_run() {
         refuse_half(running, &statement)?;
+    }
+    let mut statement = statement;
+    // All of these is written and read again.
+    if matches!(
+        statement,
+        Statement::Update(_) | Statement::Delete(_) | Statement::CreateView(_)
+    ) {
+        query::literals::escape(&mut statement);
     }
     match statement {
         Statement::CreateTable(create) => create_table(running, create),

@@ -11,7 +11,8 @@ use datafusion::sql::sqlparser::ast::{
 use super::information::View;
 use super::parameters::Parameter;
 use super::{
-    Defaults, QueryError, build, calls, placeholders, spelling, suffixes, unnest, unsupported,
+    Defaults, QueryError, build, calls, literals, placeholders, spelling, suffixes, unnest,
+    unsupported,
 };
 use crate::name::{TableName, TablePrefix};
 
@@ -349,7 +350,11 @@ impl<'a> Rewriter<'a> {
                         }
                         *expr = build::bytes(text.as_bytes());
                     }
-                    _ => {}
+                    other => {
+                        if let Some(text) = literals::plain(other) {
+                            *expr = Expr::Value(text.into());
+                        }
+                    }
                 }
                 return Ok(());
             }

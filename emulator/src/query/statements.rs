@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use datafusion::sql::sqlparser::ast::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::{ObjectName, Statement as Parsed};
 use datafusion::sql::sqlparser::dialect::BigQueryDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -16,6 +16,11 @@ use super::{QueryError, placeholders};
 pub(crate) enum Statement {
     Plain(Box<Parsed>),
     Alter(Alter),
+    /// `UNDROP SCHEMA`.
+    Undrop {
+        if_not_exists: bool,
+        name: ObjectName,
+    },
 }
 
 impl fmt::Display for Statement {
@@ -23,6 +28,11 @@ impl fmt::Display for Statement {
         match self {
             Self::Plain(statement) => statement.fmt(f),
             Self::Alter(alter) => alter.fmt(f),
+            Self::Undrop {
+                if_not_exists: true,
+                name,
+            } => write!(f, "UNDROP SCHEMA IF NOT EXISTS {name}"),
+            Self::Undrop { name, .. } => write!(f, "UNDROP SCHEMA {name}"),
         }
     }
 }
@@ -43,6 +53,13 @@ pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>, QueryError> {
         }
         statements.push(if parser.peek_keyword(Keyword::ALTER) {
             Statement::Alter(alter::parse(&mut parser)?)
+        } else if is_undrop(&parser.peek_token().token) {
+            parser.next_token();
+            parser.expect_keyword(Keyword::SCHEMA)?;
+            Statement::Undrop {
+                if_not_exists: parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]),
+                name: parser.parse_object_name(true)?,
+            }
         } else {
             Statement::Plain(Box::new(parser.parse_statement()?))
         });
@@ -51,4 +68,9 @@ pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>, QueryError> {
             return Ok(parser.expected("end of statement", next)?);
         }
     }
+}
+
+/// Whether a statement begins with a word that the planner's parser does not know.
+fn is_undrop(token: &Token) -> bool {
+    matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("UNDROP"))
 }

@@ -212,6 +212,34 @@ async fn values_of_every_kind_are_computed_as_bigquery_computes_them() {
     let catalog = catalog(&root);
     for (expression, value) in [
         ("7 / 2", "3.5"),
+        ("TO_HEX(MD5('abc'))", "900150983cd24fb0d6963f7d28e17f72"),
+        ("REGEXP_EXTRACT('a12b3', '[0-9]+')", "12"),
+        ("REGEXP_EXTRACT('a12b3', 'b([0-9])')", "3"),
+        ("REGEXP_EXTRACT('abc', '[0-9]')", ""),
+        (
+            "ARRAY_TO_STRING(REGEXP_EXTRACT_ALL('a1b22c', '([0-9])[0-9]?'), ',')",
+            "1,2",
+        ),
+        (
+            "JSON_VALUE('{\"a\": [{\"b c\": 1.5}]}', \"$.a[0]['b c']\")",
+            "1.5",
+        ),
+        ("JSON_VALUE('{\"a\": {}}', '$.a')", ""),
+        ("JSON_QUERY('{\"a\": {\"b\":true}}', '$.a')", "{\"b\":true}"),
+        ("LEFT('äbc', 2)", "äb"),
+        ("RIGHT('abc', 5)", "abc"),
+        ("LPAD('a', 4, 'xy')", "xyxa"),
+        ("RPAD('abc', 2)", "ab"),
+        ("TO_BASE64(CAST('ab' AS BYTES))", "YWI="),
+        ("LENGTH(CAST(CURRENT_TIMESTAMP() AS STRING)) > 20", "true"),
+        (
+            "CAST('2020-01-01 00:00:00-0' AS TIMESTAMP)",
+            "2020-01-01T00:00:00Z",
+        ),
+        (
+            "CAST('2020-01-01 00:00:00+5:30' AS TIMESTAMP)",
+            "2019-12-31T18:30:00Z",
+        ),
         ("CAST(2.5 AS INT64)", "3"),
         ("CAST(1.0 AS STRING)", "1"),
         ("CAST('0x1f' AS INT64)", "31"),

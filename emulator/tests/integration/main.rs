@@ -8,6 +8,7 @@
 )]
 
 mod alterations;
+mod batches;
 mod envelope;
 mod external;
 mod faults;

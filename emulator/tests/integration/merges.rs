@@ -119,3 +119,66 @@ async fn a_row_meets_one_row_of_the_source_at_most() {
     }
     emulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn texts_survive_every_statement() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    let text = "a\\b \"c\" it's\n\ttab \\n";
+    // As a literal in SQL.
+    let literal = "'a\\\\b \"c\" it\\'s\\n\\ttab \\\\n'";
+    run(&emulator, "CREATE TABLE d.t (id INT64, name STRING)").await;
+    for (sql, id) in [
+        (format!("INSERT INTO d.t VALUES (1, {literal})"), "1"),
+        (
+            format!("INSERT INTO d.t VALUES (2, CONCAT({literal}, ''))"),
+            "2",
+        ),
+        (format!("INSERT INTO d.t SELECT 3, {literal}"), "3"),
+        (
+            format!(
+                "INSERT INTO d.t VALUES (4, ''); UPDATE d.t SET name = {literal} WHERE id = 4 OR name = {literal} AND FALSE"
+            ),
+            "4",
+        ),
+        (
+            format!(
+                "MERGE d.t USING (SELECT 5 AS id, {literal} AS name) AS S ON FALSE WHEN NOT MATCHED AND name = {literal} THEN INSERT ROW"
+            ),
+            "5",
+        ),
+        (
+            format!(
+                "MERGE d.t USING (SELECT 6 AS id) AS S ON FALSE WHEN NOT MATCHED THEN INSERT VALUES (id, {literal})"
+            ),
+            "6",
+        ),
+        (
+            "INSERT INTO d.t SELECT 7, \"\"\"a\\\\b \"c\" it's\n\ttab \\\\n\"\"\"".to_owned(),
+            "7",
+        ),
+    ] {
+        run(&emulator, &sql).await;
+        let rows = run(&emulator, &format!("SELECT name FROM d.t WHERE id = {id}")).await;
+        assert_eq!(values(&rows), [[json!(text)]], "{sql}");
+    }
+    run(
+        &emulator,
+        &format!("CREATE VIEW d.v AS SELECT {literal} AS name"),
+    )
+    .await;
+    assert_eq!(
+        values(&run(&emulator, "SELECT name FROM d.v").await),
+        [[json!(text)]]
+    );
+    run(
+        &emulator,
+        &format!("DELETE FROM d.t WHERE name = {literal} AND id < 7"),
+    )
+    .await;
+    assert_eq!(
+        values(&run(&emulator, "SELECT id FROM d.t").await),
+        [[json!("7")]]
+    );
+    emulator.shutdown().await;
+}

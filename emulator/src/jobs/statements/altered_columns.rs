@@ -11,7 +11,7 @@ use crate::catalog::Table;
 use crate::jobs::JobError;
 use crate::jobs::query::Running;
 use crate::query::alter::{Action, ColumnChange};
-use crate::query::ast::Ident;
+use crate::query::ast::{ColumnOption, Ident};
 use crate::query::sql_types;
 use crate::schema::{self, FieldSchema};
 
@@ -80,6 +80,15 @@ impl Columns {
                 if_not_exists,
                 column,
             } => {
+                let key = |option: &ColumnOption| {
+                    matches!(
+                        option,
+                        ColumnOption::PrimaryKey(_) | ColumnOption::ForeignKey(_)
+                    )
+                };
+                if let Some(key) = column.options.iter().find(|o| key(&o.option)) {
+                    return Err(unsupported(format!("the column option {key}")));
+                }
                 let field = declared(running, column)?;
                 if self.position(&field.name).is_some() {
                     return if *if_not_exists {

@@ -49,8 +49,8 @@ pub(super) fn insert_rows(
 const MOST_SELECTED: usize = 100;
 
 /// Rows of VALUES as SELECTs, because rows of VALUES forget what kind of text their texts are. Many plain rows stay as they are.
-fn rows_of(source: ast::Query) -> Result<ast::Query, JobError> {
-    let ast::SetExpr::Values(values) = source.body.as_ref() else {
+fn rows_of(mut source: ast::Query) -> Result<ast::Query, JobError> {
+    let ast::SetExpr::Values(values) = source.body.as_mut() else {
         return Ok(source);
     };
     let computed = |value: &ast::Expr| !matches!(value, ast::Expr::Value(_));
@@ -59,6 +59,7 @@ fn rows_of(source: ast::Query) -> Result<ast::Query, JobError> {
     if !(single || some && values.rows.len() <= MOST_SELECTED) {
         return Ok(source);
     }
+    query::literals::escape(values);
     let selects: Vec<String> = values
         .rows
         .iter()

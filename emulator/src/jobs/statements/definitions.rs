@@ -171,6 +171,8 @@ pub(super) fn declared(
                     setting.apply(&mut field.other);
                 }
             }
+            // Keys are the table's.
+            ColumnOption::PrimaryKey(_) | ColumnOption::ForeignKey(_) => {}
             other => return Err(unsupported(format!("the column option {other}"))),
         }
     }
@@ -196,8 +198,9 @@ fn resource(
             .collect();
         resource.insert("clustering".to_owned(), json!({"fields": names}));
     }
-    if !create.constraints.is_empty() {
-        let keys = keys(running, &create.constraints)?;
+    let constraints = constraints(create);
+    if !constraints.is_empty() {
+        let keys = keys(running, &constraints)?;
         resource.insert("tableConstraints".to_owned(), keys);
     }
     let settings = table_settings(running, Of::Table, &create.table_options)?;
@@ -209,6 +212,34 @@ fn resource(
     }
     settings.iter().for_each(|s| s.apply(&mut resource));
     Ok(resource)
+}
+
+/// The keys of a table, those that stand behind a column included.
+fn constraints(create: &CreateTable) -> Vec<TableConstraint> {
+    let mut all = create.constraints.clone();
+    for column in &create.columns {
+        for option in &column.options {
+            match &option.option {
+                ColumnOption::PrimaryKey(key) => {
+                    let mut key = key.clone();
+                    if key.columns.is_empty() {
+                        key.columns.push(column.name.clone().into());
+                    }
+                    all.push(TableConstraint::PrimaryKey(key));
+                }
+                ColumnOption::ForeignKey(key) => {
+                    let mut key = key.clone();
+                    if key.columns.is_empty() {
+                        key.columns.push(column.name.clone());
+                    }
+                    key.name = key.name.or(option.name.clone());
+                    all.push(TableConstraint::ForeignKey(key));
+                }
+                _ => {}
+            }
+        }
+    }
+    all
 }
 
 /// What OPTIONS say.

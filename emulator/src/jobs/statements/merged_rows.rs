@@ -13,6 +13,7 @@ use super::{Effect, columns_of, invalid, unsupported};
 use crate::catalog::{Replacement, Table, times};
 use crate::jobs::JobError;
 use crate::jobs::query::Running;
+use crate::query;
 use crate::query::ast::{Merge, Query, TableFactor, Update};
 use crate::query::change::{self, PARTITION};
 use crate::query::merge::{self, GONE, Merging, ROW};
@@ -55,7 +56,10 @@ pub(super) fn merge(running: &mut Running<'_, '_>, merge: &Merge) -> Result<Effe
         (None, TableFactor::Table { .. }) => merge.source.to_string(),
         (None, other) => return Err(unsupported(format!("the source {other} of MERGE"))),
     };
-    let merging = Merging::new(merge, target, source, &columns, arrival);
+    // What is not computed yet is written and read again.
+    let mut merge = merge.clone();
+    query::literals::escape(&mut merge);
+    let merging = Merging::new(&merge, target, source, &columns, arrival);
     let outcome = run(running, &merging, &table, &columns, &merge.clauses);
     if let Some(made) = gathered {
         running.work.catalog.delete_table(&made)?;

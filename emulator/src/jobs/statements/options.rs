@@ -203,6 +203,8 @@ pub(in crate::jobs) fn settings(
 
 /// The one value of an expression over constants.
 fn evaluate(running: &Running<'_, '_>, expr: &Expr) -> Result<ArrayRef, JobError> {
+    let mut expr = expr.clone();
+    query::literals::escape(&mut expr);
     let planned = running.plan(query::select(&format!("SELECT {expr} AS value"))?)?;
     let batches: Vec<_> = running.handle.block_on(async {
         let rows = planned.run().await?;
