@@ -291,6 +291,20 @@ fn result_schema(schema: &Schema) -> Result<SchemaRef, QueryError> {
 }
 
 impl Planned {
+    /// The query with columns of nothing but NULL left without a type, so that they fit every column.
+    pub fn untyped(mut self) -> Self {
+        let planned = self.plan.schema().fields().iter();
+        let fields = planned.zip(self.schema.fields()).map(|(planned, field)| {
+            if planned.data_type().is_null() {
+                Arc::new(Field::clone(field).with_data_type(DataType::Null))
+            } else {
+                Arc::clone(field)
+            }
+        });
+        self.schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        self
+    }
+
     /// Runs the query. Rows come in wire types.
     pub async fn run(
         self,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
@@ -119,5 +119,16 @@ fn write(
 
 /// The batch with the table's columns in the table's order.
 pub(super) fn arranged(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, JobError> {
+    let own = batch.schema_ref().fields();
+    for field in schema.fields().iter().filter(|f| !f.is_nullable()) {
+        let found = crate::projection::find(own, field.name());
+        let column = found.and_then(|(index, _)| batch.columns().get(index));
+        if column.is_some_and(|column| column.null_count() > 0) {
+            return Err(JobError::invalid(format!(
+                "Required field {} cannot be null",
+                field.name()
+            )));
+        }
+    }
     wire::arranged(batch, schema).map_err(|e| JobError::invalid(e.to_string()))
 }

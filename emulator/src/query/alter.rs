@@ -75,7 +75,7 @@ pub(crate) enum Action {
 pub(crate) enum ColumnChange {
     SetOptions(Vec<SqlOption>),
     SetDataType(DataType),
-    SetDefault(Expr),
+    SetDefault(Box<Expr>),
     DropDefault,
     DropNotNull,
 }
@@ -211,7 +211,7 @@ fn column(parser: &mut Parser<'_>) -> Result<Action, ParserError> {
     } else {
         parser.expect_keyword(Keyword::SET)?;
         if parser.parse_keyword(Keyword::DEFAULT) {
-            ColumnChange::SetDefault(parser.parse_expr()?)
+            ColumnChange::SetDefault(Box::new(parser.parse_expr()?))
         } else if parser.parse_keywords(&[Keyword::DATA, Keyword::TYPE]) {
             ColumnChange::SetDataType(parser.parse_data_type()?)
         } else {

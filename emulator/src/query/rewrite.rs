@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr,
-    Statement, TableAliasColumnDef, TableFactor, Value, VisitMut, VisitorMut, visit_relations,
+    Statement, TableAliasColumnDef, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut,
+    visit_relations,
 };
 
 use super::information::View;
@@ -40,6 +41,36 @@ pub(super) fn tables(query: &Query, defaults: &Defaults) -> BTreeSet<TableName> 
     found
 }
 
+/// What a query calls its tables: by an alias, or by the last part of their names.
+fn aliases(query: &Query) -> BTreeSet<String> {
+    #[derive(Default)]
+    struct Aliases(BTreeSet<String>);
+    impl Visitor for Aliases {
+        type Break = ();
+
+        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+            let alias = match factor {
+                TableFactor::Table { alias, .. }
+                | TableFactor::Derived { alias, .. }
+                | TableFactor::UNNEST { alias, .. } => alias.as_ref(),
+                _ => None,
+            };
+            let name = match (alias, factor) {
+                (Some(alias), _) => Some(alias.name.value.clone()),
+                (None, TableFactor::Table { name, .. }) => {
+                    name_parts(name).ok().and_then(|mut parts| parts.pop())
+                }
+                _ => None,
+            };
+            self.0.extend(name);
+            ControlFlow::Continue(())
+        }
+    }
+    let mut aliases = Aliases::default();
+    let _ = Visit::visit(query, &mut aliases);
+    aliases.0
+}
+
 /// Rewrites a query in place, where `arrivals` are those of its tables whose pseudo columns it may name; returns the tables it names, by the names they go by from now on.
 ///
 /// # Errors
@@ -52,6 +83,7 @@ pub(super) fn rewrite(
 ) -> Result<BTreeMap<String, Relation>, QueryError> {
     let mut rewriter = Rewriter::new(defaults, parameters);
     rewriter.arrivals = arrivals;
+    rewriter.aliases = aliases(query);
     match VisitMut::visit(query, &mut rewriter) {
         ControlFlow::Continue(()) => Ok(rewriter.tables),
         ControlFlow::Break(error) => Err(error),
@@ -129,6 +161,8 @@ struct Rewriter<'a> {
     scopes: Vec<Vec<String>>,
     tables: BTreeMap<String, Relation>,
     arrivals: BTreeSet<TableName>,
+    /// What tables are called in the query.
+    aliases: BTreeSet<String>,
 }
 
 impl VisitorMut for Rewriter<'_> {
@@ -188,6 +222,24 @@ impl<'a> Rewriter<'a> {
             scopes: Vec::new(),
             tables: BTreeMap::new(),
             arrivals: BTreeSet::new(),
+            aliases: BTreeSet::new(),
+        }
+    }
+
+    /// Names of tables within a query mean the same in any case; the planner knows one.
+    fn in_case_of_alias(&self, path: &mut [Ident]) {
+        let Some(first) = path.first_mut() else {
+            return;
+        };
+        if self.aliases.contains(&first.value) {
+            return;
+        }
+        let mut alike = self
+            .aliases
+            .iter()
+            .filter(|a| a.eq_ignore_ascii_case(&first.value));
+        if let (Some(alias), None) = (alike.next(), alike.next()) {
+            first.value.clone_from(alias);
         }
     }
 
@@ -372,6 +424,7 @@ impl<'a> Rewriter<'a> {
             Expr::Identifier(ident) => suffixes::spell(ident),
             Expr::CompoundIdentifier(path) => {
                 shorten_table(path);
+                self.in_case_of_alias(path);
                 path.iter_mut().for_each(suffixes::spell);
             }
             Expr::BinaryOp { op, .. } => check_operator(op)?,

@@ -115,6 +115,23 @@ async fn queries_over_tables_and_views() {
 }
 
 #[tokio::test]
+async fn tables_of_a_query_are_called_in_any_case() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for sql in [
+        "SELECT dest.id FROM d.t AS DEST WHERE Dest.id = 1",
+        "SELECT T.id FROM d.t WHERE t.id = 1",
+        "WITH W AS (SELECT id FROM d.t) SELECT w.id FROM W WHERE w.id = 1",
+    ] {
+        assert_eq!(lines(&catalog, sql).await, ["id", "1"], "{sql}");
+    }
+    // Where both are there, each is meant.
+    let sql =
+        "SELECT a.id, A.id AS other FROM d.t AS a JOIN d.t AS A ON a.id = A.id + 1 WHERE a.id = 2";
+    assert_eq!(lines(&catalog, sql).await, ["id|other", "2|1"]);
+}
+
+#[tokio::test]
 async fn groups_are_those_of_the_result() {
     let root = TempDir::new().unwrap();
     let catalog = catalog(&root);

@@ -182,3 +182,61 @@ async fn texts_survive_every_statement() {
     );
     emulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_replacement_that_fails_leaves_the_table_as_it_was() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    run(&emulator, "CREATE TABLE d.t AS SELECT 1 AS id").await;
+    let sql = "CREATE OR REPLACE TABLE d.t (id INT64 NOT NULL) AS SELECT CAST(NULL AS INT64) AS id";
+    let (code, answer) = ask(&emulator, json!({"query": sql})).await;
+    assert_eq!(code, 400, "{answer}");
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert_eq!(message, "Required field id cannot be null");
+    let rows = run(&emulator, "SELECT id FROM d.t").await;
+    assert_eq!(values(&rows), [[json!("1")]]);
+    // Nothing else is left.
+    let rows = run(
+        &emulator,
+        "SELECT table_name FROM d.INFORMATION_SCHEMA.TABLES",
+    )
+    .await;
+    assert_eq!(values(&rows), [[json!("t")]]);
+    run(
+        &emulator,
+        "CREATE OR REPLACE TABLE d.t (id INT64 NOT NULL) AS SELECT 2 AS id",
+    )
+    .await;
+    let rows = run(&emulator, "SELECT id FROM d.t").await;
+    assert_eq!(values(&rows), [[json!("2")]]);
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn null_fits_every_column() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    run(
+        &emulator,
+        "CREATE TABLE d.t (id INT64, b BOOL, s STRING, day DATE, list ARRAY<STRING>, j JSON)",
+    )
+    .await;
+    run(
+        &emulator,
+        "INSERT INTO d.t VALUES (1, NULL, NULL, NULL, NULL, NULL)",
+    )
+    .await;
+    run(&emulator, "INSERT INTO d.t (id, b, s) SELECT 2, NULL, NULL").await;
+    run(&emulator, "MERGE d.t USING (SELECT 3 AS id) AS S ON FALSE WHEN NOT MATCHED THEN INSERT (id, day) VALUES (id, NULL)").await;
+    let rows = run(&emulator, "SELECT COUNT(*) AS n, COUNT(b) AS b, COUNT(s) AS s, COUNT(day) AS d, SUM(ARRAY_LENGTH(list)) AS l FROM d.t").await;
+    let zero = json!("0");
+    assert_eq!(
+        values(&rows),
+        [[json!("3"), zero.clone(), zero.clone(), zero.clone(), zero]]
+    );
+    // A NULL of another type does not.
+    let sql = "INSERT INTO d.t (s) SELECT CAST(NULL AS INT64)";
+    let (code, answer) = ask(&emulator, json!({"query": sql})).await;
+    assert_eq!(code, 400, "{answer}");
+    emulator.shutdown().await;
+}

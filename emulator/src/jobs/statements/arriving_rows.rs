@@ -91,7 +91,7 @@ impl Arriving {
             )));
         }
         let mut rows = 0;
-        each(running, planned, |batch| {
+        each(running, planned.untyped(), |batch| {
             rows += batch.num_rows() as u64;
             if self.left_out.is_empty() {
                 return self.put(batch, into);

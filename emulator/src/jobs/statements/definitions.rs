@@ -115,25 +115,57 @@ pub(super) fn create_table(
         _ => declared,
     };
     let wanted = schema::checked(&wanted).map_err(|e| invalid(e.to_string()))?;
-    if exists {
-        catalog.delete_table(&table)?;
+    match gathered {
+        None => {
+            if exists {
+                catalog.delete_table(&table)?;
+            }
+            catalog.create_table(&table, wanted, resource)?;
+        }
+        Some((from, _)) => {
+            fill(running, &table, wanted, resource, &from)?;
+            running.work.configuration["query"]["destinationTable"] = reference(&table);
+        }
     }
-    catalog.create_table(&table, wanted, resource)?;
     if create.temporary {
         let name = create.name.to_string().replace('`', "");
         running.defaults.temporary.insert(name, table.clone());
     }
-    if let Some((from, _)) = gathered {
-        let target = Destination {
-            table: table.clone(),
-            partition: None,
-        };
-        append(running.work, &from, &target)?;
-        catalog.delete_table(&from)?;
-        running.work.configuration["query"]["destinationTable"] = reference(&table);
-    }
     let operation = if exists { "REPLACE" } else { "CREATE" };
     Ok(Effect::ddl(statement, operation, &table))
+}
+
+/// Makes a table with the rows of another one, which goes; a table there was is replaced once all rows are in the new one.
+fn fill(
+    running: &Running<'_, '_>,
+    table: &TableName,
+    columns: Vec<FieldSchema>,
+    resource: Map<String, Value>,
+    from: &TableName,
+) -> Result<(), JobError> {
+    let catalog = running.work.catalog;
+    let beside = format!("millpond_new_{}", from.table());
+    let beside = TableName::try_new(table.project(), table.dataset(), &beside)
+        .map_err(|e| JobError::invalid(e.to_string()))?;
+    let target = Destination {
+        table: beside.clone(),
+        partition: None,
+    };
+    let filled = catalog
+        .create_table(&beside, columns, resource)
+        .map_err(JobError::from)
+        .and_then(|()| append(running.work, from, &target));
+    catalog.delete_table(from)?;
+    if let Err(e) = filled {
+        // It may not even have been made.
+        let _ = catalog.delete_table(&beside);
+        return Err(e);
+    }
+    match catalog.delete_table(table) {
+        Ok(()) | Err(CatalogError::TableNotFound { .. }) => {}
+        Err(e) => return Err(e.into()),
+    }
+    Ok(catalog.rename_table(&beside, table)?)
 }
 
 /// A name nobody else uses, for a table that only this script or session knows.

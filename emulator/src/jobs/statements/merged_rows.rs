@@ -75,10 +75,9 @@ fn run(
     clauses: &[crate::query::ast::MergeClause],
 ) -> Result<Effect, JobError> {
     let mut changed = Changed::begin(running, table)?;
-    for query in [merging.matched(clauses)?, merging.not_by_source(clauses)?] {
-        if let Some(query) = query {
-            changed.take(running, query)?;
-        }
+    let queries = [merging.matched(clauses)?, merging.not_by_source(clauses)?];
+    for query in queries.into_iter().flatten() {
+        changed.take(running, query)?;
     }
     let mut inserted = 0;
     for insert in merging.inserted(clauses)? {

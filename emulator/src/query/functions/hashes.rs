@@ -55,7 +55,7 @@ fn hashed(call: &Call, hash: fn(&[u8]) -> Vec<u8>) -> Result<ArrayRef> {
 fn padded(message: &[u8], block: usize, length: &[u8]) -> Vec<u8> {
     let mut whole = message.to_vec();
     whole.push(0x80);
-    while (whole.len() + length.len()) % block != 0 {
+    while !(whole.len() + length.len()).is_multiple_of(block) {
         whole.push(0);
     }
     whole.extend_from_slice(length);
