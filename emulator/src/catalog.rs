@@ -19,7 +19,9 @@ use crate::schema::{SchemaChangeError, SchemaError};
 use crate::wire::UnsupportedColumn;
 
 mod data_name;
+mod dropped;
 mod metadata;
+mod replacement;
 mod routines;
 mod sampling;
 mod stream_files;
@@ -28,10 +30,11 @@ mod writing;
 
 pub(crate) use data_name::partition_time;
 pub(crate) use metadata::{DatasetMetadata, TableMetadata};
+pub(crate) use replacement::{Replacement, times};
 pub(crate) use routines::Existing;
 pub(crate) use stream_files::{Part, Publishing, StreamFiles, StreamKind, StreamRecord, Waiting};
 pub(crate) use table::{DataFile, PARTITION_DATE, PARTITION_TIME, Table};
-pub(crate) use writing::{Contents, TableWriter};
+pub(crate) use writing::{Commit, Contents, TableWriter};
 
 use data_name::DataName;
 

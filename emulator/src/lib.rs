@@ -29,6 +29,8 @@ mod kept_messages;
 mod layout;
 mod message_body;
 mod name;
+mod partition_ids;
+mod partition_removal;
 mod plain_column;
 mod projection;
 mod query;

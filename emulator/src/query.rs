@@ -4,6 +4,7 @@
 //! mean the same is refused by name, so that an answer is never merely close. Must not know about jobs or requests.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -15,9 +16,8 @@ use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::SessionConfig;
-use datafusion::sql::sqlparser::ast::{ObjectName, Query, Statement};
-use datafusion::sql::sqlparser::dialect::BigQueryDialect;
-use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::ast::{ObjectName, Query, Statement as Parsed};
+use datafusion::sql::sqlparser::parser::ParserError;
 use futures::StreamExt;
 use parquet::schema::types::{SchemaDescriptor, Type};
 
@@ -26,13 +26,18 @@ use crate::name::{NameError, TableName, TablePrefix};
 use crate::wire::{self, UnsupportedColumn};
 
 mod aggregates;
+pub(crate) mod alter;
+mod arrivals;
 mod build;
 mod calls;
 pub(crate) mod change;
 pub(crate) mod column_defaults;
 mod functions;
+mod information;
 mod legacy;
+pub(crate) mod literals;
 mod meaning;
+pub(crate) mod merge;
 mod operators;
 mod parameters;
 mod placeholders;
@@ -43,6 +48,7 @@ mod source;
 mod spelling;
 pub(crate) mod sql_types;
 mod stages;
+mod statements;
 mod suffixes;
 mod unnest;
 mod wildcard;
@@ -54,6 +60,7 @@ pub(crate) use legacy::to_standard;
 pub(crate) use parameters::Parameter;
 use relations::Planner;
 pub(crate) use stages::Stage;
+pub(crate) use statements::{Statement, statements};
 
 /// Why a query was refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -118,20 +125,11 @@ pub(crate) struct Defaults {
     pub functions: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
 }
 
-/// The statements of a text, in order.
-///
-/// # Errors
-/// [`QueryError::Syntax`] where it cannot be read.
-pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>, QueryError> {
-    let sql = placeholders::readable(sql);
-    Ok(Parser::parse_sql(&BigQueryDialect {}, &sql)?)
-}
-
 /// Puts the parameters into a statement.
 ///
 /// # Errors
 /// [`QueryError::NoParameter`] for one that was not given.
-pub(crate) fn bind(statement: &mut Statement, parameters: &[Parameter]) -> Result<(), QueryError> {
+pub(crate) fn bind(statement: &mut Parsed, parameters: &[Parameter]) -> Result<(), QueryError> {
     rewrite::bind(statement, parameters)
 }
 
@@ -233,21 +231,24 @@ pub(crate) async fn plan(
 pub(crate) fn select(sql: &str) -> Result<Query, QueryError> {
     let mut statements = statements(sql)?;
     match (statements.pop(), statements.pop()) {
-        (Some(Statement::Query(query)), None) => Ok(*query),
-        (Some(statement), None) => Err(unsupported(format!("the statement {}", kind(&statement)))),
+        (Some(Statement::Plain(statement)), None) => match *statement {
+            Parsed::Query(query) => Ok(*query),
+            other => Err(unsupported_statement(&other)),
+        },
+        (Some(alter), None) => Err(unsupported_statement(&alter)),
         _ => Err(unsupported("a script of several statements")),
     }
 }
 
 /// The first words of a statement.
-pub(crate) fn kind(statement: &Statement) -> String {
+pub(crate) fn kind(statement: &impl fmt::Display) -> String {
     let text = statement.to_string();
     let words: Vec<&str> = text.split_whitespace().take(2).collect();
     words.join(" ")
 }
 
 /// The refusal of a statement.
-pub(crate) fn unsupported_statement(statement: &Statement) -> QueryError {
+pub(crate) fn unsupported_statement(statement: &impl fmt::Display) -> QueryError {
     unsupported(format!("the statement {}", kind(statement)))
 }
 
@@ -290,6 +291,20 @@ fn result_schema(schema: &Schema) -> Result<SchemaRef, QueryError> {
 }
 
 impl Planned {
+    /// The query with columns of nothing but NULL left without a type, so that they fit every column.
+    pub fn untyped(mut self) -> Self {
+        let planned = self.plan.schema().fields().iter();
+        let fields = planned.zip(self.schema.fields()).map(|(planned, field)| {
+            if planned.data_type().is_null() {
+                Arc::new(Field::clone(field).with_data_type(DataType::Null))
+            } else {
+                Arc::clone(field)
+            }
+        });
+        self.schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        self
+    }
+
     /// Runs the query. Rows come in wire types.
     pub async fn run(
         self,

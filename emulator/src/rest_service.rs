@@ -20,6 +20,7 @@ use crate::request_log::RequestLog;
 
 mod absent;
 mod arrow_page;
+mod batch;
 mod datasets;
 mod discovery;
 mod envelope;
@@ -92,9 +93,14 @@ pub(crate) fn router(state: Arc<RestState>) -> Router {
         .route("/emulator/requests", get(requests))
         .with_state(state);
     let meant = routes.clone();
-    routes.layer(middleware::from_fn(move |request, next| {
+    let routes = routes.layer(middleware::from_fn(move |request, next| {
         envelope::override_method(meant.clone(), request, next)
-    }))
+    }));
+    let called = routes.clone();
+    let batch = post(move |request| batch::batch(called, request));
+    routes
+        .route("/batch", batch.clone())
+        .route("/batch/bigquery/v2", batch)
 }
 
 /// The methods of the API, below whichever prefix.
@@ -114,6 +120,7 @@ fn methods() -> Router<Arc<RestState>> {
             get(datasets::get)
                 .patch(datasets::patch)
                 .put(datasets::update)
+                .post(datasets::call)
                 .delete(datasets::delete),
         )
         .route(

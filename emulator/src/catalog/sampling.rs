@@ -1,4 +1,4 @@
-//! Samples of tables, as `TABLESAMPLE SYSTEM` takes them: whole blocks, each by chance.
+//! Parts of tables: samples as `TABLESAMPLE SYSTEM` takes them, which are whole blocks, each by chance; and whole files.
 
 use std::ops::Range;
 
@@ -22,7 +22,45 @@ impl Table {
                 part
             }));
         }
-        let rows = first_row;
+        self.of_files(files, first_row)
+    }
+
+    /// The table with those of its files that `keep` chooses, asked in storage order.
+    pub fn with_files(&self, mut keep: impl FnMut(&DataFile) -> bool) -> Self {
+        let mut first_row = 0;
+        let mut files = Vec::new();
+        for file in self.files.iter().filter(|file| keep(file)) {
+            let file = file.starting_at(first_row);
+            first_row = file.end_row();
+            files.push(file);
+        }
+        self.of_files(files, first_row)
+    }
+
+    /// The table with those of its rows whose numbers are in `ranges`, which ascend.
+    pub fn with_rows(&self, ranges: &[Range<u64>]) -> Self {
+        let mut first_row = 0;
+        let mut files = Vec::new();
+        for file in &self.files {
+            for range in ranges {
+                let (start, end) = (
+                    range.start.max(file.first_row),
+                    range.end.min(file.end_row()),
+                );
+                if start >= end {
+                    continue;
+                }
+                let part = file.own_row(start)..file.own_row(start) + (end - start);
+                let part = file.part_at(part, first_row);
+                first_row = part.end_row();
+                files.push(part);
+            }
+        }
+        self.of_files(files, first_row)
+    }
+
+    /// The table with other files; its bytes are estimated by their share of its rows.
+    fn of_files(&self, files: Vec<DataFile>, rows: u64) -> Self {
         let share = |bytes: &u64| {
             // The product of two u64 fits u128, and the quotient is at most `bytes`.
             (u128::from(*bytes) * u128::from(rows) / u128::from(self.rows.max(1))) as u64

@@ -71,6 +71,14 @@ impl DataFile {
         }
     }
 
+    /// The same rows, the first of which is the table's row `first_row`.
+    pub(super) fn starting_at(&self, first_row: u64) -> Self {
+        Self {
+            first_row,
+            ..self.clone()
+        }
+    }
+
     /// The file's own number of one of the table's rows that it holds.
     pub fn own_row(&self, row: u64) -> u64 {
         row - self.first_row + self.part.start

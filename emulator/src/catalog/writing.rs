@@ -96,24 +96,6 @@ impl Catalog {
         Ok(now)
     }
 
-    /// Drops a dataset.
-    pub fn delete_dataset(
-        &self,
-        project: &str,
-        dataset: &str,
-        contents: Contents,
-    ) -> Result<(), CatalogError> {
-        let _changing = self.changing();
-        let tables = self.tables(project, dataset)?;
-        if contents == Contents::Refuse && !tables.is_empty() {
-            return Err(CatalogError::DatasetInUse {
-                project: project.to_owned(),
-                dataset: dataset.to_owned(),
-            });
-        }
-        remove_directory(&self.root.join(project).join(dataset))
-    }
-
     /// Makes a table, a view or an external table without rows.
     pub fn create_table(
         &self,
@@ -174,29 +156,55 @@ impl Catalog {
     /// Takes all rows out of a table; snapshots of the time before still have them.
     pub fn truncate(&self, table: &TableName) -> Result<(), CatalogError> {
         let files = self.listing(table, None)?.files;
+        let names = files
+            .iter()
+            .filter_map(|(path, _, _)| path.file_name()?.to_str());
+        let names: Vec<String> = names.map(str::to_owned).collect();
         self.update_table(table, |metadata| {
-            let now = self.tick();
-            for (path, _, _) in &files {
-                if let Some(name) = path.file_name().and_then(|n| n.to_str()) {
-                    metadata.removed.entry(name.to_owned()).or_insert(now);
-                }
-            }
-            // What no snapshot can reach any more is deleted for good.
-            let directory = self.directory(table);
-            metadata.removed.retain(|name, at| {
-                let reachable = now.saturating_sub(*at) <= TIME_TRAVEL_US;
-                reachable || fs::remove_file(directory.join(name)).is_err()
-            });
+            self.take_out(table, &names, metadata);
             Ok(())
         })
     }
 
-    /// Puts the rows of a writer in the place of all that the table has; snapshots of the time before still have those.
-    pub fn replace(&self, writer: TableWriter, table: &TableName) -> Result<Commit, CatalogError> {
-        let mut writer = writer;
-        writer.finish()?;
-        self.truncate(table)?;
-        writer.publish()
+    /// Writes down that files are no part of a table from now on; what no snapshot can reach any more is deleted for good.
+    pub(super) fn take_out(
+        &self,
+        table: &TableName,
+        names: &[String],
+        metadata: &mut TableMetadata,
+    ) {
+        let now = self.tick();
+        for name in names {
+            metadata.removed.entry(name.clone()).or_insert(now);
+        }
+        let directory = self.directory(table);
+        metadata.removed.retain(|name, at| {
+            let reachable = now.saturating_sub(*at) <= TIME_TRAVEL_US;
+            reachable || fs::remove_file(directory.join(name)).is_err()
+        });
+    }
+
+    /// Gives a table another name within its dataset or another one of the same project, with its rows and write streams.
+    ///
+    /// # Errors
+    /// [`CatalogError::TableExists`] when the name is taken.
+    pub fn rename_table(&self, from: &TableName, to: &TableName) -> Result<(), CatalogError> {
+        self.require_dataset(to.project(), to.dataset())?;
+        self.update_table(from, |_| Ok(()))?;
+        let _changing = self.changing();
+        if self.exists(to)? {
+            return Err(CatalogError::TableExists { table: to.clone() });
+        }
+        let (old, new) = (self.directory(from), self.directory(to));
+        // What is left of an expired table stands in the way.
+        if new.is_dir() {
+            remove_directory(&new)?;
+        }
+        fs::rename(&old, &new).map_err(io_error(&new))?;
+        match new.parent() {
+            Some(dataset) => metadata::sync_directory(dataset),
+            None => Ok(()),
+        }
     }
 
     /// Undoes all changes of a table's rows after `at_us`, microseconds since 1970.
@@ -237,31 +245,25 @@ impl Catalog {
             None if opened.has_partition_time() => Some(self.partition_now(&opened)),
             None => None,
         };
+        self.begin(table, opened.schema.clone(), partition)
+    }
+
+    /// Begins a file of rows of `schema`.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        table: &TableName,
+        schema: SchemaRef,
+        partition: Option<String>,
+    ) -> Result<TableWriter, CatalogError> {
         let directory = self.directory(table);
         let part = directory.join(format!("_part-{:020}.parquet", self.tick()));
-        TableWriter::begin(
-            Arc::clone(self),
-            directory,
-            part,
-            opened.schema.clone(),
-            partition,
-        )
+        TableWriter::begin(Arc::clone(self), directory, part, schema, partition)
     }
 
     /// The decorator of rows that arrive now.
-    fn partition_now(&self, table: &super::Table) -> String {
+    pub(super) fn partition_now(&self, table: &super::Table) -> String {
         let now = chrono::DateTime::<chrono::Utc>::from(self.clock.now());
-        let grain = table
-            .metadata
-            .as_ref()
-            .and_then(|m| m.resource.get("timePartitioning")?.get("type")?.as_str());
-        let format = match grain {
-            Some("HOUR") => "%Y%m%d%H",
-            Some("MONTH") => "%Y%m",
-            Some("YEAR") => "%Y",
-            _ => "%Y%m%d",
-        };
-        now.format(format).to_string()
+        now.format(table.partition_format()).to_string()
     }
 
     /// The metadata of a table, made from its files when it has none.
@@ -282,7 +284,7 @@ impl Catalog {
     }
 }
 
-fn remove_directory(path: &Path) -> Result<(), CatalogError> {
+pub(super) fn remove_directory(path: &Path) -> Result<(), CatalogError> {
     // A name that is gone first cannot be found half removed.
     let mut gone = path.as_os_str().to_owned();
     gone.push(".dropped");

@@ -244,9 +244,23 @@ fn parse_timestamp(text: &str) -> Option<i64> {
         .strip_suffix(" UTC")
         .or_else(|| text.strip_suffix('Z'))
         .unwrap_or(text);
-    string_to_datetime(&Utc, text)
+    string_to_datetime(&Utc, &whole_offset(text))
         .ok()
         .map(|t| t.timestamp_micros())
+}
+
+/// A time whose offset has all its digits: `-8`, `+5:30` and `-08` are offsets, too.
+fn whole_offset(text: &str) -> String {
+    let offset = text.get(10..).and_then(|time| time.rfind(['+', '-']));
+    let Some((time, offset)) = offset.and_then(|at| text.split_at_checked(at + 10)) else {
+        return text.to_owned();
+    };
+    let (sign, digits) = offset.split_at(1);
+    let (hours, minutes) = digits.split_once(':').unwrap_or((digits, "00"));
+    if hours.len() > 2 || minutes.len() > 2 {
+        return text.to_owned();
+    }
+    format!("{}{sign}{hours:0>2}:{minutes:0>2}", time.trim_end())
 }
 
 fn decimal_text(cell: &Cell) -> Converted<String> {

@@ -1,9 +1,13 @@
 //! Copy jobs: the rows of one or more tables into another.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::destination::{self, Dispositions};
+use super::destination::{self, Arrival, Dispositions};
+use super::load::arranged;
 use super::{Done, JobError, Work};
+use crate::partition_ids;
 use crate::table_rows::TableRows;
 
 /// Copies whole tables; the rows are written anew.
@@ -23,7 +27,12 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
             }
             .into());
         };
-        tables.push((work.catalog.table(&source.table)?, columns));
+        let whole = work.catalog.table(&source.table)?;
+        let table = match &source.partition {
+            None => whole,
+            Some(id) => Arc::new(partition_ids::partition(&whole, id)?),
+        };
+        tables.push((table, columns));
     }
     let Some((_, columns)) = tables.first() else {
         return Err(JobError::invalid(
@@ -32,15 +41,15 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
     };
     let dispositions = Dispositions::new(&settings, "WRITE_EMPTY");
     destination::prepare(work, &target, columns, &dispositions)?;
-    let mut writer = work
-        .catalog
-        .writer(&target.table, target.partition.as_deref())?;
+    let schema = Arc::clone(&work.catalog.table(&target.table)?.schema);
+    let mut writer = Arrival::begin(work, &target)?;
     let broken = |e: String| JobError::new("internalError", e);
     for (table, _) in tables {
         for batch in
             TableRows::try_new(table, &[], 0, u64::MAX).map_err(|e| broken(e.to_string()))?
         {
-            writer.write(&batch.map_err(|e| broken(e.to_string()))?)?;
+            let batch = batch.map_err(|e| broken(e.to_string()))?;
+            writer.write(&arranged(&batch, &schema)?)?;
         }
     }
     let commit = writer.commit()?;

@@ -1,12 +1,15 @@
-//! CREATE SCHEMA and DROP SCHEMA: datasets made and dropped by a statement.
+//! CREATE, ALTER and DROP SCHEMA: datasets made, changed and dropped by a statement.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use super::JobError;
 use super::query::Running;
-use super::statements::{Effect, unsupported};
+use super::statements::options::{self, Of, Setting};
+use super::statements::{Effect, check_collation, unsupported};
 use crate::catalog::{CatalogError, Contents};
-use crate::query::ast::{Expr, ObjectName, SchemaName, SqlOption, Statement, Value as SqlValue};
+use crate::query;
+use crate::query::alter::{Action, Alter};
+use crate::query::ast::{ObjectName, SchemaName, Statement};
 
 /// What is to be dropped with a dataset, or stands against it.
 pub(super) fn contents(cascade: bool) -> Contents {
@@ -33,11 +36,14 @@ pub(super) fn create(running: &Running<'_, '_>, create: Statement) -> Result<Eff
     };
     let options = options.unwrap_or_default();
     let (project, dataset) = parts(running, &name)?;
-    let settings = settings(&options)?;
+    let mut resource = Map::new();
+    for setting in options::settings(running, Of::Schema, &options)? {
+        setting.apply(&mut resource);
+    }
     let made = running
         .work
         .catalog
-        .create_dataset(&project, &dataset, settings);
+        .create_dataset(&project, &dataset, resource);
     let operation = match made {
         Ok(_) => "CREATE",
         Err(CatalogError::DatasetExists { .. }) if if_not_exists => "SKIP",
@@ -63,6 +69,27 @@ pub(super) fn drop(
     Ok(effect("DROP_SCHEMA", operation, &project, &dataset))
 }
 
+/// Brings back the dataset that was last dropped under a name.
+pub(super) fn undrop(
+    running: &Running<'_, '_>,
+    undrop: &query::Statement,
+) -> Result<Effect, JobError> {
+    let query::Statement::Undrop {
+        if_not_exists,
+        name,
+    } = undrop
+    else {
+        return Err(unsupported(format!("the statement {undrop}")));
+    };
+    let (project, dataset) = parts(running, name)?;
+    let operation = match running.work.catalog.undelete_dataset(&project, &dataset) {
+        Ok(_) => "CREATE",
+        Err(CatalogError::DatasetExists { .. }) if *if_not_exists => "SKIP",
+        Err(e) => return Err(e.into()),
+    };
+    Ok(effect("UNDROP_SCHEMA", operation, &project, &dataset))
+}
+
 /// Project and dataset of a name.
 fn parts(running: &Running<'_, '_>, name: &ObjectName) -> Result<(String, String), JobError> {
     let text = name.to_string().replace('`', "");
@@ -82,35 +109,39 @@ fn effect(statement: &'static str, operation: &str, project: &str, dataset: &str
     Effect { statement, members }
 }
 
-/// What a dataset is told by OPTIONS.
-fn settings(options: &[SqlOption]) -> Result<Map<String, Value>, JobError> {
-    options
-        .iter()
-        .map(|option| {
-            let unknown = || unsupported(format!("the option {option}"));
-            let SqlOption::KeyValue { key, value } = option else {
-                return Err(unknown());
-            };
-            let Expr::Value(value) = value else {
-                return Err(unknown());
-            };
-            let (key, value) = match (key.value.to_ascii_lowercase().as_str(), &value.value) {
-                (
-                    key @ ("location" | "description" | "friendly_name"),
-                    SqlValue::SingleQuotedString(text) | SqlValue::DoubleQuotedString(text),
-                ) => {
-                    let key = key.replace("friendly_name", "friendlyName");
-                    (key, json!(text))
-                }
-                ("default_table_expiration_days", SqlValue::Number(days, _)) => {
-                    let days: i64 = days.parse().map_err(|_| unknown())?;
-                    let lifetime = days.checked_mul(86_400_000).ok_or_else(unknown)?;
-                    let key = "defaultTableExpirationMs".to_owned();
-                    (key, json!(lifetime.to_string()))
-                }
-                _ => return Err(unknown()),
-            };
-            Ok((key, value))
-        })
-        .collect()
+/// Changes what a dataset is, as ALTER SCHEMA says.
+pub(super) fn alter(running: &Running<'_, '_>, alter: &Alter) -> Result<Effect, JobError> {
+    let (project, dataset) = parts(running, &alter.name)?;
+    let catalog = running.work.catalog;
+    match catalog.dataset(&project, &dataset) {
+        Ok(_) => {}
+        Err(CatalogError::DatasetNotFound { .. }) if alter.if_exists => {
+            return Ok(effect("ALTER_SCHEMA", "SKIP", &project, &dataset));
+        }
+        Err(e) => return Err(e.into()),
+    }
+    let mut changes = Vec::new();
+    for action in &alter.actions {
+        match action {
+            Action::SetOptions(options) => {
+                changes.extend(options::settings(running, Of::Schema, options)?);
+            }
+            Action::SetDefaultCollate(collation) => {
+                check_collation(collation)?;
+                changes.push(Setting::collation(collation));
+            }
+            _ => return Err(unsupported(format!("the statement {alter}"))),
+        }
+    }
+    if changes.iter().any(Setting::is_location) {
+        return Err(JobError::new(
+            "invalidQuery",
+            "The location of a dataset cannot be changed",
+        )
+        .at("query"));
+    }
+    catalog.update_dataset(&project, &dataset, |resource| {
+        changes.iter().for_each(|change| change.apply(resource));
+    })?;
+    Ok(effect("ALTER_SCHEMA", "ALTER", &project, &dataset))
 }

@@ -1,10 +1,13 @@
 //! The table a job writes to: found or made, emptied or refused, as its dispositions say.
 
-use serde_json::{Map, Value};
+use arrow::array::RecordBatch;
+use serde_json::{Map, Value, json};
 
 use super::{JobError, Work};
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, Commit, TableWriter};
 use crate::name::TableName;
+use crate::partition_ids::{self, PartitionError, Partitioning};
+use crate::partition_removal;
 use crate::schema::{self, FieldSchema};
 
 /// A destination and the partition of it that is written.
@@ -78,7 +81,8 @@ pub(super) fn reference(value: &Value, project: &str) -> Result<Destination, Job
         None => (id, None),
     };
     if let Some(partition) = &partition
-        && crate::catalog::partition_time(partition).is_none()
+        && partition.parse::<i64>().is_err()
+        && !matches!(partition.as_str(), "__NULL__" | "__UNPARTITIONED__")
     {
         return Err(JobError::invalid(format!(
             "Invalid date partition id: {partition}"
@@ -134,24 +138,30 @@ pub(super) fn prepare(
             .into());
         }
         let columns = columns.to_vec();
-        return Ok(work
-            .catalog
-            .create_table(table, columns, dispositions.resource())?);
+        let mut resource = dispositions.resource();
+        if let Some(id) = &destination.partition {
+            partition_of_new(table, id, &mut resource)?;
+        }
+        return Ok(work.catalog.create_table(table, columns, resource)?);
     };
+    if let Some(id) = &destination.partition {
+        partition_ids::partitioning(&*work.catalog.table(table)?, id)?;
+    }
     match dispositions.write() {
         "WRITE_EMPTY" => {
-            if work.catalog.table(table)?.rows > 0 {
+            let rows = match &destination.partition {
+                None => work.catalog.table(table)?.rows,
+                Some(id) => partition_ids::partition(&work.catalog.table(table)?, id)?.rows,
+            };
+            if rows > 0 {
                 let text = format!("Already Exists: Table {table}");
                 return Err(JobError::new("duplicate", text));
             }
         }
         "WRITE_TRUNCATE" | "WRITE_TRUNCATE_DATA" if destination.partition.is_some() => {
-            return Err(JobError::new(
-                "notImplemented",
-                format!(
-                    "truncating a single partition of {table} is not supported by this emulator"
-                ),
-            ));
+            extend(work, table, &existing, columns, dispositions)?;
+            let id = destination.partition.as_deref().unwrap_or_default();
+            return Ok(partition_removal::empty(work.catalog, table, id)?);
         }
         "WRITE_TRUNCATE" => {
             work.catalog.truncate(table)?;
@@ -172,6 +182,97 @@ pub(super) fn prepare(
         }
     }
     extend(work, table, &existing, columns, dispositions)
+}
+
+/// A table that is made by writing to a partition of it is partitioned by arrival, unless it is said otherwise.
+fn partition_of_new(
+    table: &TableName,
+    id: &str,
+    resource: &mut Map<String, Value>,
+) -> Result<(), JobError> {
+    let known = ["timePartitioning", "rangePartitioning"];
+    if known.iter().any(|key| resource.contains_key(*key)) {
+        return Ok(());
+    }
+    let grain = match (id.len(), crate::catalog::partition_time(id)) {
+        (_, None) => {
+            return Err(JobError::invalid(format!(
+                "Invalid partition id {id} of table {table}"
+            )));
+        }
+        (4, _) => "YEAR",
+        (6, _) => "MONTH",
+        (8, _) => "DAY",
+        _ => "HOUR",
+    };
+    resource.insert("timePartitioning".to_owned(), json!({"type": grain}));
+    Ok(())
+}
+
+/// Where rows are written that a job has brought into the form of its destination.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    writer: TableWriter,
+    /// The partition all rows have to be in by their own column.
+    must_be_in: Option<(Partitioning, String)>,
+}
+
+impl Arrival {
+    /// Begins to write to a destination that is there.
+    pub fn begin(work: &Work<'_>, destination: &Destination) -> Result<Self, JobError> {
+        let table = work.catalog.table(&destination.table)?;
+        let by_column = match &destination.partition {
+            None => None,
+            Some(id) => {
+                let partitioning = partition_ids::partitioning(&table, id)?;
+                partitioning
+                    .column()
+                    .is_some()
+                    .then(|| (partitioning.clone(), id.clone()))
+            }
+        };
+        let decorator = match &by_column {
+            Some(_) => None,
+            None => destination.partition.as_deref(),
+        };
+        Ok(Self {
+            writer: work.catalog.writer(&destination.table, decorator)?,
+            must_be_in: by_column,
+        })
+    }
+
+    /// Adds rows that have the table's wire schema.
+    ///
+    /// # Errors
+    /// [`JobError`] for rows of another partition than that which is written.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), JobError> {
+        if let Some((partitioning, id)) = &self.must_be_in {
+            let column = partitioning.column().unwrap_or_default();
+            let found = crate::projection::find(batch.schema_ref().fields(), column);
+            let values = found.and_then(|(index, _)| batch.columns().get(index));
+            if !values.is_some_and(|values| partitioning.all_in(values, id)) {
+                return Err(JobError::invalid(format!(
+                    "Some rows belong to different partitions rather than destination partition {id}"
+                )));
+            }
+        }
+        Ok(self.writer.write(batch)?)
+    }
+
+    /// Makes the rows part of the table.
+    pub fn commit(self) -> Result<Commit, JobError> {
+        Ok(self.writer.commit()?)
+    }
+}
+
+impl From<PartitionError> for JobError {
+    fn from(error: PartitionError) -> Self {
+        match error {
+            PartitionError::Rows(e) => Self::new("internalError", e.to_string()),
+            PartitionError::Catalog(e) => e.into(),
+            other => Self::invalid(other.to_string()),
+        }
+    }
 }
 
 /// Adds and relaxes columns where the job allows it.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-use super::destination::{self, Destination, Dispositions};
+use super::destination::{self, Arrival, Destination, Dispositions};
 use super::{Done, JobError, Work};
 use crate::file_formats::{self, Columns, Decoded, FormatError};
 use crate::query::column_defaults;
@@ -102,9 +102,7 @@ fn write(
                 .any(|d| d.name.eq_ignore_ascii_case(&c.name))
         })
         .collect();
-    let mut writer = work
-        .catalog
-        .writer(&target.table, target.partition.as_deref())?;
+    let mut writer = Arrival::begin(work, target)?;
     for batch in &decoded.batches {
         if left_out.is_empty() {
             writer.write(&arranged(batch, &schema)?)?;
@@ -121,5 +119,16 @@ fn write(
 
 /// The batch with the table's columns in the table's order.
 pub(super) fn arranged(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, JobError> {
+    let own = batch.schema_ref().fields();
+    for field in schema.fields().iter().filter(|f| !f.is_nullable()) {
+        let found = crate::projection::find(own, field.name());
+        let column = found.and_then(|(index, _)| batch.columns().get(index));
+        if column.is_some_and(|column| column.null_count() > 0) {
+            return Err(JobError::invalid(format!(
+                "Required field {} cannot be null",
+                field.name()
+            )));
+        }
+    }
     wire::arranged(batch, schema).map_err(|e| JobError::invalid(e.to_string()))
 }

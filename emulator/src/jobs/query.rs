@@ -8,7 +8,7 @@ use futures::StreamExt;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 
-use super::destination::{self, Destination, Dispositions};
+use super::destination::{self, Arrival, Destination, Dispositions};
 use super::load::arranged;
 use super::scripts::Transaction;
 use super::statements::Effect;
@@ -300,9 +300,7 @@ pub(super) fn append(
     let broken = |e: String| JobError::new("internalError", e);
     let rows = TableRows::try_new(work.catalog.table(from)?, &[], 0, u64::MAX)
         .map_err(|e| broken(e.to_string()))?;
-    let mut writer = work
-        .catalog
-        .writer(&target.table, target.partition.as_deref())?;
+    let mut writer = Arrival::begin(work, target)?;
     for batch in rows {
         let batch = batch.map_err(|e| broken(e.to_string()))?;
         writer.write(&arranged(&batch, &schema)?)?;
@@ -406,7 +404,15 @@ fn statistics(planned: &Planned, schema: &Value) -> Map<String, Value> {
 
 /// Statistics of a statement that gives no rows.
 impl Effect {
-    pub(super) fn statistics(&self) -> Map<String, Value> {
+    /// The statement as a job that has ended.
+    pub(super) fn done(&self) -> Done {
+        Done {
+            statistics: self.statistics(),
+            ..Done::default()
+        }
+    }
+
+    fn statistics(&self) -> Map<String, Value> {
         let mut query = json!({
             "totalBytesProcessed": "0",
             "totalBytesBilled": "0",

@@ -11,8 +11,8 @@ use super::query::Running;
 use super::statements::{self, Effect};
 use super::{Done, JobError};
 use crate::name::TableName;
-use crate::query::ast::Statement;
-use crate::query::{self, QueryError};
+use crate::query::ast::Statement as Parsed;
+use crate::query::{self, QueryError, Statement};
 
 /// A transaction under way.
 #[derive(Debug)]
@@ -94,20 +94,31 @@ impl Running<'_, '_> {
     }
 
     fn one(&mut self, statement: Statement) -> Result<Done, JobError> {
+        let statement = match statement {
+            Statement::Plain(statement) => *statement,
+            Statement::Alter(alter) => {
+                let effect = statements::alter(self, &alter)?;
+                return Ok(effect.done());
+            }
+            undrop @ Statement::Undrop { .. } => {
+                let effect = statements::undrop(self, &undrop)?;
+                return Ok(effect.done());
+            }
+        };
         let effect = match statement {
-            Statement::Query(query) => return self.select(*query),
-            Statement::StartTransaction {
+            Parsed::Query(query) => return self.select(*query),
+            Parsed::StartTransaction {
                 statements,
                 has_end_keyword: false,
                 ..
             } if statements.is_empty() => self.begin()?,
-            Statement::Commit { end: false, .. } => {
+            Parsed::Commit { end: false, .. } => {
                 if self.transaction.take().is_none() {
                     return Err(invalid("There is no active transaction to commit"));
                 }
                 Effect::named("COMMIT_TRANSACTION")
             }
-            Statement::Rollback {
+            Parsed::Rollback {
                 savepoint: None, ..
             } => {
                 if self.transaction.is_none() {
@@ -121,10 +132,7 @@ impl Running<'_, '_> {
                 statements::run(self, other)?
             }
         };
-        Ok(Done {
-            statistics: effect.statistics(),
-            ..Done::default()
-        })
+        Ok(effect.done())
     }
 
     fn begin(&mut self) -> Result<Effect, JobError> {

@@ -1,5 +1,7 @@
 //! Statements that make, change or drop something instead of giving rows.
 
+use std::fmt::Display;
+
 use serde_json::{Map, Value, json};
 
 use super::datasets;
@@ -8,15 +10,25 @@ use super::query::{Running, reference};
 use super::{JobError, Work};
 use crate::catalog::CatalogError;
 use crate::name::TableName;
+use crate::query::alter::Alter;
 use crate::query::ast::{ObjectType, Statement};
 use crate::query::{self, QueryError, change};
 use crate::schema::FieldSchema;
 
+mod alterations;
+mod altered_columns;
+mod arriving_rows;
 mod changed_rows;
 mod definitions;
+mod merged_rows;
+pub(super) mod options;
+mod views;
+
+pub(super) use alterations::check_collation;
 
 use changed_rows::{Keep, insert_rows, rewrite};
-use definitions::{create_function, create_table, create_view, drop_function, drop_object};
+use definitions::{create_function, create_table, drop_function, drop_object};
+use views::create_view;
 
 /// What a statement has done.
 pub(super) struct Effect {
@@ -40,15 +52,17 @@ impl Effect {
         Self { statement, members }
     }
 
-    fn dml(statement: &'static str, counted: &str, rows: u64) -> Self {
-        let mut counts = Map::new();
-        for key in ["insertedRowCount", "deletedRowCount", "updatedRowCount"] {
-            let count = if key == counted { rows } else { 0 };
-            counts.insert(key.to_owned(), json!(count.to_string()));
-        }
+    /// Of a statement that changes so many rows.
+    fn rows(statement: &'static str, inserted: u64, updated: u64, deleted: u64) -> Self {
+        let counts = json!({
+            "insertedRowCount": inserted.to_string(),
+            "updatedRowCount": updated.to_string(),
+            "deletedRowCount": deleted.to_string(),
+        });
+        let all = inserted + updated + deleted;
         let mut members = Map::new();
-        members.insert("numDmlAffectedRows".to_owned(), json!(rows.to_string()));
-        members.insert("dmlStats".to_owned(), Value::Object(counts));
+        members.insert("numDmlAffectedRows".to_owned(), json!(all.to_string()));
+        members.insert("dmlStats".to_owned(), counts);
         Self { statement, members }
     }
 }
@@ -64,6 +78,35 @@ fn invalid(message: String) -> JobError {
     JobError::new("invalidQuery", message).at("query")
 }
 
+/// Runs an ALTER.
+pub(super) fn alter(running: &mut Running<'_, '_>, alter: &Alter) -> Result<Effect, JobError> {
+    refuse_half(running, alter)?;
+    alterations::alter(running, alter)
+}
+
+/// Brings a dataset back.
+pub(super) fn undrop(
+    running: &mut Running<'_, '_>,
+    undrop: &query::Statement,
+) -> Result<Effect, JobError> {
+    refuse_half(running, undrop)?;
+    datasets::undrop(running, undrop)
+}
+
+/// Refuses what can neither be undone nor be tried.
+fn refuse_half(running: &Running<'_, '_>, statement: &impl Display) -> Result<(), JobError> {
+    let kind = query::kind(statement);
+    if running.transaction.is_some() {
+        return Err(unsupported(format!(
+            "the statement {kind} in a transaction"
+        )));
+    }
+    if running.is_dry_run() {
+        return Err(unsupported(format!("a dry run of the statement {kind}")));
+    }
+    Ok(())
+}
+
 /// Runs a statement whose parameters have been put in.
 pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result<Effect, JobError> {
     let known = matches!(
@@ -75,6 +118,7 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
             | Statement::CreateSchema { .. }
             | Statement::Insert(_)
             | Statement::Update(_)
+            | Statement::Merge(_)
             | Statement::Delete(_)
             | Statement::Drop { .. }
             | Statement::Truncate(_)
@@ -84,19 +128,22 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
     }
     let changes_rows = matches!(
         statement,
-        Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Truncate(_)
+        Statement::Insert(_)
+            | Statement::Update(_)
+            | Statement::Merge(_)
+            | Statement::Delete(_)
+            | Statement::Truncate(_)
     );
-    if running.transaction.is_some() && !changes_rows {
-        return Err(unsupported(format!(
-            "the statement {} in a transaction",
-            query::kind(&statement)
-        )));
+    if !changes_rows || running.is_dry_run() {
+        refuse_half(running, &statement)?;
     }
-    if running.is_dry_run() {
-        return Err(unsupported(format!(
-            "a dry run of the statement {}",
-            query::kind(&statement)
-        )));
+    let mut statement = statement;
+    // All of these is written and read again.
+    if matches!(
+        statement,
+        Statement::Update(_) | Statement::Delete(_) | Statement::CreateView(_)
+    ) {
+        query::literals::escape(&mut statement);
     }
     match statement {
         Statement::CreateTable(create) => create_table(running, create),
@@ -105,21 +152,33 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
         Statement::DropFunction(drop) => drop_function(running, &drop),
         create @ Statement::CreateSchema { .. } => datasets::create(running, create),
         Statement::Insert(insert) => insert_rows(running, insert),
+        Statement::Merge(merge) => merged_rows::merge(running, &merge),
+        Statement::Update(update) if update.from.is_some() => merged_rows::update(running, &update),
         Statement::Update(update) => {
             let target = change::target(std::slice::from_ref(&update.table), &running.defaults)?;
             let columns = columns_of(running.work, &target.table)?;
-            let query = change::after_update(&update, &target, &columns)?;
+            let arrival = running
+                .work
+                .catalog
+                .table(&target.table)?
+                .has_partition_time();
+            let query = change::after_update(&update, &target, &columns, arrival)?;
             let planned = running.plan(query)?;
             let changed = rewrite(running, planned, &target.table, Keep::All)?;
-            Ok(Effect::dml("UPDATE", "updatedRowCount", changed))
+            Ok(Effect::rows("UPDATE", 0, changed, 0))
         }
         Statement::Delete(delete) => {
             let target = change::target(change::deleted_from(&delete), &running.defaults)?;
             columns_of(running.work, &target.table)?;
-            let query = change::after_delete(&delete, &target)?;
+            let arrival = running
+                .work
+                .catalog
+                .table(&target.table)?
+                .has_partition_time();
+            let query = change::after_delete(&delete, &target, arrival)?;
             let planned = running.plan(query)?;
             let gone = rewrite(running, planned, &target.table, Keep::Unchanged)?;
-            Ok(Effect::dml("DELETE", "deletedRowCount", gone))
+            Ok(Effect::rows("DELETE", 0, 0, gone))
         }
         Statement::Truncate(truncate) => {
             let [name] = truncate.table_names.as_slice() else {
@@ -130,7 +189,7 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
             columns_of(running.work, &table)?;
             running.touch(&table);
             running.work.catalog.truncate(&table)?;
-            Ok(Effect::dml("TRUNCATE_TABLE", "deletedRowCount", rows))
+            Ok(Effect::rows("TRUNCATE_TABLE", 0, 0, rows))
         }
         Statement::Drop {
             object_type,

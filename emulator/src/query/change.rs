@@ -3,22 +3,28 @@
 //! Must not know how rows are written.
 
 use datafusion::sql::sqlparser::ast::{
-    Assignment, AssignmentTarget, Delete, FromTable, ObjectNamePart, Query, TableFactor,
-    TableWithJoins, Update,
+    Assignment, AssignmentTarget, Delete, Expr, FromTable, ObjectNamePart, Query, SelectItem,
+    TableFactor, TableWithJoins, Update,
 };
 
-use super::{Defaults, QueryError, select, table_of, unsupported};
+use super::{Defaults, QueryError, column_defaults, select, table_of, unsupported};
 use crate::name::TableName;
 use crate::schema::FieldSchema;
 
 /// The column of a rewritten table that says which rows were meant.
 pub(crate) const CHANGED: &str = "millpond_changed";
 
+/// The column of a rewritten table partitioned by arrival that says which partition a row is in.
+pub(crate) const PARTITION: &str = "millpond_partition";
+
 /// A table and what a statement calls it.
+#[derive(Debug)]
 pub(crate) struct Target {
     pub table: TableName,
-    /// As in FROM, alias included.
-    from: String,
+    /// As the statement names it.
+    pub(super) name: String,
+    /// What columns are qualified with.
+    pub(super) alias: String,
 }
 
 /// The table a statement changes.
@@ -29,17 +35,66 @@ pub(crate) fn target(tables: &[TableWithJoins], defaults: &Defaults) -> Result<T
     let [table] = tables else {
         return Err(unsupported("a change of several tables"));
     };
-    let TableFactor::Table { name, alias, .. } = &table.relation else {
-        return Err(unsupported(format!("a change of {}", table.relation)));
-    };
     if !table.joins.is_empty() {
         return Err(unsupported("a change with a join"));
     }
-    let alias = alias.as_ref().map(|a| format!(" AS {}", a.name));
+    target_of(&table.relation, defaults)
+}
+
+/// The table behind a name and an alias.
+///
+/// # Errors
+/// [`QueryError::Unsupported`] for anything else.
+pub(super) fn target_of(factor: &TableFactor, defaults: &Defaults) -> Result<Target, QueryError> {
+    let TableFactor::Table { name, alias, .. } = factor else {
+        return Err(unsupported(format!("a change of {factor}")));
+    };
+    let table = table_of(name, defaults)?;
+    let alias = alias.as_ref().map(|a| a.name.value.clone());
     Ok(Target {
-        table: table_of(name, defaults)?,
-        from: format!("{name}{}", alias.unwrap_or_default()),
+        name: name.to_string(),
+        alias: alias.unwrap_or_else(|| table.table().to_owned()),
+        table,
     })
+}
+
+impl Target {
+    /// The table with all its columns, and the partitions of its rows if it is partitioned by arrival.
+    fn from(&self) -> String {
+        format!("{} AS `{}`", self.name, self.alias)
+    }
+}
+
+/// What a column is set to, with the column's type.
+///
+/// # Errors
+/// [`QueryError`] for a default value that cannot be read.
+pub(super) fn value(value: &Expr, column: &FieldSchema) -> Result<String, QueryError> {
+    let value = if is_default(value) {
+        let text = column_defaults::of(column).unwrap_or("NULL");
+        let parsed = select(&format!("SELECT {text}"))?;
+        match parsed.body.as_select().map(|s| s.projection.as_slice()) {
+            Some([SelectItem::UnnamedExpr(expr)]) => expr.clone(),
+            _ => return Err(unsupported(format!("the default value {text}"))),
+        }
+    } else {
+        value.clone()
+    };
+    Ok(super::build::cast(value, column).to_string())
+}
+
+/// Whether a value is the word DEFAULT.
+pub(super) fn is_default(value: &Expr) -> bool {
+    matches!(value, Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("DEFAULT"))
+}
+
+/// Which partition a row is in, as an item of a SELECT list.
+fn partition_item(arrival: bool) -> String {
+    if arrival {
+        format!("_PARTITIONTIME AS `{PARTITION}`, ")
+    } else {
+        String::new()
+    }
 }
 
 /// What `delete` takes rows from.
@@ -53,7 +108,11 @@ pub(crate) fn deleted_from(delete: &Delete) -> &[TableWithJoins] {
 ///
 /// # Errors
 /// [`QueryError::Unsupported`] for clauses that BigQuery does not have.
-pub(crate) fn after_delete(delete: &Delete, target: &Target) -> Result<Query, QueryError> {
+pub(crate) fn after_delete(
+    delete: &Delete,
+    target: &Target,
+    arrival: bool,
+) -> Result<Query, QueryError> {
     let odd = delete.using.is_some()
         || delete.returning.is_some()
         || !delete.order_by.is_empty()
@@ -68,8 +127,9 @@ pub(crate) fn after_delete(delete: &Delete, target: &Target) -> Result<Query, Qu
         });
     };
     select(&format!(
-        "SELECT *, COALESCE({condition}, FALSE) AS `{CHANGED}` FROM {}",
-        target.from
+        "SELECT *, {}COALESCE({condition}, FALSE) AS `{CHANGED}` FROM {}",
+        partition_item(arrival),
+        target.from()
     ))
 }
 
@@ -81,6 +141,7 @@ pub(crate) fn after_update(
     update: &Update,
     target: &Target,
     columns: &[FieldSchema],
+    arrival: bool,
 ) -> Result<Query, QueryError> {
     if update.from.is_some() || update.returning.is_some() || update.limit.is_some() {
         return Err(unsupported("UPDATE with FROM"));
@@ -97,8 +158,7 @@ pub(crate) fn after_update(
             let message = format!("Update item {} assigned more than once", column.name);
             return Err(QueryError::Invalid { message });
         }
-        let value = super::build::cast(assignment.value.clone(), column);
-        set.push((column.name.as_str(), value.to_string()));
+        set.push((column.name.as_str(), value(&assignment.value, column)?));
     }
     let items: Vec<String> = columns
         .iter()
@@ -113,13 +173,14 @@ pub(crate) fn after_update(
         })
         .collect();
     select(&format!(
-        "SELECT {}, COALESCE({condition}, FALSE) AS `{CHANGED}` FROM {}",
+        "SELECT {}, {}COALESCE({condition}, FALSE) AS `{CHANGED}` FROM {}",
         items.join(", "),
-        target.from
+        partition_item(arrival),
+        target.from()
     ))
 }
 
-fn assigned<'a>(
+pub(super) fn assigned<'a>(
     assignment: &Assignment,
     columns: &'a [FieldSchema],
 ) -> Result<&'a FieldSchema, QueryError> {

@@ -17,7 +17,10 @@ use datafusion::logical_expr::{
 mod casts;
 mod dates;
 pub(super) mod decimals;
+mod hashes;
+mod json_paths;
 mod numbers;
+mod patterns;
 mod texts;
 mod values;
 
@@ -197,7 +200,10 @@ pub(super) fn all() -> Vec<ScalarUDF> {
     let mut all = casts::functions();
     all.extend(dates::functions());
     all.extend(decimals::functions());
+    all.extend(hashes::functions());
+    all.extend(json_paths::functions());
     all.extend(numbers::functions());
+    all.extend(patterns::functions());
     all.extend(texts::functions());
     all.extend(values::functions());
     all

@@ -1,11 +1,11 @@
 //! Legacy SQL, as far as it means the same in standard SQL: one table in square brackets, columns, literals and counts.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArguments, GroupByExpr, SelectItem, SetExpr, Statement, Visit, Visitor,
+    Expr, FunctionArguments, GroupByExpr, SelectItem, SetExpr, Visit, Visitor,
 };
 use std::ops::ControlFlow;
 
-use super::{QueryError, statements, unsupported};
+use super::{QueryError, select as parsed, unsupported};
 
 /// Functions that both dialects have, with one meaning.
 const FUNCTIONS: &[&str] = &["count", "sum", "min", "max", "avg", "lower", "upper", "abs"];
@@ -16,9 +16,11 @@ const FUNCTIONS: &[&str] = &["count", "sum", "min", "max", "avg", "lower", "uppe
 /// [`QueryError::Unsupported`] for everything that legacy SQL reads in its own way.
 pub(crate) fn to_standard(sql: &str) -> Result<String, QueryError> {
     let text = plain_groups(&backticks(sql)?);
-    let mut parsed = statements(&text)?;
-    let (Some(Statement::Query(query)), None) = (parsed.pop(), parsed.pop()) else {
-        return Err(legacy("statements other than one SELECT"));
+    let query = match parsed(&text) {
+        Err(QueryError::Unsupported { .. }) => {
+            return Err(legacy("statements other than one SELECT"));
+        }
+        other => other?,
     };
     if query.with.is_some() {
         return Err(legacy("WITH"));

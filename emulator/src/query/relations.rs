@@ -13,6 +13,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement as PlannedStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement};
 
+use super::arrivals::Arrivals;
 use super::meaning::Scanned;
 use super::rewrite::Relation;
 use super::wildcard::Wildcard;
@@ -37,12 +38,15 @@ pub(super) struct Planner<'a> {
     opened: BTreeMap<String, Opened>,
     external: bool,
     routines: bool,
+    /// Whether something is read that changes without any table changing.
+    changing: bool,
 }
 
 /// A relation that rows are read from.
 enum Opened {
     Table(Arc<Table>),
     Wildcard(Arc<Wildcard>),
+    Arrivals(Arc<Arrivals>),
 }
 
 impl<'a> Planner<'a> {
@@ -54,6 +58,7 @@ impl<'a> Planner<'a> {
             opened: BTreeMap::new(),
             external: false,
             routines: false,
+            changing: false,
         }
     }
 
@@ -78,7 +83,8 @@ impl<'a> Planner<'a> {
         depth: usize,
     ) -> Result<LogicalPlan, QueryError> {
         self.routines |= routines::expand(&mut query, self.catalog, defaults)?;
-        let wanted = rewrite::rewrite(&mut query, defaults, parameters)?;
+        let arrivals = self.arrivals(&query, defaults);
+        let wanted = rewrite::rewrite(&mut query, defaults, parameters, arrivals)?;
         for (key, relation) in wanted {
             if self
                 .context
@@ -95,12 +101,41 @@ impl<'a> Planner<'a> {
                     self.opened.insert(key.clone(), opened);
                     wildcard
                 }
+                Relation::Arrivals(name) => {
+                    let arrivals = Arc::new(Arrivals::new(self.catalog.table(&name)?));
+                    if !self.tables.contains(&name) {
+                        self.tables.push(name);
+                    }
+                    let opened = Opened::Arrivals(Arc::clone(&arrivals));
+                    self.opened.insert(key.clone(), opened);
+                    arrivals
+                }
+                Relation::Information(view) => {
+                    self.changing = true;
+                    let batch = view.rows(self.catalog)?;
+                    Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)
+                }
             };
             self.context
                 .register_table(TableReference::bare(key), provider)?;
         }
         let statement = PlannedStatement::Statement(Box::new(Statement::Query(Box::new(query))));
         Ok(self.context.state().statement_to_plan(statement).await?)
+    }
+
+    /// The tables of a query whose pseudo columns it may name.
+    fn arrivals(&self, query: &Query, defaults: &Defaults) -> BTreeSet<TableName> {
+        let named = query.to_string().to_ascii_uppercase();
+        if !named.contains("_PARTITIONTIME") && !named.contains("_PARTITIONDATE") {
+            return BTreeSet::new();
+        }
+        let by_arrival = |name: &TableName| {
+            let table = self.catalog.table(name);
+            table.is_ok_and(|t| t.has_partition_time() && t.kind() == "TABLE")
+        };
+        let mut tables = rewrite::tables(query, defaults);
+        tables.retain(by_arrival);
+        tables
     }
 
     /// A table or view, to be known as `key`.
@@ -178,7 +213,7 @@ impl<'a> Planner<'a> {
         let mut read = Read {
             tables: self.tables.clone(),
             external: self.external,
-            changing: self.external || self.routines,
+            changing: self.external || self.routines || self.changing,
             ..Read::default()
         };
         let mut counted: BTreeSet<(TableName, String)> = BTreeSet::new();
@@ -215,6 +250,9 @@ impl<'a> Planner<'a> {
             Some(Opened::Table(table)) => vec![Arc::clone(table)],
             Some(Opened::Wildcard(wildcard)) => {
                 wildcard.chosen(&self.context.state(), &scan.conditions)?
+            }
+            Some(Opened::Arrivals(arrivals)) => {
+                vec![arrivals.chosen(&self.context.state(), &scan.conditions)?]
             }
         })
     }

@@ -1,16 +1,19 @@
 //! From BigQuery's text to DataFusion's: table names, spellings, and what has none is refused by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr,
-    Statement, TableAliasColumnDef, TableFactor, Value, VisitMut, VisitorMut,
+    Statement, TableAliasColumnDef, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut,
+    visit_relations,
 };
 
+use super::information::View;
 use super::parameters::Parameter;
 use super::{
-    Defaults, QueryError, build, calls, placeholders, spelling, suffixes, unnest, unsupported,
+    Defaults, QueryError, build, calls, literals, placeholders, spelling, suffixes, unnest,
+    unsupported,
 };
 use crate::name::{TableName, TablePrefix};
 
@@ -22,9 +25,53 @@ pub(super) enum Relation {
     Wildcard(TablePrefix),
     /// About so many percent of a table's rows.
     Sample(TableName, f64),
+    /// A table partitioned by arrival, with its pseudo columns.
+    Arrivals(TableName),
+    /// A view of what there is.
+    Information(View),
 }
 
-/// Rewrites a query in place; returns the tables it names, by the names they go by from now on.
+/// The tables that a query names, those of its WITH clauses and wildcards left out.
+pub(super) fn tables(query: &Query, defaults: &Defaults) -> BTreeSet<TableName> {
+    let mut found = BTreeSet::new();
+    let _: ControlFlow<()> = visit_relations(query, |name| {
+        found.extend(table_of(name, defaults).ok());
+        ControlFlow::Continue(())
+    });
+    found
+}
+
+/// What a query calls its tables: by an alias, or by the last part of their names.
+fn aliases(query: &Query) -> BTreeSet<String> {
+    #[derive(Default)]
+    struct Aliases(BTreeSet<String>);
+    impl Visitor for Aliases {
+        type Break = ();
+
+        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+            let alias = match factor {
+                TableFactor::Table { alias, .. }
+                | TableFactor::Derived { alias, .. }
+                | TableFactor::UNNEST { alias, .. } => alias.as_ref(),
+                _ => None,
+            };
+            let name = match (alias, factor) {
+                (Some(alias), _) => Some(alias.name.value.clone()),
+                (None, TableFactor::Table { name, .. }) => {
+                    name_parts(name).ok().and_then(|mut parts| parts.pop())
+                }
+                _ => None,
+            };
+            self.0.extend(name);
+            ControlFlow::Continue(())
+        }
+    }
+    let mut aliases = Aliases::default();
+    let _ = Visit::visit(query, &mut aliases);
+    aliases.0
+}
+
+/// Rewrites a query in place, where `arrivals` are those of its tables whose pseudo columns it may name; returns the tables it names, by the names they go by from now on.
 ///
 /// # Errors
 /// [`QueryError`] for what is not supported, a name that is none, or a parameter that was not given.
@@ -32,8 +79,11 @@ pub(super) fn rewrite(
     query: &mut Query,
     defaults: &Defaults,
     parameters: &[Parameter],
+    arrivals: BTreeSet<TableName>,
 ) -> Result<BTreeMap<String, Relation>, QueryError> {
     let mut rewriter = Rewriter::new(defaults, parameters);
+    rewriter.arrivals = arrivals;
+    rewriter.aliases = aliases(query);
     match VisitMut::visit(query, &mut rewriter) {
         ControlFlow::Continue(()) => Ok(rewriter.tables),
         ControlFlow::Break(error) => Err(error),
@@ -110,6 +160,9 @@ struct Rewriter<'a> {
     /// Names of the WITH clauses around.
     scopes: Vec<Vec<String>>,
     tables: BTreeMap<String, Relation>,
+    arrivals: BTreeSet<TableName>,
+    /// What tables are called in the query.
+    aliases: BTreeSet<String>,
 }
 
 impl VisitorMut for Rewriter<'_> {
@@ -124,7 +177,11 @@ impl VisitorMut for Rewriter<'_> {
             names.extend(with.cte_tables.iter().map(|c| c.alias.name.value.clone()));
         }
         self.scopes.push(names);
-        if let Err(e) = suffixes::leave_out(&mut query.body) {
+        let by_arrival = |parts: &[String]| {
+            let shadowed = matches!(parts, [single] if self.is_of_with(single));
+            !shadowed && self.table(parts).is_ok_and(|t| self.arrivals.contains(&t))
+        };
+        if let Err(e) = suffixes::leave_out(&mut query.body, &by_arrival) {
             return ControlFlow::Break(e);
         }
         group_by_results(&mut query.body);
@@ -164,7 +221,31 @@ impl<'a> Rewriter<'a> {
             next_positional: 0,
             scopes: Vec::new(),
             tables: BTreeMap::new(),
+            arrivals: BTreeSet::new(),
+            aliases: BTreeSet::new(),
         }
+    }
+
+    /// Names of tables within a query mean the same in any case; the planner knows one.
+    fn in_case_of_alias(&self, path: &mut [Ident]) {
+        let Some(first) = path.first_mut() else {
+            return;
+        };
+        if self.aliases.contains(&first.value) {
+            return;
+        }
+        let mut alike = self
+            .aliases
+            .iter()
+            .filter(|a| a.eq_ignore_ascii_case(&first.value));
+        if let (Some(alias), None) = (alike.next(), alike.next()) {
+            first.value.clone_from(alias);
+        }
+    }
+
+    /// Whether a name is that of a WITH clause around.
+    fn is_of_with(&self, name: &str) -> bool {
+        self.scopes.iter().flatten().any(|known| known == name)
     }
 
     fn table_factor(&mut self, factor: &mut TableFactor) -> Result<(), QueryError> {
@@ -179,7 +260,7 @@ impl<'a> Rewriter<'a> {
             } => {
                 let parts = name_parts(name)?;
                 if let [single] = parts.as_slice()
-                    && self.scopes.iter().flatten().any(|known| known == single)
+                    && self.is_of_with(single)
                 {
                     return Ok(());
                 }
@@ -238,8 +319,19 @@ impl<'a> Rewriter<'a> {
     fn relation(&self, parts: &[String]) -> Result<(Relation, String, String), QueryError> {
         let last = parts.last().map(String::as_str).unwrap_or_default();
         let Some(prefix) = last.strip_suffix('*') else {
+            if let Some(view) = View::named(parts, self.defaults)? {
+                let (key, alias) = (view.key(), last.to_owned());
+                return Ok((Relation::Information(view), key, alias));
+            }
             let table = self.table(parts)?;
             let (key, alias) = (table.to_resource(), table.table().to_owned());
+            if self.arrivals.contains(&table) {
+                return Ok((
+                    Relation::Arrivals(table),
+                    format!("{key} by arrival"),
+                    alias,
+                ));
+            }
             return Ok((Relation::Table(table), key, alias));
         };
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
@@ -310,7 +402,11 @@ impl<'a> Rewriter<'a> {
                         }
                         *expr = build::bytes(text.as_bytes());
                     }
-                    _ => {}
+                    other => {
+                        if let Some(text) = literals::plain(other) {
+                            *expr = Expr::Value(text.into());
+                        }
+                    }
                 }
                 return Ok(());
             }
@@ -328,6 +424,7 @@ impl<'a> Rewriter<'a> {
             Expr::Identifier(ident) => suffixes::spell(ident),
             Expr::CompoundIdentifier(path) => {
                 shorten_table(path);
+                self.in_case_of_alias(path);
                 path.iter_mut().for_each(suffixes::spell);
             }
             Expr::BinaryOp { op, .. } => check_operator(op)?,

@@ -88,6 +88,41 @@ pub(super) fn cast_to(value: Expr, to: &FieldSchema) -> Result<Expr, QueryError>
     })
 }
 
+/// A column's type as the service shows it: with its length or digits, and without backticks.
+pub(crate) fn shown(field: &FieldSchema) -> String {
+    let digits = |key: &str| match field.other.get(key)? {
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    let one = match field.kind.as_str() {
+        "INTEGER" => "INT64".to_owned(),
+        "FLOAT" => "FLOAT64".to_owned(),
+        "BOOLEAN" => "BOOL".to_owned(),
+        "RECORD" => {
+            let fields = field.fields.iter();
+            let fields: Vec<String> = fields.map(|f| format!("{} {}", f.name, shown(f))).collect();
+            format!("STRUCT<{}>", fields.join(", "))
+        }
+        "RANGE" => {
+            let element = field.range_element_type.as_ref().map(|e| e.kind.as_str());
+            format!("RANGE<{}>", element.unwrap_or("DATE"))
+        }
+        kind => kind.to_owned(),
+    };
+    let parts = [digits("maxLength"), digits("precision"), digits("scale")];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let one = if parts.is_empty() {
+        one
+    } else {
+        format!("{one}({})", parts.join(", "))
+    };
+    if field.mode == "REPEATED" {
+        format!("ARRAY<{one}>")
+    } else {
+        one
+    }
+}
+
 /// A column's type as SQL writes it.
 pub(crate) fn written(field: &FieldSchema) -> String {
     let one = match field.kind.as_str() {

@@ -1,4 +1,5 @@
-//! `_TABLE_SUFFIX` in a query: it is a column of every wildcard table, but not one that a star stands for.
+//! Pseudo columns in a query: `_TABLE_SUFFIX` is a column of every wildcard table, `_PARTITIONTIME` and `_PARTITIONDATE` are columns of
+//! every table partitioned by arrival, but no star stands for them.
 //!
 //! Must not know which tables there are.
 
@@ -10,82 +11,118 @@ use datafusion::sql::sqlparser::ast::{
 use super::rewrite::name_parts;
 use super::wildcard::TABLE_SUFFIX;
 use super::{QueryError, unsupported};
+use crate::catalog::{PARTITION_DATE, PARTITION_TIME};
 
 /// Brings the column's name to its one form.
 pub(super) fn spell(ident: &mut Ident) {
-    if ident.value.eq_ignore_ascii_case(TABLE_SUFFIX) {
-        TABLE_SUFFIX.clone_into(&mut ident.value);
+    let names = [TABLE_SUFFIX, PARTITION_TIME, PARTITION_DATE];
+    for name in names {
+        if ident.value.eq_ignore_ascii_case(name) {
+            name.clone_into(&mut ident.value);
+        }
     }
 }
 
-/// Leaves the column out of what the stars of a SELECT list stand for.
+/// Leaves the columns out of what the stars of a SELECT list stand for; `by_arrival` tells tables partitioned by arrival from
+/// others by the parts of their names.
 ///
 /// # Errors
-/// [`QueryError::Unsupported`] for a star over several wildcard tables.
-pub(super) fn leave_out(body: &mut SetExpr) -> Result<(), QueryError> {
+/// [`QueryError::Unsupported`] for a star over several tables with such columns.
+pub(super) fn leave_out(
+    body: &mut SetExpr,
+    by_arrival: &dyn Fn(&[String]) -> bool,
+) -> Result<(), QueryError> {
     match body {
-        SetExpr::Select(select) => leave_out_of(select),
+        SetExpr::Select(select) => leave_out_of(select, by_arrival),
         SetExpr::SetOperation { left, right, .. } => {
-            leave_out(left)?;
-            leave_out(right)
+            leave_out(left, by_arrival)?;
+            leave_out(right, by_arrival)
         }
         // A query of its own is visited by itself.
         _ => Ok(()),
     }
 }
 
-fn leave_out_of(select: &mut Select) -> Result<(), QueryError> {
+fn leave_out_of(
+    select: &mut Select,
+    by_arrival: &dyn Fn(&[String]) -> bool,
+) -> Result<(), QueryError> {
     let tables = select
         .from
         .iter()
         .flat_map(|t| std::iter::once(&t.relation).chain(t.joins.iter().map(|j| &j.relation)));
-    let names: Vec<String> = tables.filter_map(wildcard_name).collect();
-    if names.is_empty() {
+    let named: Vec<Named> = tables.filter_map(|t| named(t, by_arrival)).collect();
+    if named.is_empty() {
         return Ok(());
     }
     for item in &mut select.projection {
         match item {
             SelectItem::Wildcard(options) => {
-                if names.len() > 1 {
-                    return Err(unsupported("a star over several wildcard tables"));
-                }
-                except(options);
+                let [one] = named.as_slice() else {
+                    return Err(unsupported(
+                        "a star over several wildcard tables or tables partitioned by arrival",
+                    ));
+                };
+                except(options, one.pseudo);
             }
             SelectItem::QualifiedWildcard(
                 SelectItemQualifiedWildcardKind::ObjectName(name),
                 options,
-            ) if names.contains(&name_parts(name)?.join(".")) => except(options),
+            ) => {
+                let name = name_parts(name)?.join(".");
+                if let Some(one) = named.iter().find(|n| n.name == name) {
+                    except(options, one.pseudo);
+                }
+            }
             _ => {}
         }
     }
     Ok(())
 }
 
-/// What a wildcard table is called in its query.
-fn wildcard_name(factor: &TableFactor) -> Option<String> {
+/// A table with pseudo columns.
+struct Named {
+    /// What it is called in its query.
+    name: String,
+    pseudo: &'static [&'static str],
+}
+
+fn named(factor: &TableFactor, by_arrival: &dyn Fn(&[String]) -> bool) -> Option<Named> {
     match factor {
         TableFactor::Table { name, alias, .. } => {
             let parts = name_parts(name).ok()?;
-            let last = parts.last().filter(|last| last.ends_with('*'))?;
+            let last = parts.last()?;
+            let pseudo: &[&str] = if last.ends_with('*') {
+                &[TABLE_SUFFIX]
+            } else if by_arrival(&parts) {
+                &[PARTITION_TIME, PARTITION_DATE]
+            } else {
+                return None;
+            };
             let alias = alias.as_ref().map(|a| a.name.value.clone());
-            Some(alias.unwrap_or_else(|| last.clone()))
+            Some(Named {
+                name: alias.unwrap_or_else(|| last.clone()),
+                pseudo,
+            })
         }
         TableFactor::NestedJoin {
             table_with_joins, ..
-        } => wildcard_name(&table_with_joins.relation),
+        } => named(&table_with_joins.relation, by_arrival),
         _ => None,
     }
 }
 
-fn except(options: &mut WildcardAdditionalOptions) {
-    let suffix = Ident::with_quote('`', TABLE_SUFFIX);
-    match &mut options.opt_except {
-        Some(except) => except.additional_elements.push(suffix),
-        None => {
-            options.opt_except = Some(ExceptSelectItem {
-                first_element: suffix,
-                additional_elements: Vec::new(),
-            });
+fn except(options: &mut WildcardAdditionalOptions, pseudo: &[&str]) {
+    for name in pseudo {
+        let name = Ident::with_quote('`', *name);
+        match &mut options.opt_except {
+            Some(except) => except.additional_elements.push(name),
+            None => {
+                options.opt_except = Some(ExceptSelectItem {
+                    first_element: name,
+                    additional_elements: Vec::new(),
+                });
+            }
         }
     }
 }

@@ -115,6 +115,23 @@ async fn queries_over_tables_and_views() {
 }
 
 #[tokio::test]
+async fn tables_of_a_query_are_called_in_any_case() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for sql in [
+        "SELECT dest.id FROM d.t AS DEST WHERE Dest.id = 1",
+        "SELECT T.id FROM d.t WHERE t.id = 1",
+        "WITH W AS (SELECT id FROM d.t) SELECT w.id FROM W WHERE w.id = 1",
+    ] {
+        assert_eq!(lines(&catalog, sql).await, ["id", "1"], "{sql}");
+    }
+    // Where both are there, each is meant.
+    let sql =
+        "SELECT a.id, A.id AS other FROM d.t AS a JOIN d.t AS A ON a.id = A.id + 1 WHERE a.id = 2";
+    assert_eq!(lines(&catalog, sql).await, ["id|other", "2|1"]);
+}
+
+#[tokio::test]
 async fn groups_are_those_of_the_result() {
     let root = TempDir::new().unwrap();
     let catalog = catalog(&root);
@@ -162,8 +179,8 @@ async fn what_might_mean_something_else_is_refused_by_name() {
         ("SELECT 1; SELECT 2", "several statements"),
         ("SELECT * FROM `p.d.none*`", "does not match any table"),
         (
-            "SELECT * FROM d.INFORMATION_SCHEMA.TABLES",
-            "INFORMATION_SCHEMA",
+            "SELECT * FROM d.INFORMATION_SCHEMA.JOBS",
+            "d.INFORMATION_SCHEMA.JOBS",
         ),
         (
             "SELECT * FROM d.t TABLESAMPLE BERNOULLI (10 PERCENT)",
@@ -212,6 +229,34 @@ async fn values_of_every_kind_are_computed_as_bigquery_computes_them() {
     let catalog = catalog(&root);
     for (expression, value) in [
         ("7 / 2", "3.5"),
+        ("TO_HEX(MD5('abc'))", "900150983cd24fb0d6963f7d28e17f72"),
+        ("REGEXP_EXTRACT('a12b3', '[0-9]+')", "12"),
+        ("REGEXP_EXTRACT('a12b3', 'b([0-9])')", "3"),
+        ("REGEXP_EXTRACT('abc', '[0-9]')", ""),
+        (
+            "ARRAY_TO_STRING(REGEXP_EXTRACT_ALL('a1b22c', '([0-9])[0-9]?'), ',')",
+            "1,2",
+        ),
+        (
+            "JSON_VALUE('{\"a\": [{\"b c\": 1.5}]}', \"$.a[0]['b c']\")",
+            "1.5",
+        ),
+        ("JSON_VALUE('{\"a\": {}}', '$.a')", ""),
+        ("JSON_QUERY('{\"a\": {\"b\":true}}', '$.a')", "{\"b\":true}"),
+        ("LEFT('äbc', 2)", "äb"),
+        ("RIGHT('abc', 5)", "abc"),
+        ("LPAD('a', 4, 'xy')", "xyxa"),
+        ("RPAD('abc', 2)", "ab"),
+        ("TO_BASE64(CAST('ab' AS BYTES))", "YWI="),
+        ("LENGTH(CAST(CURRENT_TIMESTAMP() AS STRING)) > 20", "true"),
+        (
+            "CAST('2020-01-01 00:00:00-0' AS TIMESTAMP)",
+            "2020-01-01T00:00:00Z",
+        ),
+        (
+            "CAST('2020-01-01 00:00:00+5:30' AS TIMESTAMP)",
+            "2019-12-31T18:30:00Z",
+        ),
         ("CAST(2.5 AS INT64)", "3"),
         ("CAST(1.0 AS STRING)", "1"),
         ("CAST('0x1f' AS INT64)", "31"),

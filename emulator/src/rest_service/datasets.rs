@@ -168,6 +168,35 @@ pub(super) struct ListOptions {
     filter: Option<String>,
 }
 
+/// `datasets/NAME:undelete`, the only call that is made by POST on a dataset.
+pub(super) async fn call(
+    State(state): Shared,
+    Path((project, dataset)): Path<(String, String)>,
+    Body(body): Body,
+) -> Answer {
+    let Some(dataset) = dataset.strip_suffix(":undelete").map(str::to_owned) else {
+        return Err(RestError::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "notImplemented",
+            "UNIMPLEMENTED",
+            format!("POST on dataset {dataset} is not served by this emulator"),
+        ));
+    };
+    if body.get("deletionTime").is_some_and(|time| !time.is_null()) {
+        return Err(RestError::invalid(
+            "Undeleting a dataset using deletion time is not supported.",
+        ));
+    }
+    let endpoint = state.endpoint.clone();
+    let found = blocking(&state, move |catalog| {
+        let metadata = catalog.undelete_dataset(&project, &dataset)?;
+        let found = resource::dataset(&endpoint, &project, &dataset, &metadata);
+        Ok::<_, CatalogError>(found)
+    })
+    .await?;
+    Ok(Json(found))
+}
+
 pub(super) async fn list(
     State(state): Shared,
     Path(project): Path<String>,

@@ -23,6 +23,7 @@ type Method = (
 
 const DATASETS: &str = "projects/{projectId}/datasets";
 const DATASET: &str = "projects/{projectId}/datasets/{datasetId}";
+const UNDELETE: &str = "projects/{projectId}/datasets/{datasetId}:undelete";
 const MODELS: &str = "projects/{projectId}/datasets/{datasetId}/models";
 const MODEL: &str = "projects/{projectId}/datasets/{datasetId}/models/{modelId}";
 const ROUTINES: &str = "projects/{projectId}/datasets/{datasetId}/routines";
@@ -35,6 +36,7 @@ const PAGE: &str = "maxResults:integer pageToken";
 #[rustfmt::skip]
 const METHODS: &[Method] = &[
     ("datasets.delete", "DELETE", DATASET, "deleteContents:boolean", "", ""),
+    ("datasets.undelete", "POST", UNDELETE, "", "UndeleteDatasetRequest", "Dataset"),
     ("datasets.get", "GET", DATASET, "accessPolicyVersion:integer datasetView", "", "Dataset"),
     ("datasets.insert", "POST", DATASETS, "accessPolicyVersion:integer", "Dataset", "Dataset"),
     ("datasets.list", "GET", DATASETS, "all:boolean filter maxResults:integer pageToken", "", "DatasetList"),

@@ -18,6 +18,7 @@ use super::{Answer, Shared, blocking, object, partitions, resource};
 use crate::catalog::{Catalog, Table};
 use crate::cells::{self, Cell, JsonReading, UnknownFields, json_row};
 use crate::name::TableName;
+use crate::partition_ids::{self, PartitionError};
 use crate::query::column_defaults;
 use crate::schema::FieldSchema;
 use crate::table_rows::{RowsError, TableRows};
@@ -105,7 +106,10 @@ pub(super) fn page(
     table: &TableName,
     options: &PageOptions,
 ) -> Result<RowsPage, RestError> {
-    let table = catalog.table(table)?;
+    page_of(catalog.table(table)?, options)
+}
+
+fn page_of(table: Arc<Table>, options: &PageOptions) -> Result<RowsPage, RestError> {
     if table.kind() != "TABLE" {
         let text = format!("Cannot list a table of type {}.", table.kind());
         return Err(RestError::invalid(&text));
@@ -138,6 +142,16 @@ pub(super) fn page(
     })
 }
 
+impl From<PartitionError> for RestError {
+    fn from(error: PartitionError) -> Self {
+        match error {
+            PartitionError::Rows(e) => e.into(),
+            PartitionError::Catalog(e) => e.into(),
+            other => Self::invalid(&other.to_string()),
+        }
+    }
+}
+
 impl From<RowsError> for RestError {
     fn from(error: RowsError) -> Self {
         match error {
@@ -161,7 +175,13 @@ pub(super) async fn list(
         let name = table_name(&project, &dataset, &table)?;
         match partitions::asked_of(&table) {
             Some(_) => partitions::rows(&catalog.table(&name)?, &options.selected()),
-            None => page(catalog, &name, &options),
+            None => match table.split_once('$') {
+                None => page(catalog, &name, &options),
+                Some((_, id)) => {
+                    let partition = partition_ids::partition(&catalog.table(&name)?, id)?;
+                    page_of(Arc::new(partition), &options)
+                }
+            },
         }
     })
     .await?;
@@ -200,7 +220,16 @@ pub(super) async fn insert_all(
         .unwrap_or_default();
     let errors = blocking(&state, move |catalog| {
         let name = table_name(&project, &dataset, &table)?;
-        insert_rows(catalog, &name, &rows, unknown, skip_invalid)
+        let partition = table.split_once('$').map(|(_, id)| id);
+        if let Some(id) = partition {
+            let partitioning = partition_ids::partitioning(&*catalog.table(&name)?, id)?;
+            if let Some(column) = partitioning.column() {
+                return Err(RestError::invalid(&format!(
+                    "Streaming into a partition of {name}, which is partitioned by column {column}, is not supported by this emulator"
+                )));
+            }
+        }
+        insert_rows(catalog, (&name, partition), &rows, unknown, skip_invalid)
     })
     .await?;
     let mut answer = json!({"kind": "bigquery#tableDataInsertAllResponse"});
@@ -212,7 +241,7 @@ pub(super) async fn insert_all(
 
 fn insert_rows(
     catalog: &Arc<Catalog>,
-    name: &TableName,
+    (name, partition): (&TableName, Option<&str>),
     rows: &[Value],
     unknown: UnknownFields,
     skip_invalid: bool,
@@ -249,7 +278,7 @@ fn insert_rows(
         return Ok(errors);
     }
     if let Ok(batch) = cells::batch(&table.schema, &good) {
-        let mut writer = catalog.writer(name, None)?;
+        let mut writer = catalog.writer(name, partition)?;
         writer.write(&batch)?;
         writer.commit()?;
     }

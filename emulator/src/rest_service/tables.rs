@@ -16,6 +16,7 @@ use super::{
 use crate::catalog::{Catalog, CatalogError};
 use crate::external::{self, External, ExternalError};
 use crate::name::TableName;
+use crate::partition_removal;
 use crate::query::{self, Defaults, QueryError};
 use crate::schema::{self, FieldSchema};
 
@@ -302,7 +303,10 @@ pub(super) async fn delete(
     blocking(&state, move |catalog| {
         let name = table_name(&project, &dataset, &table)?;
         precondition::check(&headers, &described(catalog, &endpoint, &name)?)?;
-        catalog.delete_table(&name).map_err(RestError::from)
+        match table.split_once('$') {
+            Some((_, id)) => Ok(partition_removal::empty(catalog, &name, id)?),
+            None => catalog.delete_table(&name).map_err(RestError::from),
+        }
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)

@@ -7,12 +7,17 @@
     clippy::indexing_slicing
 )]
 
+mod alterations;
+mod batches;
 mod envelope;
 mod external;
 mod faults;
 mod google_rust;
 mod harness;
+mod information_schema;
 mod kept;
+mod merges;
+mod partitions;
 mod qualified;
 mod read_options;
 mod reads;

@@ -1,19 +1,20 @@
 //! Statements that add rows to a table, change or remove them.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::{Field, SchemaRef};
-use futures::StreamExt;
 
+use super::arriving_rows::{Arriving, each};
 use super::{Effect, columns_of, invalid, unsupported};
-use crate::catalog::TableWriter;
+use crate::catalog::times;
 use crate::jobs::JobError;
 use crate::jobs::query::Running;
 use crate::name::TableName;
 use crate::query::ast::{self, Insert, TableObject};
-use crate::query::change::CHANGED;
-use crate::query::{self, Planned, QueryError, column_defaults};
-use crate::schema::FieldSchema;
+use crate::query::change::{CHANGED, PARTITION};
+use crate::query::{self, Planned, QueryError};
 
 pub(super) fn insert_rows(
     running: &mut Running<'_, '_>,
@@ -25,74 +26,31 @@ pub(super) fn insert_rows(
     if insert.overwrite || insert.returning.is_some() || insert.on.is_some() {
         return Err(unsupported(format!("the statement {insert}")));
     }
-    let table = query::table_of(name, &running.defaults)?;
-    let own = columns_of(running.work, &table)?;
-    let schema = running.work.catalog.table(&table)?.schema.clone();
-    let listed: Vec<String> = insert
-        .columns
-        .iter()
-        .map(|c| c.to_string().replace('`', ""))
-        .collect();
-    let listed = if listed.is_empty() {
-        own.iter().map(|c| c.name.clone()).collect()
-    } else {
-        listed
-    };
-    if let Some(unknown) = listed
-        .iter()
-        .find(|name| !own.iter().any(|c| c.name.eq_ignore_ascii_case(name)))
-    {
-        return Err(invalid(format!(
-            "Column {unknown} is not present in table {table}"
-        )));
-    }
+    let name = query::table_of(name, &running.defaults)?;
+    let own = columns_of(running.work, &name)?;
+    let table = running.work.catalog.table(&name)?;
+    let listed = insert.columns.iter();
+    let listed = listed.map(|c| c.to_string().replace('`', "")).collect();
+    let arriving = Arriving::try_new(&table, &own, listed)?;
     let Some(source) = insert.source else {
         return Err(unsupported("INSERT without rows"));
     };
     let planned = running.plan(rows_of(*source)?)?;
-    if planned.schema.fields().len() != listed.len() {
-        return Err(invalid(format!(
-            "Inserted row has wrong column count; Has {}, expected {}",
-            planned.schema.fields().len(),
-            listed.len()
-        )));
-    }
-    let left_out: Vec<FieldSchema> = own
-        .into_iter()
-        .filter(|c| !listed.iter().any(|l| l.eq_ignore_ascii_case(&c.name)))
-        .filter(|c| column_defaults::of(c).is_some())
-        .collect();
-    running.touch(&table);
-    let mut writer = running.work.catalog.writer(&table, None)?;
-    if left_out.is_empty() {
-        write(running, planned, |batch| {
-            let batch = placed(batch, &listed, &schema)?;
-            Ok(writer.write(&batch)?)
-        })?;
-    } else {
-        let mut batches = Vec::new();
-        write(running, planned, |batch| {
-            batches.push(batch.clone());
-            Ok(())
-        })?;
-        let names = left_out.iter().map(|c| c.name.clone());
-        let listed: Vec<String> = listed.iter().cloned().chain(names).collect();
-        for batch in batches {
-            let whole = column_defaults::beside(running.work.catalog, &batch, &left_out);
-            let batch = running.handle.block_on(whole)?;
-            writer.write(&placed(&batch, &listed, &schema)?)?;
-        }
-    }
-    let rows = writer.commit()?.rows;
-    Ok(Effect::dml("INSERT", "insertedRowCount", rows))
+    running.touch(&name);
+    let catalog = running.work.catalog;
+    let mut into = catalog.replace_all(&table, Arc::clone(&table.schema))?;
+    into.keep_old();
+    let rows = arriving.take(running, planned, &mut into)?;
+    into.commit()?;
+    Ok(Effect::rows("INSERT", rows, 0, 0))
 }
 
 /// Rows of VALUES that would be turned into SELECTs, at most.
 const MOST_SELECTED: usize = 100;
 
 /// Rows of VALUES as SELECTs, because rows of VALUES forget what kind of text their texts are. Many plain rows stay as they are.
-fn rows_of(source: ast::Query) -> Result<ast::Query, JobError> {
-    let ast::SetExpr::Values(values) = source.body.as_ref() else {
+fn rows_of(mut source: ast::Query) -> Result<ast::Query, JobError> {
+    let ast::SetExpr::Values(values) = source.body.as_mut() else {
         return Ok(source);
     };
     let computed = |value: &ast::Expr| !matches!(value, ast::Expr::Value(_));
@@ -101,6 +59,7 @@ fn rows_of(source: ast::Query) -> Result<ast::Query, JobError> {
     if !(single || some && values.rows.len() <= MOST_SELECTED) {
         return Ok(source);
     }
+    query::literals::escape(values);
     let selects: Vec<String> = values
         .rows
         .iter()
@@ -116,24 +75,8 @@ fn rows_of(source: ast::Query) -> Result<ast::Query, JobError> {
     Ok(query::select(&selects.join(" UNION ALL "))?)
 }
 
-/// Hands the rows of a query to `take`, batch after batch.
-fn write(
-    running: &Running<'_, '_>,
-    planned: Planned,
-    mut take: impl FnMut(&RecordBatch) -> Result<(), JobError>,
-) -> Result<(), JobError> {
-    running.handle.block_on(async {
-        let rows = planned.run().await?;
-        let mut rows = std::pin::pin!(rows);
-        while let Some(batch) = rows.next().await {
-            take(&batch?)?;
-        }
-        Ok(())
-    })
-}
-
 /// The batch's columns under the names of `listed`, in the table's order.
-fn placed(
+pub(super) fn placed(
     batch: &RecordBatch,
     listed: &[String],
     schema: &SchemaRef,
@@ -191,33 +134,30 @@ pub(super) fn rewrite(
         .into_iter()
         .map(|c| c.name)
         .collect();
-    if opened.has_partition_time() {
-        return Err(unsupported("a change of rows partitioned by their arrival"));
-    }
-    let schema = opened.schema.clone();
+    let schema = Arc::clone(&opened.schema);
     running.touch(table);
-    let mut writer: TableWriter = running.work.catalog.writer(table, None)?;
+    let catalog = running.work.catalog;
+    let mut into = catalog.replace_all(&opened, Arc::clone(&schema))?;
+    let unmarked = || JobError::new("internalError", "the changed rows are not marked");
     let mut changed = 0;
-    write(running, planned, |batch| {
-        let last = batch.num_columns().saturating_sub(1);
-        let told = batch.schema().field(last).name() == CHANGED;
-        let mask = batch.column(last).as_boolean_opt().filter(|_| told);
-        let Some(mask) = mask else {
-            return Err(JobError::new(
-                "internalError",
-                "the changed rows are not marked",
-            ));
-        };
+    each(running, planned, |batch| {
+        let mask = batch.column_by_name(CHANGED);
+        let mask = mask.and_then(|mask| mask.as_boolean_opt());
+        let mask = mask.ok_or_else(unmarked)?;
         changed += mask.true_count() as u64;
         let kept = match keep {
             Keep::All => batch.clone(),
             Keep::Unchanged => filtered(batch, mask)?,
         };
-        let kept = placed(&kept, &names, &schema)?;
-        Ok(writer.write(&kept)?)
+        let rows = placed(&kept, &names, &schema)?;
+        if !opened.has_partition_time() {
+            return Ok(into.write(None, &rows)?);
+        }
+        let times = kept.column_by_name(PARTITION).and_then(|c| times(c));
+        Ok(into.write_by_time(times.ok_or_else(unmarked)?, &rows)?)
     })?;
     if changed > 0 {
-        running.work.catalog.replace(writer, table)?;
+        into.commit()?;
     }
     Ok(changed)
 }

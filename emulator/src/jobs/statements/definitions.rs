@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::options::{self, Of, Setting};
 use super::{Effect, invalid, unsupported};
 use crate::catalog::{CatalogError, Existing};
 use crate::jobs::JobError;
@@ -11,8 +12,8 @@ use crate::jobs::destination::Destination;
 use crate::jobs::query::{Running, anonymous_table, append, columns, reference};
 use crate::name::TableName;
 use crate::query::ast::{
-    self, ColumnOption, CreateFunction, CreateFunctionBody, CreateTable, CreateTableOptions,
-    CreateView, Expr, FunctionReturnType, ObjectType, SqlOption, Value as SqlValue,
+    self, ColumnOption, CreateFunction, CreateFunctionBody, CreateTable, CreateTableOptions, Expr,
+    FunctionReturnType, ObjectType, TableConstraint,
 };
 use crate::query::{self, routines, sql_types};
 use crate::schema::{self, FieldSchema};
@@ -68,8 +69,7 @@ pub(super) fn create_table(
         || create.iceberg
         || create.like.is_some()
         || create.clone.is_some()
-        || create.version.is_some()
-        || !create.constraints.is_empty();
+        || create.version.is_some();
     if odd {
         return Err(unsupported(format!("the statement {create}")));
     }
@@ -99,9 +99,9 @@ pub(super) fn create_table(
     let declared = create
         .columns
         .iter()
-        .map(declared)
+        .map(|column| declared(running, column))
         .collect::<Result<Vec<_>, JobError>>()?;
-    let resource = resource(&create)?;
+    let resource = resource(running, &create)?;
     let gathered = match create.query {
         Some(query) => {
             let planned = running.plan(*query)?;
@@ -115,25 +115,57 @@ pub(super) fn create_table(
         _ => declared,
     };
     let wanted = schema::checked(&wanted).map_err(|e| invalid(e.to_string()))?;
-    if exists {
-        catalog.delete_table(&table)?;
+    match gathered {
+        None => {
+            if exists {
+                catalog.delete_table(&table)?;
+            }
+            catalog.create_table(&table, wanted, resource)?;
+        }
+        Some((from, _)) => {
+            fill(running, &table, wanted, resource, &from)?;
+            running.work.configuration["query"]["destinationTable"] = reference(&table);
+        }
     }
-    catalog.create_table(&table, wanted, resource)?;
     if create.temporary {
         let name = create.name.to_string().replace('`', "");
         running.defaults.temporary.insert(name, table.clone());
     }
-    if let Some((from, _)) = gathered {
-        let target = Destination {
-            table: table.clone(),
-            partition: None,
-        };
-        append(running.work, &from, &target)?;
-        catalog.delete_table(&from)?;
-        running.work.configuration["query"]["destinationTable"] = reference(&table);
-    }
     let operation = if exists { "REPLACE" } else { "CREATE" };
     Ok(Effect::ddl(statement, operation, &table))
+}
+
+/// Makes a table with the rows of another one, which goes; a table there was is replaced once all rows are in the new one.
+fn fill(
+    running: &Running<'_, '_>,
+    table: &TableName,
+    columns: Vec<FieldSchema>,
+    resource: Map<String, Value>,
+    from: &TableName,
+) -> Result<(), JobError> {
+    let catalog = running.work.catalog;
+    let beside = format!("millpond_new_{}", from.table());
+    let beside = TableName::try_new(table.project(), table.dataset(), &beside)
+        .map_err(|e| JobError::invalid(e.to_string()))?;
+    let target = Destination {
+        table: beside.clone(),
+        partition: None,
+    };
+    let filled = catalog
+        .create_table(&beside, columns, resource)
+        .map_err(JobError::from)
+        .and_then(|()| append(running.work, from, &target));
+    catalog.delete_table(from)?;
+    if let Err(e) = filled {
+        // It may not even have been made.
+        let _ = catalog.delete_table(&beside);
+        return Err(e);
+    }
+    match catalog.delete_table(table) {
+        Ok(()) | Err(CatalogError::TableNotFound { .. }) => {}
+        Err(e) => return Err(e.into()),
+    }
+    Ok(catalog.rename_table(&beside, table)?)
 }
 
 /// A name nobody else uses, for a table that only this script or session knows.
@@ -151,7 +183,10 @@ fn temporary_table(running: &Running<'_, '_>, create: &CreateTable) -> Result<Ta
 }
 
 /// A column as CREATE TABLE writes it.
-fn declared(column: &ast::ColumnDef) -> Result<FieldSchema, JobError> {
+pub(super) fn declared(
+    running: &Running<'_, '_>,
+    column: &ast::ColumnDef,
+) -> Result<FieldSchema, JobError> {
     let mut field = sql_types::column(&column.name.value, &column.data_type)?;
     for option in &column.options {
         match &option.option {
@@ -164,55 +199,27 @@ fn declared(column: &ast::ColumnDef) -> Result<FieldSchema, JobError> {
                     .insert("defaultValueExpression".to_owned(), text);
             }
             ColumnOption::Options(options) => {
-                for (key, value) in texts(options)? {
-                    field.other.insert(key, value);
+                for setting in options::settings(running, Of::Column, options)? {
+                    setting.apply(&mut field.other);
                 }
             }
+            // Keys are the table's.
+            ColumnOption::PrimaryKey(_) | ColumnOption::ForeignKey(_) => {}
             other => return Err(unsupported(format!("the column option {other}"))),
         }
     }
     Ok(field)
 }
 
-/// Options whose values are texts or numbers.
-fn texts(options: &[SqlOption]) -> Result<Vec<(String, Value)>, JobError> {
-    options
-        .iter()
-        .map(|option| {
-            let SqlOption::KeyValue { key, value } = option else {
-                return Err(unsupported(format!("the option {option}")));
-            };
-            let value = match value {
-                Expr::Value(value) => match &value.value {
-                    SqlValue::SingleQuotedString(text) | SqlValue::DoubleQuotedString(text) => {
-                        json!(text)
-                    }
-                    SqlValue::Boolean(flag) => json!(flag),
-                    _ => return Err(unsupported(format!("the option {option}"))),
-                },
-                _ => return Err(unsupported(format!("the option {option}"))),
-            };
-            let key = match key.value.to_ascii_lowercase().as_str() {
-                "description" => "description",
-                "friendly_name" => "friendlyName",
-                "require_partition_filter" => "requirePartitionFilter",
-                _ => return Err(unsupported(format!("the option {option}"))),
-            };
-            Ok((key.to_owned(), value))
-        })
-        .collect()
-}
-
 /// What a table is beside its columns.
-fn resource(create: &CreateTable) -> Result<Map<String, Value>, JobError> {
+fn resource(
+    running: &Running<'_, '_>,
+    create: &CreateTable,
+) -> Result<Map<String, Value>, JobError> {
     let mut resource = Map::new();
-    match &create.table_options {
-        CreateTableOptions::None => {}
-        CreateTableOptions::Options(options) => resource.extend(texts(options)?),
-        other => return Err(unsupported(format!("the options {other}"))),
-    }
     if let Some(by) = &create.partition_by {
-        resource.insert("timePartitioning".to_owned(), partitioning(by)?);
+        let (key, partitioning) = partitioning(by)?;
+        resource.insert(key.to_owned(), partitioning);
     }
     if let Some(by) = &create.cluster_by {
         let (ast::WrappedCollection::NoWrapping(names)
@@ -223,67 +230,169 @@ fn resource(create: &CreateTable) -> Result<Map<String, Value>, JobError> {
             .collect();
         resource.insert("clustering".to_owned(), json!({"fields": names}));
     }
+    let constraints = constraints(create);
+    if !constraints.is_empty() {
+        let keys = keys(running, &constraints)?;
+        resource.insert("tableConstraints".to_owned(), keys);
+    }
+    let settings = table_settings(running, Of::Table, &create.table_options)?;
+    if create.partition_by.is_none() && settings.iter().any(Setting::needs_partitions) {
+        return Err(invalid(format!(
+            "Options of partitions cannot be set on table {}, which is not partitioned",
+            create.name
+        )));
+    }
+    settings.iter().for_each(|s| s.apply(&mut resource));
     Ok(resource)
 }
 
-/// `PARTITION BY day`, `DATE(time)` or `TIMESTAMP_TRUNC(time, HOUR)`.
-fn partitioning(by: &Expr) -> Result<Value, JobError> {
-    let unknown = || unsupported(format!("PARTITION BY {by}"));
-    match by {
-        Expr::Identifier(name) if name.value.eq_ignore_ascii_case("_PARTITIONDATE") => {
-            Ok(json!({"type": "DAY"}))
-        }
-        Expr::Identifier(name) => Ok(json!({"type": "DAY", "field": name.value})),
-        Expr::Function(function) => {
-            let name = function.name.to_string().to_ascii_uppercase();
-            let arguments = crate::row_restriction::arguments(function).ok_or_else(unknown)?;
-            match (name.as_str(), arguments.as_slice()) {
-                ("DATE", [Expr::Identifier(column)]) => {
-                    Ok(json!({"type": "DAY", "field": column.value}))
+/// The keys of a table, those that stand behind a column included.
+fn constraints(create: &CreateTable) -> Vec<TableConstraint> {
+    let mut all = create.constraints.clone();
+    for column in &create.columns {
+        for option in &column.options {
+            match &option.option {
+                ColumnOption::PrimaryKey(key) => {
+                    let mut key = key.clone();
+                    if key.columns.is_empty() {
+                        key.columns.push(column.name.clone().into());
+                    }
+                    all.push(TableConstraint::PrimaryKey(key));
                 }
-                (
-                    "DATE_TRUNC" | "TIMESTAMP_TRUNC" | "DATETIME_TRUNC",
-                    [Expr::Identifier(column), Expr::Identifier(part)],
-                ) => Ok(json!({"type": part.value.to_ascii_uppercase(), "field": column.value})),
-                _ => Err(unknown()),
+                ColumnOption::ForeignKey(key) => {
+                    let mut key = key.clone();
+                    if key.columns.is_empty() {
+                        key.columns.push(column.name.clone());
+                    }
+                    key.name = key.name.or(option.name.clone());
+                    all.push(TableConstraint::ForeignKey(key));
+                }
+                _ => {}
             }
         }
-        _ => Err(unknown()),
+    }
+    all
+}
+
+/// What OPTIONS say.
+pub(super) fn table_settings(
+    running: &Running<'_, '_>,
+    of: Of,
+    options: &CreateTableOptions,
+) -> Result<Vec<Setting>, JobError> {
+    match options {
+        CreateTableOptions::None => Ok(Vec::new()),
+        CreateTableOptions::Options(options) => options::settings(running, of, options),
+        other => Err(unsupported(format!("the options {other}"))),
     }
 }
 
-pub(super) fn create_view(
-    running: &mut Running<'_, '_>,
-    create: &CreateView,
-) -> Result<Effect, JobError> {
-    if create.materialized || create.temporary || !create.columns.is_empty() {
-        return Err(unsupported(
-            "a materialized or temporary view, or one with columns",
-        ));
+/// Keys, which the service takes down and enforces as little.
+fn keys(running: &Running<'_, '_>, all: &[TableConstraint]) -> Result<Value, JobError> {
+    let mut keys = json!({});
+    for constraint in all {
+        let refused = || unsupported(format!("the constraint {constraint}"));
+        let enforced = match constraint {
+            TableConstraint::PrimaryKey(key) => key.characteristics.as_ref(),
+            TableConstraint::ForeignKey(key) => key.characteristics.as_ref(),
+            _ => return Err(refused()),
+        };
+        if enforced.and_then(|c| c.enforced) != Some(false) {
+            return Err(invalid(format!(
+                "Enforcement of primary and foreign keys is not supported: {constraint}. Use NOT ENFORCED."
+            )));
+        }
+        match constraint {
+            TableConstraint::PrimaryKey(key) => {
+                let columns: Option<Vec<String>> = key
+                    .columns
+                    .iter()
+                    .map(|c| match &c.column.expr {
+                        Expr::Identifier(name) => Some(name.value.clone()),
+                        _ => None,
+                    })
+                    .collect();
+                keys["primaryKey"] = json!({"columns": columns.ok_or_else(refused)?});
+            }
+            TableConstraint::ForeignKey(key) => {
+                let referenced = query::table_of(&key.foreign_table, &running.defaults)?;
+                let pairs = key.columns.iter().zip(&key.referred_columns);
+                let pairs: Vec<Value> = pairs
+                    .map(|(own, other)| {
+                        json!({"referencingColumn": own.value, "referencedColumn": other.value})
+                    })
+                    .collect();
+                let mut one =
+                    json!({"referencedTable": reference(&referenced), "columnReferences": pairs});
+                if let Some(name) = &key.name {
+                    one["name"] = json!(name.value);
+                }
+                match &mut keys["foreignKeys"] {
+                    Value::Array(all) => all.push(one),
+                    none => *none = json!([one]),
+                }
+            }
+            _ => return Err(refused()),
+        }
     }
-    let table = query::table_of(&create.name, &running.defaults)?;
-    let planned = running.plan(*create.query.clone())?;
-    let columns = columns(&planned)?;
-    let catalog = running.work.catalog;
-    let exists = match catalog.table(&table) {
-        Ok(_) => true,
-        Err(CatalogError::TableNotFound { .. }) => false,
-        Err(e) => return Err(e.into()),
+    Ok(keys)
+}
+
+/// `PARTITION BY day`, `DATE(time)`, `TIMESTAMP_TRUNC(time, HOUR)` or `RANGE_BUCKET(number, GENERATE_ARRAY(start, end, step))`, and
+/// where REST has it.
+fn partitioning(by: &Expr) -> Result<(&'static str, Value), JobError> {
+    const TIME: &str = "timePartitioning";
+    let unknown = || unsupported(format!("PARTITION BY {by}"));
+    let by_time = |grain: &str, column: &str| {
+        // The pseudo columns of arrival are no fields.
+        let arrival = column.eq_ignore_ascii_case("_PARTITIONDATE")
+            || column.eq_ignore_ascii_case("_PARTITIONTIME");
+        let partitioning = if arrival {
+            json!({"type": grain})
+        } else {
+            json!({"type": grain, "field": column})
+        };
+        Ok((TIME, partitioning))
     };
-    if exists && create.if_not_exists {
-        return Ok(Effect::ddl("CREATE_VIEW", "SKIP", &table));
+    let function = match by {
+        Expr::Identifier(name) => return by_time("DAY", &name.value),
+        Expr::Function(function) => function,
+        _ => return Err(unknown()),
+    };
+    let name = function.name.to_string().to_ascii_uppercase();
+    let arguments = crate::row_restriction::arguments(function).ok_or_else(unknown)?;
+    match (name.as_str(), arguments.as_slice()) {
+        ("DATE", [Expr::Identifier(column)]) => by_time("DAY", &column.value),
+        (
+            "DATE_TRUNC" | "TIMESTAMP_TRUNC" | "DATETIME_TRUNC",
+            [Expr::Identifier(column), Expr::Identifier(part)],
+        ) => by_time(&part.value.to_ascii_uppercase(), &column.value),
+        ("RANGE_BUCKET", [Expr::Identifier(column), Expr::Function(array)])
+            if array
+                .name
+                .to_string()
+                .eq_ignore_ascii_case("GENERATE_ARRAY") =>
+        {
+            let bounds = crate::row_restriction::arguments(array).ok_or_else(unknown)?;
+            let bounds: Option<Vec<i64>> = bounds
+                .into_iter()
+                .map(|bound| bound.to_string().replace(' ', "").parse().ok())
+                .collect();
+            let (start, end, step) = match bounds.as_deref() {
+                Some([start, end]) => (*start, *end, 1),
+                Some([start, end, step]) => (*start, *end, *step),
+                _ => return Err(unknown()),
+            };
+            let range = json!({
+                "start": start.to_string(), "end": end.to_string(), "interval": step.to_string(),
+            });
+            Ok((
+                "rangePartitioning",
+                json!({"field": column.value, "range": range}),
+            ))
+        }
+        _ => Err(unknown()),
     }
-    if exists && !create.or_replace {
-        return Err(CatalogError::TableExists { table }.into());
-    }
-    if exists {
-        catalog.delete_table(&table)?;
-    }
-    let view = json!({"query": create.query.to_string(), "useLegacySql": false});
-    let resource = Map::from_iter([("view".to_owned(), view)]);
-    catalog.create_table(&table, columns, resource)?;
-    let operation = if exists { "REPLACE" } else { "CREATE" };
-    Ok(Effect::ddl("CREATE_VIEW", operation, &table))
 }
 
 /// `CREATE [TEMP] FUNCTION name(arguments) [RETURNS type] AS (expression)`; a function in another language is kept, not called.

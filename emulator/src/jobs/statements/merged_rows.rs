@@ -1,0 +1,189 @@
+//! MERGE, and UPDATE with FROM: rows of a table that meet those of a source.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::Int64Type;
+
+use super::arriving_rows::{Arriving, each};
+use super::changed_rows::placed;
+use super::{Effect, columns_of, invalid, unsupported};
+use crate::catalog::{Replacement, Table, times};
+use crate::jobs::JobError;
+use crate::jobs::query::Running;
+use crate::query;
+use crate::query::ast::{Merge, Query, TableFactor, Update};
+use crate::query::change::{self, PARTITION};
+use crate::query::merge::{self, GONE, Merging, ROW};
+use crate::schema::FieldSchema;
+
+/// A table under way from what it is to what it will be.
+struct Changed {
+    into: Replacement,
+    arrival: bool,
+    /// Numbers of rows that have been changed or are gone.
+    touched: HashSet<i64>,
+    updated: u64,
+    deleted: u64,
+}
+
+pub(super) fn merge(running: &mut Running<'_, '_>, merge: &Merge) -> Result<Effect, JobError> {
+    if merge.output.is_some() {
+        return Err(unsupported("OUTPUT of MERGE"));
+    }
+    let target = merge::target(merge, &running.defaults)?;
+    let name = target.table.clone();
+    let columns = columns_of(running.work, &name)?;
+    let table = running.work.catalog.table(&name)?;
+    let arrival = table.has_partition_time();
+    let (query, alias) = merge::source(merge)?;
+    // A source that is computed is computed once, whatever it is.
+    let gathered = match query {
+        Some(query) => {
+            let planned = running.plan(query)?;
+            Some(running.gather(planned)?)
+        }
+        None => None,
+    };
+    let source = match (&gathered, &merge.source) {
+        (Some(made), _) => {
+            let (project, dataset, id) = (made.project(), made.dataset(), made.table());
+            let alias = alias.unwrap_or_else(|| id.to_owned());
+            format!("`{project}.{dataset}.{id}` AS `{alias}`")
+        }
+        (None, TableFactor::Table { .. }) => merge.source.to_string(),
+        (None, other) => return Err(unsupported(format!("the source {other} of MERGE"))),
+    };
+    // What is not computed yet is written and read again.
+    let mut merge = merge.clone();
+    query::literals::escape(&mut merge);
+    let merging = Merging::new(&merge, target, source, &columns, arrival);
+    let outcome = run(running, &merging, &table, &columns, &merge.clauses);
+    if let Some(made) = gathered {
+        running.work.catalog.delete_table(&made)?;
+    }
+    outcome
+}
+
+fn run(
+    running: &mut Running<'_, '_>,
+    merging: &Merging<'_>,
+    table: &Arc<Table>,
+    columns: &[FieldSchema],
+    clauses: &[crate::query::ast::MergeClause],
+) -> Result<Effect, JobError> {
+    let mut changed = Changed::begin(running, table)?;
+    let queries = [merging.matched(clauses)?, merging.not_by_source(clauses)?];
+    for query in queries.into_iter().flatten() {
+        changed.take(running, query)?;
+    }
+    let mut inserted = 0;
+    for insert in merging.inserted(clauses)? {
+        let arriving = Arriving::try_new(table, columns, insert.columns)?;
+        let planned = running.plan(insert.query)?;
+        inserted += arriving.take(running, planned, &mut changed.into)?;
+    }
+    let (updated, deleted) = changed.end(running, merging.all()?)?;
+    Ok(Effect::rows("MERGE", inserted, updated, deleted))
+}
+
+/// UPDATE with FROM.
+pub(super) fn update(running: &mut Running<'_, '_>, update: &Update) -> Result<Effect, JobError> {
+    let target = change::target(std::slice::from_ref(&update.table), &running.defaults)?;
+    let columns = columns_of(running.work, &target.table)?;
+    let table = running.work.catalog.table(&target.table)?;
+    let arrival = table.has_partition_time();
+    let (merging, query) = Merging::of_update(update, target, &columns, arrival)?;
+    let mut changed = Changed::begin(running, &table)?;
+    changed.take(running, query)?;
+    let (updated, deleted) = changed.end(running, merging.all()?)?;
+    Ok(Effect::rows("UPDATE", 0, updated, deleted))
+}
+
+impl Changed {
+    fn begin(running: &mut Running<'_, '_>, table: &Arc<Table>) -> Result<Self, JobError> {
+        running.touch(&table.name);
+        let catalog = running.work.catalog;
+        Ok(Self {
+            into: catalog.replace_all(table, Arc::clone(&table.schema))?,
+            arrival: table.has_partition_time(),
+            touched: HashSet::new(),
+            updated: 0,
+            deleted: 0,
+        })
+    }
+
+    /// Rows as they will be, with their numbers and whether they go.
+    fn take(&mut self, running: &Running<'_, '_>, query: Query) -> Result<(), JobError> {
+        let planned = running.plan(query)?;
+        each(running, planned, |batch| {
+            let rows = numbers(batch)?;
+            for row in &rows {
+                if !self.touched.insert(*row) {
+                    return Err(invalid(
+                        "UPDATE/MERGE must match at most one source row for each target row"
+                            .to_owned(),
+                    ));
+                }
+            }
+            let gone = batch.column_by_name(GONE).and_then(|c| c.as_boolean_opt());
+            let gone = gone.ok_or_else(unmarked)?;
+            let stay: BooleanArray = gone.iter().map(|gone| Some(gone != Some(true))).collect();
+            let stays = stay.true_count() as u64;
+            self.updated += stays;
+            self.deleted += rows.len() as u64 - stays;
+            self.put(batch, &stay)
+        })
+    }
+
+    fn put(&mut self, batch: &RecordBatch, stay: &BooleanArray) -> Result<(), JobError> {
+        let broken = |e: arrow::error::ArrowError| JobError::new("internalError", e.to_string());
+        let batch = filter_record_batch(batch, stay).map_err(broken)?;
+        let schema = Arc::clone(self.into.schema());
+        // By their names, as what marks them is no column of the table.
+        let own: Vec<String> = batch
+            .schema()
+            .fields()
+            .iter()
+            .map(|f| f.name().clone())
+            .collect();
+        let rows = placed(&batch, &own, &schema)?;
+        if !self.arrival {
+            return Ok(self.into.write(None, &rows)?);
+        }
+        let times = batch.column_by_name(PARTITION).and_then(|c| times(c));
+        Ok(self
+            .into
+            .write_by_time(times.ok_or_else(unmarked)?, &rows)?)
+    }
+
+    /// Takes over the rows that nothing has happened to, and makes all of it last.
+    fn end(mut self, running: &Running<'_, '_>, all: Query) -> Result<(u64, u64), JobError> {
+        if self.touched.is_empty() {
+            self.into.keep_old();
+        } else {
+            let planned = running.plan(all)?;
+            each(running, planned, |batch| {
+                let rows = numbers(batch)?;
+                let stay = rows.iter().map(|row| Some(!self.touched.contains(row)));
+                let stay: BooleanArray = stay.collect();
+                self.put(batch, &stay)
+            })?;
+        }
+        self.into.commit()?;
+        Ok((self.updated, self.deleted))
+    }
+}
+
+/// The numbers of rows.
+fn numbers(batch: &RecordBatch) -> Result<Vec<i64>, JobError> {
+    let numbers = batch.column_by_name(ROW);
+    let numbers = numbers.and_then(|c| c.as_primitive_opt::<Int64Type>());
+    Ok(numbers.ok_or_else(unmarked)?.values().to_vec())
+}
+
+fn unmarked() -> JobError {
+    JobError::new("internalError", "the changed rows are not marked")
+}

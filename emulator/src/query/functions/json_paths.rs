@@ -1,0 +1,153 @@
+//! Values inside of JSON, found by a path: `$.a[0]['b c']`.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, BooleanArray, ListBuilder, StringArray, StringBuilder};
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::{Result, exec_err};
+use datafusion::logical_expr::ScalarUDF;
+use serde_json::Value;
+
+use super::{Call, Function, argument, nullable, text};
+
+pub(super) fn functions() -> Vec<ScalarUDF> {
+    let strings = |_: &datafusion::logical_expr::ReturnFieldArgs<'_>| {
+        nullable(DataType::new_list(DataType::Utf8, true))
+    };
+    vec![
+        Function::made("millpond_json_value", &[1, 2], text, |call| {
+            Ok(Arc::new(found(call, scalar)?))
+        }),
+        // JSON of JSON is JSON, that of a text is a text.
+        Function::made(
+            "millpond_json_query",
+            &[1, 2],
+            |args| {
+                Ok(Arc::new(
+                    Field::clone(argument(args, 0)?)
+                        .with_nullable(true)
+                        .with_name("value"),
+                ))
+            },
+            |call| {
+                Ok(Arc::new(found(call, |value| {
+                    Some(value.to_string()).filter(|_| !value.is_null())
+                })?))
+            },
+        ),
+        Function::made("millpond_json_value_array", &[1, 2], strings, |call| {
+            let mut lists = ListBuilder::new(StringBuilder::new());
+            each(call, |value| match value.and_then(Value::as_array) {
+                Some(all) if all.iter().all(|v| scalar(v).is_some()) => {
+                    all.iter()
+                        .for_each(|v| lists.values().append_option(scalar(v)));
+                    lists.append(true);
+                }
+                _ => lists.append_null(),
+            })?;
+            Ok(Arc::new(lists.finish()))
+        }),
+        Function::made(
+            "millpond_json_exists",
+            &[1, 2],
+            |_| nullable(DataType::Boolean),
+            |call| {
+                let mut exist = Vec::new();
+                each(call, |value| exist.push(value.is_some()))?;
+                Ok(Arc::new(BooleanArray::from(exist)))
+            },
+        ),
+    ]
+}
+
+/// A value that is no object and no array, as a text.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn found(call: &Call, shown: impl Fn(&Value) -> Option<String>) -> Result<StringArray> {
+    let mut texts: Vec<Option<String>> = Vec::new();
+    each(call, |value| texts.push(value.and_then(&shown)))?;
+    Ok(StringArray::from(texts))
+}
+
+/// Hands what is at the path of every row to `take`; nothing for a missing row, what is no JSON, and a path that leads nowhere.
+fn each(call: &Call, mut take: impl FnMut(Option<&Value>)) -> Result<()> {
+    let texts = call.texts(0)?;
+    let paths = match call.arrays.len() {
+        2 => Some(call.texts(1)?),
+        _ => None,
+    };
+    for (row, text) in texts.iter().enumerate() {
+        let path = match &paths {
+            None => Some("$"),
+            Some(paths) => paths.is_valid(row).then(|| paths.value(row)),
+        };
+        let (Some(text), Some(path)) = (text, path) else {
+            take(None);
+            continue;
+        };
+        let steps = steps(path)?;
+        let parsed: Option<Value> = serde_json::from_str(text).ok();
+        let value = parsed.as_ref().and_then(|value| {
+            steps.iter().try_fold(value, |value, step| match value {
+                Value::Object(members) => members.get(step.as_str()),
+                Value::Array(all) => all.get(step.parse::<usize>().ok()?),
+                _ => None,
+            })
+        });
+        take(value);
+    }
+    Ok(())
+}
+
+/// The names and positions of a path.
+fn steps(path: &str) -> Result<Vec<String>> {
+    let invalid = || exec_err!("Invalid JSONPath: {path}");
+    let Some(mut rest) = path.strip_prefix('$') else {
+        return invalid();
+    };
+    let mut steps = Vec::new();
+    while !rest.is_empty() {
+        let (step, after) = if let Some(name) = rest.strip_prefix('.') {
+            if name.starts_with('"') {
+                match name.get(1..).and_then(|name| name.split_once('"')) {
+                    Some((step, after)) => (step, after),
+                    None => return invalid(),
+                }
+            } else {
+                name.split_at(name.find(['.', '[']).unwrap_or(name.len()))
+            }
+        } else if let Some(inner) = rest.strip_prefix('[') {
+            let quote = inner.chars().next().filter(|c| matches!(c, '\'' | '"'));
+            match quote {
+                Some(quote) => {
+                    let split = inner.get(1..).and_then(|inner| inner.split_once(quote));
+                    match split.and_then(|(step, after)| Some((step, after.strip_prefix(']')?))) {
+                        Some(split) => split,
+                        None => return invalid(),
+                    }
+                }
+                None => match inner.split_once(']') {
+                    Some((step, after)) if step.bytes().all(|b| b.is_ascii_digit()) => {
+                        (step, after)
+                    }
+                    _ => return invalid(),
+                },
+            }
+        } else {
+            return invalid();
+        };
+        if step.is_empty() {
+            return invalid();
+        }
+        steps.push(step.to_owned());
+        rest = after;
+    }
+    Ok(steps)
+}

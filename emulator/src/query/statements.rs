@@ -1,0 +1,76 @@
+//! The statements of a text: ALTER is read by this crate, all others by the planner's parser.
+
+use std::fmt;
+
+use datafusion::sql::sqlparser::ast::{ObjectName, Statement as Parsed};
+use datafusion::sql::sqlparser::dialect::BigQueryDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+use super::alter::{self, Alter};
+use super::{QueryError, placeholders};
+
+/// A statement: most are what the parser makes of them.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Statement {
+    Plain(Box<Parsed>),
+    Alter(Alter),
+    /// `UNDROP SCHEMA`.
+    Undrop {
+        if_not_exists: bool,
+        name: ObjectName,
+    },
+}
+
+impl fmt::Display for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(statement) => statement.fmt(f),
+            Self::Alter(alter) => alter.fmt(f),
+            Self::Undrop {
+                if_not_exists: true,
+                name,
+            } => write!(f, "UNDROP SCHEMA IF NOT EXISTS {name}"),
+            Self::Undrop { name, .. } => write!(f, "UNDROP SCHEMA {name}"),
+        }
+    }
+}
+
+/// The statements of a text, in order.
+///
+/// # Errors
+/// [`QueryError::Syntax`] where it cannot be read.
+pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>, QueryError> {
+    let sql = placeholders::readable(sql);
+    let dialect = BigQueryDialect {};
+    let mut parser = Parser::new(&dialect).try_with_sql(&sql)?;
+    let mut statements = Vec::new();
+    loop {
+        while parser.consume_token(&Token::SemiColon) {}
+        if parser.peek_token().token == Token::EOF {
+            return Ok(statements);
+        }
+        statements.push(if parser.peek_keyword(Keyword::ALTER) {
+            Statement::Alter(alter::parse(&mut parser)?)
+        } else if is_undrop(&parser.peek_token().token) {
+            parser.next_token();
+            parser.expect_keyword(Keyword::SCHEMA)?;
+            Statement::Undrop {
+                if_not_exists: parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]),
+                name: parser.parse_object_name(true)?,
+            }
+        } else {
+            Statement::Plain(Box::new(parser.parse_statement()?))
+        });
+        let next = parser.peek_token();
+        if !matches!(next.token, Token::SemiColon | Token::EOF) {
+            return Ok(parser.expected("end of statement", next)?);
+        }
+    }
+}
+
+/// Whether a statement begins with a word that the planner's parser does not know.
+fn is_undrop(token: &Token) -> bool {
+    matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("UNDROP"))
+}
