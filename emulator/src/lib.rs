@@ -43,6 +43,7 @@ mod schema;
 mod server;
 mod session;
 mod stream_reader;
+mod syntax_walk;
 mod table_rows;
 mod value_text;
 mod wire;

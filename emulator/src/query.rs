@@ -41,6 +41,7 @@ pub(crate) mod merge;
 mod operators;
 mod parameters;
 mod placeholders;
+mod pruned;
 mod relations;
 mod rewrite;
 pub(crate) mod routines;

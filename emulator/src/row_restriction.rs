@@ -2,6 +2,7 @@
 //!
 //! Owns the translation of the few spellings DataFusion does not know. Must not know about sessions or files.
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock};
 
@@ -20,11 +21,12 @@ use datafusion::physical_plan::PhysicalExpr;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::sqlparser::ast::{
     self, DataType as SqlType, ExactNumberInfo, FunctionArg, FunctionArgExpr, FunctionArguments,
-    Ident, ObjectNamePart, Value, visit_expressions_mut,
+    Ident, ObjectNamePart, Value, VisitorMut,
 };
 
 use crate::name::TableName;
 use crate::projection;
+use crate::syntax_walk;
 
 /// Longest accepted filter text, in bytes.
 const MAX_BYTES: usize = 1 << 20;
@@ -183,14 +185,20 @@ fn is_row_expression(expr: &Expr) -> Result<bool, DataFusionError> {
 /// Turns BigQuery's spellings into DataFusion's: column names that ignore case, BigQuery's type names, and the one-argument
 /// conversions DATE(x), DATETIME(x) and TIMESTAMP(x).
 fn translate(expr: &mut ast::Expr, fields: &Fields) {
-    let _: ControlFlow<()> = visit_expressions_mut(expr, |e| {
-        match e {
-            ast::Expr::Identifier(ident) => resolve(std::slice::from_mut(ident), fields),
-            ast::Expr::CompoundIdentifier(path) => resolve(path, fields),
-            other => respell(other),
+    struct Translating<'a>(&'a Fields);
+    impl VisitorMut for Translating<'_> {
+        type Break = Infallible;
+
+        fn post_visit_expr(&mut self, expr: &mut ast::Expr) -> ControlFlow<Infallible> {
+            match expr {
+                ast::Expr::Identifier(ident) => resolve(std::slice::from_mut(ident), self.0),
+                ast::Expr::CompoundIdentifier(path) => resolve(path, self.0),
+                other => respell(other),
+            }
+            ControlFlow::Continue(())
         }
-        ControlFlow::Continue(())
-    });
+    }
+    let Ok(()) = syntax_walk::visit_mut(expr, &mut Translating(fields));
 }
 
 /// Turns one expression's BigQuery spelling into DataFusion's; what is inside it stays as it is.

@@ -6,20 +6,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray,
+    ArrayRef, Date32Array, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{Schema, SchemaRef};
-use async_trait::async_trait;
-use datafusion::catalog::streaming::StreamingTable;
-use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, DataFusionError, Result};
+use datafusion::catalog::Session;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
-use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 
+use super::pruned::{Parts, left_by};
 use crate::catalog::{DataFile, PARTITION_DATE, PARTITION_TIME, Table};
 use crate::table_rows::TableRows;
 
@@ -50,23 +48,7 @@ impl Arrivals {
     pub fn chosen(&self, state: &dyn Session, conditions: &[Expr]) -> Result<Arc<Table>> {
         let times = self.table.files.iter().map(|f| f.partition_time);
         let batch = pseudo_columns(&self.schema, times.collect())?;
-        let named = DFSchema::try_from(batch.schema())?;
-        let mut left = vec![true; self.table.files.len()];
-        for condition in conditions.iter().filter(|c| is_of_arrival(c)) {
-            let condition = condition.clone().transform(unqualified)?.data;
-            let condition = state.create_physical_expr(condition, &named)?;
-            // A condition that fails for a partition fails when rows are read, if there are any.
-            let Ok(value) = condition.evaluate(&batch) else {
-                continue;
-            };
-            let value = value.into_array(batch.num_rows())?;
-            let Some(mask) = value.as_any().downcast_ref::<BooleanArray>() else {
-                continue;
-            };
-            for (left, row) in left.iter_mut().zip(mask) {
-                *left &= row == Some(true);
-            }
-        }
+        let left = left_by::<Self>(state, conditions, &batch)?;
         let mut left = left.into_iter();
         Ok(Arc::new(
             self.table.with_files(|_| left.next() == Some(true)),
@@ -98,58 +80,21 @@ fn pseudo_columns(schema: &Schema, times: Vec<Option<i64>>) -> Result<RecordBatc
     )?)
 }
 
-/// Whether a condition is about the pseudo columns alone.
-pub(super) fn is_of_arrival(condition: &Expr) -> bool {
-    let columns = condition.column_refs();
-    !columns.is_empty() && columns.iter().all(|c| is_pseudo(&c.name))
-}
-
-fn unqualified(expr: Expr) -> Result<Transformed<Expr>> {
-    Ok(match expr {
-        Expr::Column(column) => {
-            Transformed::yes(Expr::Column(Column::new_unqualified(column.name)))
-        }
-        other => Transformed::no(other),
-    })
-}
-
-#[async_trait]
-impl TableProvider for Arrivals {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+impl Parts for Arrivals {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
-    fn table_type(&self) -> TableType {
-        TableType::Base
+    fn chooses(condition: &Expr) -> bool {
+        let columns = condition.column_refs();
+        !columns.is_empty() && columns.iter().all(|c| is_pseudo(&c.name))
     }
 
-    fn supports_filters_pushdown(
-        &self,
-        filters: &[&Expr],
-    ) -> Result<Vec<TableProviderFilterPushDown>> {
-        let kind = |filter: &&Expr| {
-            if is_of_arrival(filter) {
-                TableProviderFilterPushDown::Inexact
-            } else {
-                TableProviderFilterPushDown::Unsupported
-            }
-        };
-        Ok(filters.iter().map(kind).collect())
-    }
-
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let rows: Arc<dyn PartitionStream> = Arc::new(Rows {
-            table: self.chosen(state, filters)?,
+    fn rows(&self, state: &dyn Session, conditions: &[Expr]) -> Result<Arc<dyn PartitionStream>> {
+        Ok(Arc::new(Rows {
+            table: self.chosen(state, conditions)?,
             schema: Arc::clone(&self.schema),
-        });
-        let table = StreamingTable::try_new(Arc::clone(&self.schema), vec![rows])?;
-        table.scan(state, projection, &[], limit).await
+        }))
     }
 }
 

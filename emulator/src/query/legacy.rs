@@ -1,11 +1,12 @@
 //! Legacy SQL, as far as it means the same in standard SQL: one table in square brackets, columns, literals and counts.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArguments, GroupByExpr, SelectItem, SetExpr, Visit, Visitor,
+    Expr, FunctionArguments, GroupByExpr, SelectItem, SetExpr, Visitor,
 };
 use std::ops::ControlFlow;
 
 use super::{QueryError, select as parsed, unsupported};
+use crate::syntax_walk;
 
 /// Functions that both dialects have, with one meaning.
 const FUNCTIONS: &[&str] = &["count", "sum", "min", "max", "avg", "lower", "upper", "abs"];
@@ -43,10 +44,8 @@ pub(crate) fn to_standard(sql: &str) -> Result<String, QueryError> {
             return Err(legacy("an expression without a name"));
         }
     }
-    match query.visit(&mut Simple) {
-        ControlFlow::Continue(()) => Ok(text),
-        ControlFlow::Break(error) => Err(error),
-    }
+    syntax_walk::visit(&query, &mut Simple)?;
+    Ok(text)
 }
 
 /// `GROUP EACH BY` says how, not what.

@@ -7,6 +7,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{Value, ValueWithSpan, VisitMut, VisitorMut};
 
+use crate::syntax_walk;
+
 /// The text of a literal in quotes of whatever kind.
 fn text_of(value: &Value) -> Option<&String> {
     match value {
@@ -54,7 +56,7 @@ pub(crate) fn escape<T: VisitMut>(part: &mut T) {
             ControlFlow::Continue(())
         }
     }
-    let _: ControlFlow<Infallible> = VisitMut::visit(part, &mut Escaping);
+    let Ok(()) = syntax_walk::visit_mut(part, &mut Escaping);
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{Query, Statement};
 
 use super::arrivals::Arrivals;
 use super::meaning::Scanned;
+use super::pruned::Pruned;
 use super::rewrite::Relation;
 use super::wildcard::Wildcard;
 use super::{
@@ -99,7 +100,7 @@ impl<'a> Planner<'a> {
                     let wildcard = Arc::new(Wildcard::open(self.catalog, &prefix)?);
                     let opened = Opened::Wildcard(Arc::clone(&wildcard));
                     self.opened.insert(key.clone(), opened);
-                    wildcard
+                    Arc::new(Pruned(wildcard))
                 }
                 Relation::Arrivals(name) => {
                     let arrivals = Arc::new(Arrivals::new(self.catalog.table(&name)?));
@@ -108,7 +109,7 @@ impl<'a> Planner<'a> {
                     }
                     let opened = Opened::Arrivals(Arc::clone(&arrivals));
                     self.opened.insert(key.clone(), opened);
-                    arrivals
+                    Arc::new(Pruned(arrivals))
                 }
                 Relation::Information(view) => {
                     self.changing = true;

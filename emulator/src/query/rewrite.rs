@@ -1,12 +1,12 @@
 //! From BigQuery's text to DataFusion's: table names, spellings, and what has none is refused by name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr,
-    Statement, TableAliasColumnDef, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut,
-    visit_relations,
+    Statement, TableAliasColumnDef, TableFactor, Value, Visitor, VisitorMut,
 };
 
 use super::information::View;
@@ -16,6 +16,7 @@ use super::{
     unsupported,
 };
 use crate::name::{TableName, TablePrefix};
+use crate::syntax_walk;
 
 /// What stands behind FROM.
 #[derive(Debug, Clone)]
@@ -33,12 +34,18 @@ pub(super) enum Relation {
 
 /// The tables that a query names, those of its WITH clauses and wildcards left out.
 pub(super) fn tables(query: &Query, defaults: &Defaults) -> BTreeSet<TableName> {
-    let mut found = BTreeSet::new();
-    let _: ControlFlow<()> = visit_relations(query, |name| {
-        found.extend(table_of(name, defaults).ok());
-        ControlFlow::Continue(())
-    });
-    found
+    struct Tables<'a>(BTreeSet<TableName>, &'a Defaults);
+    impl Visitor for Tables<'_> {
+        type Break = Infallible;
+
+        fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<Infallible> {
+            self.0.extend(table_of(name, self.1).ok());
+            ControlFlow::Continue(())
+        }
+    }
+    let mut tables = Tables(BTreeSet::new(), defaults);
+    let Ok(()) = syntax_walk::visit(query, &mut tables);
+    tables.0
 }
 
 /// What a query calls its tables: by an alias, or by the last part of their names.
@@ -46,9 +53,9 @@ fn aliases(query: &Query) -> BTreeSet<String> {
     #[derive(Default)]
     struct Aliases(BTreeSet<String>);
     impl Visitor for Aliases {
-        type Break = ();
+        type Break = Infallible;
 
-        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Infallible> {
             let alias = match factor {
                 TableFactor::Table { alias, .. }
                 | TableFactor::Derived { alias, .. }
@@ -67,7 +74,7 @@ fn aliases(query: &Query) -> BTreeSet<String> {
         }
     }
     let mut aliases = Aliases::default();
-    let _ = Visit::visit(query, &mut aliases);
+    let Ok(()) = syntax_walk::visit(query, &mut aliases);
     aliases.0
 }
 
@@ -84,10 +91,8 @@ pub(super) fn rewrite(
     let mut rewriter = Rewriter::new(defaults, parameters);
     rewriter.arrivals = arrivals;
     rewriter.aliases = aliases(query);
-    match VisitMut::visit(query, &mut rewriter) {
-        ControlFlow::Continue(()) => Ok(rewriter.tables),
-        ControlFlow::Break(error) => Err(error),
-    }
+    syntax_walk::visit_mut(query, &mut rewriter)?;
+    Ok(rewriter.tables)
 }
 
 /// Columns without a name are called `f0_`, `f1_` and so on.
@@ -495,10 +500,7 @@ pub(super) fn bind(statement: &mut Statement, parameters: &[Parameter]) -> Resul
     }
     let defaults = Defaults::default();
     let mut binder = Binder(Rewriter::new(&defaults, parameters));
-    match VisitMut::visit(statement, &mut binder) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+    syntax_walk::visit_mut(statement, &mut binder)
 }
 
 /// The table that a statement names.

@@ -2,6 +2,7 @@
 //!
 //! Must not know how routines are kept, or what the functions of BigQuery itself mean.
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
@@ -18,6 +19,7 @@ use super::{Defaults, QueryError, select, unsupported};
 use crate::catalog::{Catalog, CatalogError};
 use crate::name::TableName;
 use crate::schema::FieldSchema;
+use crate::syntax_walk;
 
 /// Functions in functions, so many of them.
 const MAX_DEPTH: usize = 16;
@@ -49,10 +51,8 @@ pub(super) fn expand(
         depth: 0,
         calls: 0,
     };
-    match VisitMut::visit(query, &mut expander) {
-        ControlFlow::Continue(()) => Ok(expander.calls > 0),
-        ControlFlow::Break(error) => Err(error),
-    }
+    syntax_walk::visit_mut(query, &mut expander)?;
+    Ok(expander.calls > 0)
 }
 
 struct Expander<'a> {
@@ -200,8 +200,8 @@ impl Expander<'_> {
     fn check_names(&self, body: &impl Visit, arguments: &[String]) -> Result<(), QueryError> {
         struct Names(Vec<ast::ObjectName>);
         impl Visitor for Names {
-            type Break = ();
-            fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+            type Break = Infallible;
+            fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Infallible> {
                 if let TableFactor::Table { name, .. } = factor {
                     self.0.push(name.clone());
                 }
@@ -209,7 +209,7 @@ impl Expander<'_> {
             }
         }
         let mut names = Names(Vec::new());
-        let _: ControlFlow<()> = body.visit(&mut names);
+        let Ok(()) = syntax_walk::visit(body, &mut names);
         for name in names.0 {
             let Ok(table) = table_of(&name, self.defaults) else {
                 continue;
@@ -294,14 +294,8 @@ impl Routine {
             ..*expander
         };
         // Calls first, so that what is given is not looked into again.
-        if let ControlFlow::Break(error) = VisitMut::visit(body, &mut inner) {
-            return Err(error);
-        }
-        let mut binder = Binder(values);
-        match VisitMut::visit(body, &mut binder) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(error) => Err(error),
-        }
+        syntax_walk::visit_mut(body, &mut inner)?;
+        syntax_walk::visit_mut(body, &mut Binder(values))
     }
 }
 

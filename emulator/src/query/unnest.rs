@@ -1,12 +1,12 @@
 //! UNNEST as BigQuery means it: arrays of structs become columns under `*`, arrays of a row are joined to it.
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{
-    Expr, Query, SelectItem, SetExpr, TableFactor, Visit, Visitor,
-};
+use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, TableFactor, Visitor};
 
 use super::{QueryError, unsupported};
+use crate::syntax_walk;
 
 /// The name of an element while its fields are taken out.
 const ELEMENT: &str = "millpond_element";
@@ -15,7 +15,7 @@ const ELEMENT: &str = "millpond_element";
 /// refuses a wildcard over arrays whose elements are not known.
 pub(super) fn expand(query: &mut Query) -> Result<(), QueryError> {
     let mut names = Names::default();
-    let _: ControlFlow<()> = query.visit(&mut names);
+    let Ok(()) = syntax_walk::visit(query, &mut names);
     let SetExpr::Select(select) = query.body.as_mut() else {
         return Ok(());
     };
@@ -89,9 +89,9 @@ pub(super) fn expand(query: &mut Query) -> Result<(), QueryError> {
 struct Names(Vec<String>);
 
 impl Visitor for Names {
-    type Break = ();
+    type Break = Infallible;
 
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Infallible> {
         if let Expr::Identifier(name) = expr {
             self.0.push(name.value.clone());
         }

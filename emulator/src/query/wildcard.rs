@@ -4,22 +4,20 @@
 //! anything is read. Must not know how queries are written.
 
 use std::fmt;
-use std::future::ready;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, DataFusionError, Result};
+use datafusion::catalog::Session;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
-use futures::future::BoxFuture;
+use datafusion::physical_plan::streaming::PartitionStream;
 
 use super::QueryError;
+use super::pruned::{Parts, left_by};
 use crate::catalog::{Catalog, Table};
 use crate::name::TablePrefix;
 use crate::schema::FieldSchema;
@@ -103,24 +101,8 @@ impl Wildcard {
         let suffixes: StringArray = self.members.iter().map(|m| Some(&m.suffix)).collect();
         let column = Field::new(TABLE_SUFFIX, DataType::Utf8, false);
         let schema = Arc::new(Schema::new(vec![column]));
-        let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(suffixes)])?;
-        let named = DFSchema::try_from(schema)?;
-        let mut left = vec![true; self.members.len()];
-        for condition in conditions.iter().filter(|c| is_of_suffix(c)) {
-            let condition = condition.clone().transform(unqualified)?.data;
-            let condition = state.create_physical_expr(condition, &named)?;
-            // A condition that fails for a suffix fails when rows are read, if there are any.
-            let Ok(value) = condition.evaluate(&batch) else {
-                continue;
-            };
-            let value = value.into_array(batch.num_rows())?;
-            let Some(mask) = value.as_any().downcast_ref::<BooleanArray>() else {
-                continue;
-            };
-            for (left, row) in left.iter_mut().zip(mask) {
-                *left &= row == Some(true);
-            }
-        }
+        let batch = RecordBatch::try_new(schema, vec![Arc::new(suffixes)])?;
+        let left = left_by::<Self>(state, conditions, &batch)?;
         let members = self.members.iter().zip(left);
         let members: Vec<Member> = members
             .filter(|(_, left)| *left)
@@ -128,23 +110,6 @@ impl Wildcard {
             .collect();
         members.iter().try_for_each(|m| self.check(&m.table))?;
         Ok(members)
-    }
-
-    fn plan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let rows: Arc<dyn PartitionStream> = Arc::new(Rows {
-            prefix: self.prefix.clone(),
-            members: self.members_of(state, filters)?,
-            schema: Arc::clone(&self.schema),
-        });
-        let schema = Arc::clone(&self.schema);
-        let exec = StreamingTableExec::try_new(schema, vec![rows], projection, [], false, limit)?;
-        Ok(Arc::new(exec))
     }
 
     /// Columns of one name must have one type.
@@ -183,60 +148,22 @@ fn alike(own: &Field, wanted: &Field) -> bool {
     }
 }
 
-fn is_of_suffix(condition: &Expr) -> bool {
-    let columns = condition.column_refs();
-    !columns.is_empty() && columns.iter().all(|c| c.name == TABLE_SUFFIX)
-}
-
-fn unqualified(expr: Expr) -> Result<Transformed<Expr>> {
-    Ok(match expr {
-        Expr::Column(column) => {
-            Transformed::yes(Expr::Column(Column::new_unqualified(column.name)))
-        }
-        other => Transformed::no(other),
-    })
-}
-
-impl TableProvider for Wildcard {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+impl Parts for Wildcard {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
-    fn table_type(&self) -> TableType {
-        TableType::Base
+    fn chooses(condition: &Expr) -> bool {
+        let columns = condition.column_refs();
+        !columns.is_empty() && columns.iter().all(|c| c.name == TABLE_SUFFIX)
     }
 
-    fn supports_filters_pushdown(
-        &self,
-        filters: &[&Expr],
-    ) -> Result<Vec<TableProviderFilterPushDown>> {
-        let kind = |filter: &&Expr| {
-            if is_of_suffix(filter) {
-                TableProviderFilterPushDown::Inexact
-            } else {
-                TableProviderFilterPushDown::Unsupported
-            }
-        };
-        Ok(filters.iter().map(kind).collect())
-    }
-
-    // Written as the macro would, but without an async block: one that holds `filters` makes the compiler prove, for this method alone
-    // and for a good part of the crate's time, that plans can be sent.
-    fn scan<'life0, 'life1, 'life2, 'life3, 'async_trait>(
-        &'life0 self,
-        state: &'life1 dyn Session,
-        projection: Option<&'life2 Vec<usize>>,
-        filters: &'life3 [Expr],
-        limit: Option<usize>,
-    ) -> BoxFuture<'async_trait, Result<Arc<dyn ExecutionPlan>>>
-    where
-        Self: 'async_trait,
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-        'life3: 'async_trait,
-    {
-        Box::pin(ready(self.plan(state, projection, filters, limit)))
+    fn rows(&self, state: &dyn Session, conditions: &[Expr]) -> Result<Arc<dyn PartitionStream>> {
+        Ok(Arc::new(Rows {
+            prefix: self.prefix.clone(),
+            members: self.members_of(state, conditions)?,
+            schema: Arc::clone(&self.schema),
+        }))
     }
 }
 
