@@ -29,6 +29,8 @@ pub(crate) const MARKER: &str = "MILLPOND_SPILL";
 pub(crate) const LOCK: &str = "lock";
 
 const RANDOM_CHARACTERS: usize = 16;
+/// Directories made in a row, when sweeps take them away.
+const MOST_ATTEMPTS: usize = 100;
 const PRIVATE_DIR: u32 = 0o700;
 const PRIVATE_FILE: u32 = 0o600;
 
@@ -56,22 +58,23 @@ impl SpillDir {
     pub fn create(root: &Path, quota_bytes: Option<u64>) -> Result<Self, SpillError> {
         let uid = own_uid().map_err(SpillError::io(root, "find the owner of"))?;
         let root = trusted_root(root, uid)?;
-        let made = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .rand_bytes(RANDOM_CHARACTERS)
-            .permissions(Permissions::from_mode(PRIVATE_DIR))
-            .tempdir_in(&root)
-            .map_err(SpillError::io(&root, "create a spill directory in"))?;
-        let path = made.path().to_owned();
-        // The umask may have taken bits away from the owner.
-        fs::set_permissions(&path, Permissions::from_mode(PRIVATE_DIR))
-            .map_err(SpillError::io(&path, "set the mode of"))?;
-        let lock = create_private(&path.join(LOCK))?;
-        lock.lock().map_err(SpillError::io(&path, "lock"))?;
-        create_private(&path.join(MARKER))?;
-        // From here on removal is in the order that a sweep can take over.
-        let path = made.keep();
-        Ok(Self::with_lock(path, Some(lock), quota_bytes))
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let made = tempfile::Builder::new()
+                .prefix(PREFIX)
+                .rand_bytes(RANDOM_CHARACTERS)
+                .permissions(Permissions::from_mode(PRIVATE_DIR))
+                .tempdir_in(&root)
+                .map_err(SpillError::io(&root, "create a spill directory in"))?;
+            match set_up(made.path()) {
+                // From here on removal is in the order that a sweep can take over.
+                Ok(lock) => return Ok(Self::with_lock(made.keep(), Some(lock), quota_bytes)),
+                // A sweep took it for an empty one whose owner died.
+                Err(_) if attempts < MOST_ATTEMPTS && !made.path().exists() => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Uses `path` for rows that outlive the process. It is made, mode 0700 whatever the umask, when absent; whoever owns
@@ -210,6 +213,17 @@ impl Drop for SpillDir {
 }
 
 /// Creates a file that only this user can read. Fails when the name exists, be it a link.
+/// Makes an empty directory one that a sweep knows, and takes its lock.
+fn set_up(path: &Path) -> Result<File, SpillError> {
+    // The umask may have taken bits away from the owner.
+    fs::set_permissions(path, Permissions::from_mode(PRIVATE_DIR))
+        .map_err(SpillError::io(path, "set the mode of"))?;
+    let lock = create_private(&path.join(LOCK))?;
+    lock.lock().map_err(SpillError::io(path, "lock"))?;
+    create_private(&path.join(MARKER))?;
+    Ok(lock)
+}
+
 fn create_private(path: &Path) -> Result<File, SpillError> {
     let file = OpenOptions::new()
         .write(true)
@@ -236,13 +250,14 @@ pub(crate) fn remove_spill_tree(path: &Path) -> io::Result<()> {
             fs::remove_file(entry.path())?;
         }
     }
-    for name in [LOCK, MARKER] {
-        match fs::remove_file(path.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    fs::remove_dir(path)
+    // A sweep may be faster with what is left: an empty directory is anybody's.
+    let gone = |removed: io::Result<()>| match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    gone(fs::remove_file(path.join(LOCK)))?;
+    gone(fs::remove_file(path.join(MARKER)))?;
+    gone(fs::remove_dir(path))
 }
 
 /// One file of the directory: its name, its bytes of the quota, and its removal. Keeps the directory alive.

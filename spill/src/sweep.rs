@@ -21,8 +21,9 @@ pub struct SweepReport {
 }
 
 /// Removes the spill directories directly under `root` whose owners are dead: named like ours, real directories (no
-/// links) of this user, with our marker, and with a lock that nobody holds. A directory whose owner died before its
-/// marker was written is left alone, because it cannot be told from one being made.
+/// links) of this user, with our marker, and with a lock that nobody holds; and empty ones, whose owners died before they wrote
+/// anything or after they removed everything. A directory whose owner died between its lock and its marker is left alone, because it
+/// cannot be told from one being made.
 ///
 /// # Errors
 /// [`SpillError::InsecureRoot`] as for [`SpillDir::create`](crate::SpillDir::create); [`SpillError::Io`] when `root`
@@ -69,8 +70,16 @@ fn remove_if_orphan(path: &Path, uid: u32) -> io::Result<Found> {
     let directory = fs::symlink_metadata(path)?;
     // Only this user can put anything into a private directory of this user, so what is inside can be trusted.
     let private = directory.is_dir() && directory.uid() == uid && directory.mode() & 0o077 == 0;
-    if !private || !is_own_file(&path.join(MARKER), uid)? {
+    if !private {
         return Ok(Found::NotOurs);
+    }
+    if !is_own_file(&path.join(MARKER), uid)? {
+        // Fails unless it is empty. Whoever is making it makes another one.
+        return Ok(match fs::remove_dir(path) {
+            Ok(()) => Found::Removed,
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Found::NotOurs,
+            Err(error) => return Err(error),
+        });
     }
     let lock_path = path.join(LOCK);
     // Held until the directory is gone, so that of two sweeps only one removes it.

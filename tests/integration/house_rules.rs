@@ -225,8 +225,10 @@ fn law_2_plan_types_stay_under_plan() {
     let elsewhere = all()
         .into_iter()
         .filter(|s| {
-            // The emulator is a service of its own: it runs row restrictions and queries with DataFusion, in one place each.
+            // The emulator is a service of its own: it runs row restrictions and queries with DataFusion, in one place each, and both walk
+            // over parsed SQL in a third.
             s.path != "emulator/src/row_restriction.rs"
+                && s.path != "emulator/src/syntax_walk.rs"
                 && s.path != "emulator/src/query.rs"
                 && !s.path.starts_with("emulator/src/query/")
                 && !s.path.starts_with("engine/src/plan/")

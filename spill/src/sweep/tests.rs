@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::spill_dir::SpillDir;
@@ -42,6 +43,42 @@ fn orphans_go_and_everything_else_stays() {
     for kept in [live.path(), &other, &unmarked, &file, &open] {
         assert!(kept.exists(), "{}", kept.display());
     }
+}
+
+#[test]
+fn empty_directories_go() {
+    let root = tempfile::tempdir().unwrap();
+    let empty = root.path().join(format!("{PREFIX}empty"));
+    fs::DirBuilder::new().mode(0o700).create(&empty).unwrap();
+    let open = root.path().join(format!("{PREFIX}open"));
+    fs::DirBuilder::new().mode(0o755).create(&open).unwrap();
+    assert_eq!(sweep(root.path()).unwrap().removed.len(), 1);
+    assert!(!empty.exists() && open.exists());
+}
+
+#[test]
+fn sweeps_take_no_directory_away_from_those_who_make_one() {
+    let root = tempfile::tempdir().unwrap();
+    let made = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !made.load(Ordering::Relaxed) {
+                    assert_eq!(sweep(root.path()).unwrap().failed, [] as [PathBuf; 0]);
+                }
+            });
+        }
+        for _ in 0..300 {
+            let dir = SpillDir::create(root.path(), None);
+            let there = dir.as_ref().map(|dir| dir.path().join(MARKER).exists());
+            if !matches!(there, Ok(true)) {
+                made.store(true, Ordering::Relaxed);
+            }
+            assert!(there.unwrap());
+        }
+        made.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
 }
 
 #[test]
