@@ -109,14 +109,10 @@ fn row_of(
 
 fn cell_of(column: &FieldSchema, value: &Piece, dialect: &Dialect<'_>) -> Cell {
     let is_text = matches!(column.kind.as_str(), "STRING" | "BYTES");
-    if !value.quoted && value.text == dialect.null_marker {
-        // Nothing between two commas is an empty text where a text is expected, and null elsewhere.
-        if dialect.null_marker.is_empty() && is_text {
-            return Cell::Text(String::new());
-        }
-        return Cell::Null;
-    }
-    if value.text.is_empty() && !is_text {
+    let marker = dialect.null_marker;
+    // Quotes with nothing between them are an empty text, and no value of any other type; with a marker of one's own they are wrong there.
+    let nothing = value.text.is_empty() && marker.is_empty() && !is_text;
+    if nothing || !value.quoted && value.text == marker {
         return Cell::Null;
     }
     Cell::Text(value.text.clone())
@@ -177,18 +173,50 @@ fn records(text: &str, dialect: &Dialect<'_>) -> Result<Vec<Vec<Piece>>, FormatE
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use serde_json::json;
+
+    const DIALECT: Dialect<'static> = Dialect {
+        delimiter: ',',
+        quote: Some('"'),
+        null_marker: "",
+        jagged: false,
+        ignore_unknown: false,
+    };
+
+    #[test]
+    fn what_is_null_depends_on_quotes_types_and_the_marker() {
+        let cell = |kind: &str, text: &str, quoted, null_marker| {
+            let dialect = Dialect {
+                null_marker,
+                ..DIALECT
+            };
+            let value = Piece {
+                text: text.to_owned(),
+                quoted,
+            };
+            let column = json!({"name": "x", "type": kind});
+            let column: FieldSchema = serde_json::from_value(column).unwrap();
+            match cell_of(&column, &value, &dialect) {
+                Cell::Null => None,
+                Cell::Text(text) => Some(text),
+                _ => unreachable!("values of CSV are texts"),
+            }
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(cell("STRING", "", false, ""), None);
+        assert_eq!(cell("STRING", "", true, ""), text(""));
+        assert_eq!(cell("INTEGER", "", false, ""), None);
+        assert_eq!(cell("INTEGER", "", true, ""), None);
+        assert_eq!(cell("STRING", "NA", false, "NA"), None);
+        assert_eq!(cell("STRING", "NA", true, "NA"), text("NA"));
+        assert_eq!(cell("STRING", "", false, "NA"), text(""));
+        assert_eq!(cell("INTEGER", "", false, "NA"), text(""));
+    }
 
     #[test]
     fn quotes_hide_delimiters_and_line_ends() {
-        let dialect = Dialect {
-            delimiter: ',',
-            quote: Some('"'),
-            null_marker: "",
-            jagged: false,
-            ignore_unknown: false,
-        };
         let cut = |text| {
-            let records = records(text, &dialect).map_err(|e| e.to_string())?;
+            let records = records(text, &DIALECT).map_err(|e| e.to_string())?;
             Ok::<_, String>(
                 records
                     .into_iter()

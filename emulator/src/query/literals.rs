@@ -62,10 +62,8 @@ pub(crate) fn escape<T: VisitMut>(part: &mut T) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use datafusion::sql::sqlparser::dialect::BigQueryDialect;
-    use datafusion::sql::sqlparser::parser::Parser;
-
     use super::*;
+    use crate::query::escapes;
 
     #[test]
     fn texts_are_the_same_when_they_are_read_again() {
@@ -77,7 +75,7 @@ mod tests {
             r"'ü \x41 C:\\new'",
         ] {
             let read = |sql: &str| {
-                let mut parser = Parser::new(&BigQueryDialect {}).try_with_sql(sql).unwrap();
+                let mut parser = escapes::parser(sql).unwrap();
                 parser.parse_value().unwrap()
             };
             let mut value = read(literal);

@@ -9,13 +9,11 @@ use datafusion::sql::sqlparser::ast::{
     self, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectNamePart, Query, TableFactor, Visit,
     VisitMut, Visitor, VisitorMut,
 };
-use datafusion::sql::sqlparser::dialect::BigQueryDialect;
-use datafusion::sql::sqlparser::parser::Parser;
 use serde_json::{Map, Value};
 
 use super::rewrite::{name_parts, table_of};
 use super::sql_types::{self, plain};
-use super::{Defaults, QueryError, select, unsupported};
+use super::{Defaults, QueryError, escapes, select, unsupported};
 use crate::catalog::{Catalog, CatalogError};
 use crate::name::TableName;
 use crate::schema::FieldSchema;
@@ -130,7 +128,7 @@ impl Expander<'_> {
             given.ok_or_else(|| unsupported(format!("the arguments of {}", function.name)))?;
         let given: Vec<Expr> = given.into_iter().cloned().collect();
         let body = routine.body(&["SCALAR_FUNCTION"])?;
-        let mut parser = Parser::new(&BigQueryDialect {}).try_with_sql(body)?;
+        let mut parser = escapes::parser(body)?;
         let mut body = parser.parse_expr()?;
         routine.bind(&mut body, given, self)?;
         let returns = match routine.resource.get("returnType") {

@@ -3,13 +3,11 @@
 use std::fmt;
 
 use datafusion::sql::sqlparser::ast::{ObjectName, Statement as Parsed};
-use datafusion::sql::sqlparser::dialect::BigQueryDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::alter::{self, Alter};
-use super::{QueryError, placeholders};
+use super::{QueryError, escapes, placeholders};
 
 /// A statement: most are what the parser makes of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +41,7 @@ impl fmt::Display for Statement {
 /// [`QueryError::Syntax`] where it cannot be read.
 pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>, QueryError> {
     let sql = placeholders::readable(sql);
-    let dialect = BigQueryDialect {};
-    let mut parser = Parser::new(&dialect).try_with_sql(&sql)?;
+    let mut parser = escapes::parser(&sql)?;
     let mut statements = Vec::new();
     loop {
         while parser.consume_token(&Token::SemiColon) {}

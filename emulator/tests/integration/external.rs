@@ -61,7 +61,11 @@ async fn csv_json_and_parquet_are_read_by_sql() {
     let name = |id: &str, name: &str| vec![json!(id), json!(name)];
     assert_eq!(
         values(&rows),
-        [name("1", "x"), name("2", "y, z"), name("3", "")]
+        [
+            name("1", "x"),
+            name("2", "y, z"),
+            vec![json!("3"), Value::Null]
+        ]
     );
     let sum = "SELECT SUM(id), SUM(ARRAY_LENGTH(tags)) FROM d.json";
     assert_eq!(
