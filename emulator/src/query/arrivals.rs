@@ -10,16 +10,15 @@ use arrow::array::{
 };
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::Session;
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::Result;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 
-use super::pruned::{Parts, left_by};
+use super::pruned::{Parts, left_by, rows_of};
 use crate::catalog::{DataFile, PARTITION_DATE, PARTITION_TIME, Table};
-use crate::table_rows::TableRows;
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -125,13 +124,8 @@ impl PartitionStream for Rows {
         let rows = files.into_iter().flat_map(move |file| {
             let schema = Arc::clone(&schema);
             let count = file.end_row() - file.first_row;
-            let opened = TableRows::try_new(Arc::clone(&table), &[], file.first_row, count);
-            let (rows, failed) = match opened {
-                Ok(rows) => (Some(rows), None),
-                Err(e) => (None, Some(Err(e))),
-            };
-            rows.into_iter().flatten().chain(failed).map(move |batch| {
-                let batch = batch.map_err(|e| DataFusionError::External(Box::new(e)))?;
+            rows_of(Arc::clone(&table), file.first_row, count).map(move |batch| {
+                let batch = batch?;
                 let times = vec![file.partition_time; batch.num_rows()];
                 let pseudo = pseudo_columns(&schema, times)?;
                 let columns = batch.columns().iter().chain(pseudo.columns());

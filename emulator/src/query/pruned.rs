@@ -10,11 +10,14 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, Result};
+use datafusion::common::{Column, DFSchema, DataFusionError, Result};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::future::BoxFuture;
+
+use crate::catalog::Table;
+use crate::table_rows::TableRows;
 
 /// A table in parts.
 pub(super) trait Parts: fmt::Debug + Send + Sync + 'static {
@@ -114,6 +117,20 @@ pub(super) fn left_by<P: Parts>(
         }
     }
     Ok(left)
+}
+
+/// Rows of a table from one on; that it cannot be opened is an error in their place.
+pub(super) fn rows_of(
+    table: Arc<Table>,
+    start: u64,
+    limit: u64,
+) -> impl Iterator<Item = Result<RecordBatch>> {
+    let (rows, failed) = match TableRows::try_new(table, &[], start, limit) {
+        Ok(rows) => (Some(rows), None),
+        Err(e) => (None, Some(Err(e))),
+    };
+    let rows = rows.into_iter().flatten().chain(failed);
+    rows.map(|batch| batch.map_err(|e| DataFusionError::External(Box::new(e))))
 }
 
 fn unqualified(expr: Expr) -> Result<Transformed<Expr>> {

@@ -17,11 +17,10 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 
 use super::QueryError;
-use super::pruned::{Parts, left_by};
+use super::pruned::{Parts, left_by, rows_of};
 use crate::catalog::{Catalog, Table};
 use crate::name::TablePrefix;
 use crate::schema::FieldSchema;
-use crate::table_rows::TableRows;
 use crate::wire;
 
 /// The pseudo column that holds what the star stands for.
@@ -192,15 +191,8 @@ impl PartitionStream for Rows {
         let schema = Arc::clone(&self.schema);
         let rows = self.members.clone().into_iter().flat_map(move |member| {
             let schema = Arc::clone(&schema);
-            let opened = TableRows::try_new(member.table, &[], 0, u64::MAX);
-            let (rows, failed) = match opened {
-                Ok(rows) => (Some(rows), None),
-                Err(e) => (None, Some(Err(e))),
-            };
-            rows.into_iter().flatten().chain(failed).map(move |batch| {
-                let batch = batch.map_err(|e| DataFusionError::External(Box::new(e)))?;
-                placed(&batch, &schema, &member.suffix)
-            })
+            rows_of(member.table, 0, u64::MAX)
+                .map(move |batch| placed(&batch?, &schema, &member.suffix))
         });
         Box::pin(RecordBatchStreamAdapter::new(
             Arc::clone(&self.schema),
