@@ -72,9 +72,8 @@ impl TextInterner {
             self.keys.reserve(block.searches().len());
             self.keys.touch(&block);
             for (row, search) in block.iter() {
-                if let (Some(key), Some(found)) =
-                    (keys.get_mut(row), self.key(search, texts.value(row)))
-                {
+                let found = self.key(search, || texts.value(row));
+                if let (Some(key), Some(found)) = (keys.get_mut(row), found) {
                     *key = found;
                 }
             }
@@ -83,14 +82,14 @@ impl TextInterner {
 
     /// The key of a text, for which there is room in the table.
     #[inline]
-    fn key(&mut self, search: Search, text: &str) -> Option<i32> {
+    fn key<'a>(&mut self, search: Search, text: impl Fn() -> &'a str) -> Option<i32> {
         let (bytes, ends) = (&mut self.bytes, &mut self.ends);
         // The caller has checked that bytes, of which there are more than texts, can be counted so.
         let next = i32::try_from(ends.len()).unwrap_or(i32::MAX);
-        let is_it = |key: &i32| text_at(bytes, ends, *key) == text.as_bytes();
+        let is_it = |key: &i32| text_at(bytes, ends, *key) == text().as_bytes();
         let key = *self.keys.get_or_insert_with(search, is_it, || next)?;
         if key == next {
-            bytes.extend_from_slice(text.as_bytes());
+            bytes.extend_from_slice(text().as_bytes());
             ends.push(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
         }
         Some(key)

@@ -16,12 +16,21 @@ use hashbrown::DefaultHashBuilder;
 const MOST_INLINE: usize = 12;
 
 /// A text of at most twelve bytes, or the outline of a longer one.
+///
+/// Two numbers and not an array of two: so a key travels in registers. Written to memory as halves and read back as a whole, it
+/// would make the processor wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TextKey([u64; 2]);
+pub struct TextKey {
+    low: u64,
+    high: u64,
+}
 
 impl TextKey {
     /// The key of no text: none is so long and begins with bytes that are in no text.
-    pub const NONE: Self = Self([u64::MAX; 2]);
+    pub const NONE: Self = Self {
+        low: u64::MAX,
+        high: u64::MAX,
+    };
 
     /// The key of `text`; `hasher` hashes long ones.
     #[inline]
@@ -38,7 +47,10 @@ impl TextKey {
         match array.views().get(index) {
             // The low half holds the length and the first four bytes.
             Some(&view) if (view as u32) as usize <= MOST_INLINE => {
-                Self([view as u64, (view >> 64) as u64])
+                Self {
+                    low: view as u64,
+                    high: (view >> 64) as u64,
+                }
             }
             _ => Self::long(array.value(index).as_bytes(), hasher),
         }
@@ -68,7 +80,10 @@ impl TextKey {
             _ => return None,
         };
         let len = text.len() as u64;
-        Some(Self([len | low << 32, low >> 32 | high << 32]))
+        Some(Self {
+            low: len | low << 32,
+            high: low >> 32 | high << 32,
+        })
     }
 
     #[cold]
@@ -76,10 +91,10 @@ impl TextKey {
         let mut state = hasher.build_hasher();
         state.write(text);
         let first = text.first_chunk().map_or(0, |b| u32::from_le_bytes(*b));
-        Self([
-            text.len() as u64 & u64::from(u32::MAX) | u64::from(first) << 32,
-            state.finish(),
-        ])
+        Self {
+            low: text.len() as u64 & u64::from(u32::MAX) | u64::from(first) << 32,
+            high: state.finish(),
+        }
     }
 
     /// Whether equal keys are equal texts.
@@ -91,31 +106,27 @@ impl TextKey {
     /// Bytes of the text.
     #[inline]
     pub fn text_len(self) -> usize {
-        let [low, _] = self.0;
-        (low as u32) as usize
+        (self.low as u32) as usize
     }
 
     /// Something that cannot be known without reading all of the key.
     #[inline]
     pub(crate) fn folded(self) -> u64 {
-        let [low, high] = self.0;
-        low ^ high
+        self.low ^ self.high
     }
 
     /// A hash of the key.
     #[inline]
     pub fn hash(self, hasher: &DefaultHashBuilder) -> u64 {
-        let [low, high] = self.0;
         let mut state = hasher.build_hasher();
-        state.write_u64(low);
-        state.write_u64(high);
+        state.write_u64(self.low);
+        state.write_u64(self.high);
         state.finish()
     }
 
     /// All sixteen bytes, in which [`text_in`](Self::text_in) finds the text of a [whole](Self::is_whole) key.
     pub fn to_bytes(self) -> [u8; 16] {
-        let [low, high] = self.0;
-        (u128::from(low) | u128::from(high) << 64).to_le_bytes()
+        (u128::from(self.low) | u128::from(self.high) << 64).to_le_bytes()
     }
 
     /// The text in the bytes of a [whole](Self::is_whole) key; none for others.
