@@ -46,12 +46,10 @@ impl TextKey {
     pub fn of_view(array: &StringViewArray, index: usize, hasher: &DefaultHashBuilder) -> Self {
         match array.views().get(index) {
             // The low half holds the length and the first four bytes.
-            Some(&view) if (view as u32) as usize <= MOST_INLINE => {
-                Self {
-                    low: view as u64,
-                    high: (view >> 64) as u64,
-                }
-            }
+            Some(&view) if (view as u32) as usize <= MOST_INLINE => Self {
+                low: view as u64,
+                high: (view >> 64) as u64,
+            },
             _ => Self::long(array.value(index).as_bytes(), hasher),
         }
     }
