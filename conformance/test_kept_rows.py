@@ -6,17 +6,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROWS = 60_000
-COLUMNS = ("id", "rank", "score", "few", "rare", "unique", "mostly_null", "empty", "nothing")
+INTEGERS = ("id", "rank", "wide", "leaps", "constant", "day", "at", "clock")
+COLUMNS = (*INTEGERS, "score", "few", "rare", "unique", "mostly_null", "empty", "nothing")
 
 
 def rows(seed=11):
-    """Columns of texts that are kept in every form: as dictionaries of all widths, and plain."""
+    """Columns of texts that are kept in every form, as dictionaries of all widths and plain, and of all that is packed."""
     rng = np.random.default_rng(seed)
     texts = lambda kinds: pa.array([f"kind {k} of text" if k % 3 else f"{k}" for k in rng.integers(0, kinds, ROWS)])
     masked = lambda array, part: pa.array(array.to_pylist(), array.type, mask=rng.random(ROWS) < part)
     return pa.table({
         "id": pa.array(rng.permutation(ROWS), pa.int64()),
         "rank": pa.array(rng.integers(-5, 5, ROWS), mask=rng.random(ROWS) < 0.1),
+        "wide": pa.array(rng.integers(-2**63, 2**63 - 1, ROWS), mask=rng.random(ROWS) < 0.2),
+        "leaps": pa.array(np.where(np.arange(ROWS) % 2, 2**63 - 1, -2**63)),
+        "constant": pa.array(np.full(ROWS, 7)),
+        # Runs with and without values.
+        "day": pa.array(rng.integers(-700_000, 2_900_000, ROWS), pa.int32(), mask=np.arange(ROWS) % 5_000 < 1_234).cast(pa.date32()),
+        "at": pa.array(np.sort(rng.integers(0, 2**50, ROWS)), pa.timestamp("us"), mask=rng.random(ROWS) < 0.99),
+        "clock": pa.array(rng.integers(0, 86_400_000_000, ROWS), pa.time64("us")),
         "score": pa.array(rng.standard_normal(ROWS), mask=rng.random(ROWS) < 0.1),
         "few": masked(texts(300), 0.2),
         "rare": texts(5_000),
@@ -62,5 +70,7 @@ def test_others_can_read_them(millpond, tmp_path):
         for group in (pq.ParquetFile(file).metadata.row_group(0) for file in files)
     ]
     dictionaries = {name: ["RLE_DICTIONARY" in of[name] for of in encodings] for name in ("few", "unique")}
+    packed = {name: {of[name] for of in encodings} for name in INTEGERS}
+    assert all("DELTA_BINARY_PACKED" in found for of in packed.values() for found in of), packed
     # Texts that never repeat are tried again in larger row groups, and then left alone.
     assert all(dictionaries["few"]) and not all(dictionaries["unique"]), dictionaries

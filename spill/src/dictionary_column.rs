@@ -1,26 +1,23 @@
-//! A column chunk of texts whose dictionary is known already. Owns the pages and their encoding; the file around them belongs
-//! to the caller.
+//! A column chunk of texts whose dictionary is known already. Owns what is in its pages; the file around them belongs to
+//! the caller.
 //!
 //! The Parquet library looks up every value of a dictionary array in a dictionary of its own. Here the keys become the
 //! indices of the pages as they are, in as few bits as the largest one needs. Layout and encodings:
 //! <https://parquet.apache.org/docs/file-format/data-pages/encodings/>.
 
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, StringArray};
-use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Int32Type};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding};
-use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ColumnChunkMetaData;
-use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
+use crate::column_pages::{ColumnPages, push_varint, unsigned};
 use crate::compact::same_array;
+use crate::definition_levels::DefinitionLevels;
 
-/// Rows of one page: a reader holds a page of every column it reads. A multiple of eight, so that the validity of the next page
-/// begins with a byte.
+/// Rows of one page: a reader holds a page of every column it reads.
 const PAGE_ROWS: usize = 1 << 16;
 
 /// The parts of one column, all over one dictionary of texts without nulls.
@@ -54,12 +51,8 @@ impl<'a> DictionaryColumn<'a> {
         &self,
         column: &ColumnDescPtr,
     ) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
-        let mut pages = Pages {
-            sink: TrackedWrite::new(Vec::new()),
-            uncompressed_bytes: 0,
-        };
-        pages.write(self.dictionary_page()?)?;
-        let first_data_page = pages.sink.bytes_written();
+        let mut pages = ColumnPages::try_new(Compression::UNCOMPRESSED)?;
+        pages.push_dictionary(self.values.len(), self.dictionary()?)?;
         let nullable = column.max_def_level() > 0;
         let largest = self.values.len().saturating_sub(1);
         let mut page = DataPage::new(nullable, largest);
@@ -67,46 +60,24 @@ impl<'a> DictionaryColumn<'a> {
         for part in &self.parts {
             let mut at = 0;
             while at < part.len() {
-                let taken = (part.len() - at).min(PAGE_ROWS - page.rows);
+                let taken = (part.len() - at).min(PAGE_ROWS - page.levels.rows());
                 page.append(&part.keys().slice(at, taken));
                 at += taken;
-                rows += taken as u64;
-                if page.rows == PAGE_ROWS {
+                rows += taken;
+                if page.levels.rows() == PAGE_ROWS {
                     let full = std::mem::replace(&mut page, DataPage::new(nullable, largest));
-                    pages.write(full.finish()?)?;
+                    full.finish(&mut pages)?;
                 }
             }
         }
-        if page.rows > 0 || rows == 0 {
-            pages.write(page.finish()?)?;
+        if page.levels.rows() > 0 || rows == 0 {
+            page.finish(&mut pages)?;
         }
-        let bytes = pages.sink.into_inner()?;
-        let metadata = ColumnChunkMetaData::builder(column.clone())
-            .set_compression(Compression::UNCOMPRESSED)
-            .set_encodings(vec![
-                Encoding::PLAIN,
-                Encoding::RLE,
-                Encoding::RLE_DICTIONARY,
-            ])
-            .set_num_values(signed(rows as usize)?)
-            .set_total_compressed_size(signed(bytes.len())?)
-            .set_total_uncompressed_size(signed(pages.uncompressed_bytes)?)
-            .set_dictionary_page_offset(Some(0))
-            .set_data_page_offset(signed(first_data_page)?)
-            .build()?;
-        let closed = ColumnCloseResult {
-            bytes_written: bytes.len() as u64,
-            rows_written: rows,
-            metadata,
-            bloom_filter: None,
-            column_index: None,
-            offset_index: None,
-        };
-        Ok((bytes.into(), closed))
+        pages.close(column, None)
     }
 
     /// Each text behind its length.
-    fn dictionary_page(&self) -> Result<CompressedPage, ParquetError> {
+    fn dictionary(&self) -> Result<Vec<u8>, ParquetError> {
         let texts = self.values;
         let mut bytes = Vec::with_capacity(texts.value_data().len() + 4 * texts.len());
         for index in 0..texts.len() {
@@ -114,38 +85,13 @@ impl<'a> DictionaryColumn<'a> {
             bytes.extend_from_slice(&unsigned(text.len())?.to_le_bytes());
             bytes.extend_from_slice(text);
         }
-        let size = bytes.len();
-        let page = Page::DictionaryPage {
-            buf: bytes.into(),
-            num_values: unsigned(texts.len())?,
-            encoding: Encoding::PLAIN,
-            is_sorted: false,
-        };
-        Ok(CompressedPage::new(page, size))
-    }
-}
-
-/// Where pages go, one behind the other.
-struct Pages {
-    sink: TrackedWrite<Vec<u8>>,
-    uncompressed_bytes: usize,
-}
-
-impl Pages {
-    fn write(&mut self, page: CompressedPage) -> Result<(), ParquetError> {
-        let written = SerializedPageWriter::new(&mut self.sink).write_page(page)?;
-        self.uncompressed_bytes += written.uncompressed_size;
-        Ok(())
+        Ok(bytes)
     }
 }
 
 /// A page being filled: which rows have a value, and the keys of those that have.
 struct DataPage {
-    nullable: bool,
-    rows: usize,
-    nulls: usize,
-    /// One bit per row, set for a value.
-    validity: Vec<u8>,
+    levels: DefinitionLevels,
     keys: BitPacker,
 }
 
@@ -153,10 +99,7 @@ impl DataPage {
     fn new(nullable: bool, largest_key: usize) -> Self {
         let width = usize::BITS - largest_key.leading_zeros();
         Self {
-            nullable,
-            rows: 0,
-            nulls: 0,
-            validity: Vec::new(),
+            levels: DefinitionLevels::new(nullable),
             keys: BitPacker::new(width.max(1)),
         }
     }
@@ -172,69 +115,21 @@ impl DataPage {
                         self.keys.push(*key);
                     }
                 }
-                self.nulls += nulls.null_count();
             }
         }
-        if self.nullable {
-            self.append_validity(part.len(), nulls);
-        }
-        self.rows += part.len();
+        self.levels.append(part.len(), nulls);
     }
 
-    fn append_validity(&mut self, rows: usize, nulls: Option<&NullBuffer>) {
-        let bit_of = |row: usize| u8::from(nulls.is_none_or(|nulls| nulls.is_valid(row)));
-        let mut row = 0;
-        // The bits that complete the last byte, then whole bytes, then the rest.
-        let begun = self.rows % 8;
-        if begun > 0 {
-            let filled = rows.min(8 - begun);
-            if let Some(last) = self.validity.last_mut() {
-                for bit in 0..filled {
-                    *last |= bit_of(bit) << (begun + bit);
-                }
-            }
-            row = filled;
-        }
-        while row < rows {
-            let byte = (row..rows.min(row + 8))
-                .enumerate()
-                .fold(0, |byte, (bit, row)| byte | bit_of(row) << bit);
-            self.validity.push(byte);
-            row += 8;
-        }
-    }
-
-    fn finish(self) -> Result<CompressedPage, ParquetError> {
+    fn finish(self, pages: &mut ColumnPages) -> Result<(), ParquetError> {
         let mut bytes = Vec::new();
-        if self.nullable {
-            let mut levels = Vec::with_capacity(self.validity.len() + 8);
-            if self.nulls == 0 {
-                // One run: so many rows have a value.
-                push_varint(&mut levels, (self.rows as u64) << 1);
-                levels.push(1);
-            } else {
-                push_varint(&mut levels, (self.validity.len() as u64) << 1 | 1);
-                levels.extend_from_slice(&self.validity);
-            }
-            bytes.extend_from_slice(&unsigned(levels.len())?.to_le_bytes());
-            bytes.append(&mut levels);
-        }
+        self.levels.write(&mut bytes)?;
         bytes.push(self.keys.width as u8);
         let (groups, mut packed) = self.keys.finish();
         if groups > 0 {
             push_varint(&mut bytes, (groups as u64) << 1 | 1);
             bytes.append(&mut packed);
         }
-        let size = bytes.len();
-        let page = Page::DataPage {
-            buf: bytes.into(),
-            num_values: unsigned(self.rows)?,
-            encoding: Encoding::RLE_DICTIONARY,
-            def_level_encoding: Encoding::RLE,
-            rep_level_encoding: Encoding::RLE,
-            statistics: None,
-        };
-        Ok(CompressedPage::new(page, size))
+        pages.push_data(self.levels.rows(), Encoding::RLE_DICTIONARY, bytes)
     }
 }
 
@@ -282,149 +177,5 @@ impl BitPacker {
     }
 }
 
-/// A number in seven bits per byte, lowest first.
-fn push_varint(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-fn unsigned(number: usize) -> Result<u32, ParquetError> {
-    u32::try_from(number).map_err(|e| ParquetError::External(Box::new(e)))
-}
-
-fn signed(number: usize) -> Result<i64, ParquetError> {
-    i64::try_from(number).map_err(|e| ParquetError::External(Box::new(e)))
-}
-
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-
-    use std::sync::Arc;
-
-    use arrow::array::RecordBatch;
-    use arrow::compute::{cast, concat};
-    use arrow::datatypes::{Field, Schema};
-    use parquet::arrow::ArrowSchemaConverter;
-    use parquet::arrow::arrow_reader::{
-        ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-    };
-    use parquet::file::properties::WriterProperties;
-    use parquet::file::writer::SerializedFileWriter;
-
-    use super::*;
-    use crate::row_group_encoder::RowGroupEncoder;
-    use crate::test_rows::Dice;
-
-    fn text(nullable: bool) -> Schema {
-        Schema::new(vec![Field::new("t", DataType::Utf8, nullable)])
-    }
-
-    /// A file of one row group made of `parts`, and what it becomes when read as `data_type`.
-    fn back(parts: &[ArrayRef], nullable: bool, data_type: &DataType) -> ArrayRef {
-        let schema = text(nullable);
-        let properties = Arc::new(WriterProperties::builder().build());
-        let root = ArrowSchemaConverter::new().convert(&schema).unwrap();
-        let mut file =
-            SerializedFileWriter::new(Vec::new(), root.root_schema_ptr(), properties.clone())
-                .unwrap();
-        let batches: Vec<_> = parts
-            .iter()
-            .map(|part| {
-                let field = Field::new("t", part.data_type().clone(), nullable);
-                let schema = Arc::new(Schema::new(vec![field]));
-                RecordBatch::try_new(schema, vec![Arc::clone(part)]).unwrap()
-            })
-            .collect();
-        let encoder = RowGroupEncoder::try_new(&schema, &properties).unwrap();
-        encoder.write(&mut file, &batches).unwrap();
-        let file = Bytes::from(file.into_inner().unwrap());
-        let wanted = Arc::new(Schema::new(vec![Field::new(
-            "t",
-            data_type.clone(),
-            nullable,
-        )]));
-        let options = ArrowReaderOptions::new().with_schema(wanted);
-        let reader: ParquetRecordBatchReader =
-            ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
-                .unwrap()
-                .with_batch_size(10_000)
-                .build()
-                .unwrap();
-        let columns: Vec<_> = reader.map(|b| b.unwrap().column(0).clone()).collect();
-        let plain: Vec<_> = columns
-            .iter()
-            .map(|c| cast(c, &DataType::Utf8).unwrap())
-            .collect();
-        let plain: Vec<_> = plain.iter().map(AsRef::as_ref).collect();
-        concat(&plain).unwrap()
-    }
-
-    fn parts(texts: usize, lengths: &[usize], nulls: usize, dice: &mut Dice) -> Vec<ArrayRef> {
-        let values: ArrayRef = Arc::new(StringArray::from_iter_values(
-            (0..texts).map(|i| "x".repeat(i % 20) + &i.to_string()),
-        ));
-        lengths
-            .iter()
-            .map(|&rows| {
-                let keys: Int32Array = (0..rows)
-                    .map(|_| (dice.below(100) >= nulls).then(|| dice.below(texts) as i32))
-                    .collect();
-                let part = DictionaryArray::try_new(keys, Arc::clone(&values)).unwrap();
-                Arc::new(part) as ArrayRef
-            })
-            .collect()
-    }
-
-    #[test]
-    fn every_width_length_and_share_of_nulls_reads_back() {
-        let mut dice = Dice::new(3);
-        let dictionary = DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into());
-        for texts in [1, 2, 3, 4, 5, 255, 256, 257, 70_000] {
-            let long = [vec![8192, 3, 8189, 70_000], vec![65_535, 1, 65_536, 2]];
-            let long = long.iter().filter(|_| [2, 70_000].contains(&texts));
-            for lengths in [vec![1], vec![7, 1, 9]].iter().chain(long) {
-                for nulls in [0, 30, 100] {
-                    let parts = parts(texts, lengths, nulls, &mut dice);
-                    let plain: Vec<_> = parts
-                        .iter()
-                        .map(|p| cast(p, &DataType::Utf8).unwrap())
-                        .collect();
-                    let plain: Vec<_> = plain.iter().map(AsRef::as_ref).collect();
-                    let expected = concat(&plain).unwrap();
-                    for read_as in [&DataType::Utf8, &dictionary] {
-                        let found = back(&parts, true, read_as);
-                        assert_eq!(&found, &expected, "{texts} {lengths:?} {nulls} {read_as}");
-                    }
-                    if nulls == 0 {
-                        assert_eq!(&back(&parts, false, &DataType::Utf8), &expected);
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn only_a_shared_dictionary_of_texts_is_taken() {
-        let mut dice = Dice::new(1);
-        let one = parts(3, &[5, 5], 0, &mut dice);
-        assert!(DictionaryColumn::of(&one).is_some());
-        let other = parts(3, &[5], 0, &mut dice);
-        assert!(DictionaryColumn::of(one.iter().chain(&other)).is_none());
-        let plain = cast(&one[0], &DataType::Utf8).unwrap();
-        assert!(DictionaryColumn::of([&plain]).is_none());
-        assert!(DictionaryColumn::of(&[]).is_none());
-        let with_null: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None]));
-        let keys = Int32Array::from(vec![0, 1]);
-        let part: ArrayRef = Arc::new(DictionaryArray::try_new(keys, with_null).unwrap());
-        assert!(DictionaryColumn::of([&part]).is_none());
-        // Such a column is left to the library.
-        assert_eq!(
-            back(&[Arc::clone(&part)], true, &DataType::Utf8).null_count(),
-            1
-        );
-    }
-}
+mod tests;

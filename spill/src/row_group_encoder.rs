@@ -10,9 +10,11 @@ use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::SchemaDescriptor;
 
 use crate::dictionary_column::DictionaryColumn;
 use crate::error::UnwritableColumn;
+use crate::integer_column::IntegerColumn;
 
 /// Encodes row groups of one schema.
 ///
@@ -21,7 +23,19 @@ use crate::error::UnwritableColumn;
 /// there as a whole needs one of each.
 #[derive(Debug)]
 pub struct RowGroupEncoder {
-    columns: Vec<(FieldRef, ArrowRowGroupWriterFactory)>,
+    columns: Vec<Column>,
+}
+
+#[derive(Debug)]
+struct Column {
+    field: FieldRef,
+    encoder: ColumnEncoder,
+}
+
+#[derive(Debug)]
+enum ColumnEncoder {
+    Integers(IntegerColumn),
+    Library(ArrowRowGroupWriterFactory),
 }
 
 impl RowGroupEncoder {
@@ -34,11 +48,14 @@ impl RowGroupEncoder {
         properties: &WriterPropertiesPtr,
     ) -> Result<Self, UnwritableColumn> {
         let columns = schema.fields().iter().map(|field| {
-            let factory = factory(field, properties).map_err(|source| UnwritableColumn {
+            let encoder = encoder(field, properties).map_err(|source| UnwritableColumn {
                 column: field.name().clone(),
                 source,
             })?;
-            Ok((Arc::clone(field), factory))
+            Ok(Column {
+                field: Arc::clone(field),
+                encoder,
+            })
         });
         Ok(Self {
             columns: columns.collect::<Result<_, _>>()?,
@@ -48,6 +65,14 @@ impl RowGroupEncoder {
     /// Number of columns, nested ones counting once.
     pub fn columns(&self) -> usize {
         self.columns.len()
+    }
+
+    /// Names of the columns whose integers are packed here and not by the Parquet library, which takes several times as long: those
+    /// that [pack well](packs_well) in encoding `DELTA_BINARY_PACKED`, uncompressed or by zstd, with no more than statistics of chunks.
+    pub fn packed_columns(&self) -> impl Iterator<Item = &str> {
+        let packed = |column: &&Column| matches!(column.encoder, ColumnEncoder::Integers(_));
+        let columns = self.columns.iter().filter(packed);
+        columns.map(|column| column.field.name().as_str())
     }
 
     /// Encodes `batches` as one row group of `writer`. They have the columns of the schema; a text column may also come as a
@@ -63,33 +88,58 @@ impl RowGroupEncoder {
         let leaves = writer.schema_descr().columns().to_vec();
         let mut leaves = leaves.iter();
         let mut group = writer.next_row_group()?;
-        for (index, (field, factory)) in self.columns.iter().enumerate() {
+        for (index, Column { field, encoder }) in self.columns.iter().enumerate() {
             let parts = || {
                 batches
                     .iter()
                     .filter_map(|batch| batch.columns().get(index))
             };
-            if let Some(column) = DictionaryColumn::of(parts()) {
-                if let Some(leaf) = leaves.next() {
-                    let (bytes, closed) = column.encode(leaf)?;
-                    group.append_column(&bytes, closed)?;
+            let own = match (encoder, DictionaryColumn::of(parts())) {
+                (_, Some(texts)) => leaves.next().map(|leaf| texts.encode(leaf)),
+                (ColumnEncoder::Integers(integers), None) => {
+                    leaves.next().map(|leaf| integers.encode(parts(), leaf))
                 }
-                continue;
-            }
-            // Nested types have an encoder per leaf.
-            let mut encoders = factory.create_column_writers(0)?;
-            for part in parts() {
-                for (encoder, leaf) in encoders.iter_mut().zip(&compute_leaves(field, part)?) {
-                    encoder.write(leaf)?;
+                (ColumnEncoder::Library(factory), None) => {
+                    // Nested types have an encoder per leaf.
+                    let mut encoders = factory.create_column_writers(0)?;
+                    for part in parts() {
+                        for (encoder, leaf) in
+                            encoders.iter_mut().zip(&compute_leaves(field, part)?)
+                        {
+                            encoder.write(leaf)?;
+                        }
+                    }
+                    for encoder in encoders {
+                        encoder.close()?.append_to_row_group(&mut group)?;
+                        leaves.next();
+                    }
+                    None
                 }
-            }
-            for encoder in encoders {
-                encoder.close()?.append_to_row_group(&mut group)?;
-                leaves.next();
+            };
+            if let Some(chunk) = own {
+                let (bytes, closed) = chunk?;
+                group.append_column(&bytes, closed)?;
             }
         }
         group.close()?;
         Ok(())
+    }
+
+    /// As [`try_new`](Self::try_new), with the library's encoders for all columns.
+    #[cfg(test)]
+    pub(crate) fn of_library(
+        schema: &Schema,
+        properties: &WriterPropertiesPtr,
+    ) -> Result<Self, ParquetError> {
+        let columns = schema.fields().iter().map(|field| {
+            Ok(Column {
+                field: Arc::clone(field),
+                encoder: ColumnEncoder::Library(factory(field, properties)?.1),
+            })
+        });
+        Ok(Self {
+            columns: columns.collect::<Result<_, ParquetError>>()?,
+        })
     }
 }
 
@@ -111,17 +161,30 @@ pub fn packs_well(data_type: &DataType) -> bool {
         )
 }
 
-/// What makes encoders of one column. The library makes those of a whole row group at once, each with a compressor and pages
-/// of its own; a group of one column is how to have one at a time.
+/// What encodes one column.
+fn encoder(
+    field: &FieldRef,
+    properties: &WriterPropertiesPtr,
+) -> Result<ColumnEncoder, ParquetError> {
+    let (leaves, factory) = factory(field, properties)?;
+    let integers = leaves
+        .columns()
+        .first()
+        .and_then(|leaf| IntegerColumn::of(field.data_type(), leaf, properties));
+    Ok(integers.map_or(ColumnEncoder::Library(factory), ColumnEncoder::Integers))
+}
+
+/// The leaves of one column and what makes the library's encoders of them. The library makes those of a whole row group at
+/// once, each with a compressor and pages of its own; a group of one column is how to have one at a time.
 fn factory(
     field: &FieldRef,
     properties: &WriterPropertiesPtr,
-) -> Result<ArrowRowGroupWriterFactory, ParquetError> {
+) -> Result<(SchemaDescriptor, ArrowRowGroupWriterFactory), ParquetError> {
     let schema = Arc::new(Schema::new(vec![Arc::clone(field)]));
-    let root = ArrowSchemaConverter::new()
+    let leaves = ArrowSchemaConverter::new()
         .with_coerce_types(properties.coerce_types())
-        .convert(&schema)?
-        .root_schema_ptr();
+        .convert(&schema)?;
+    let root = leaves.root_schema_ptr();
     let nowhere = SerializedFileWriter::new(io::sink(), root, Arc::clone(properties))?;
-    Ok(ArrowRowGroupWriterFactory::new(&nowhere, schema))
+    Ok((leaves, ArrowRowGroupWriterFactory::new(&nowhere, schema)))
 }

@@ -225,7 +225,8 @@ fn floor_power_of_two(number: usize) -> usize {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use arrow::datatypes::Field;
+    use arrow::datatypes::{Field, TimeUnit};
+    use parquet::basic::ZstdLevel;
 
     use super::*;
 
@@ -255,6 +256,35 @@ mod tests {
                 "{columns}: {chunk} {group}"
             );
         }
+    }
+
+    #[test]
+    fn integers_are_packed_without_the_library_where_that_is_possible() {
+        let types = [
+            DataType::UInt8,
+            DataType::Int32,
+            DataType::Int64,
+            DataType::Float32,
+            DataType::Utf8,
+            DataType::Date32,
+            DataType::Timestamp(TimeUnit::Microsecond, None),
+        ];
+        let fields = types.iter().enumerate();
+        let fields = fields.map(|(i, t)| Field::new(format!("c{i}"), t.clone(), true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let packed = |compression| {
+            let layout = Layout::try_new(&schema, compression).unwrap();
+            layout
+                .encoder()
+                .packed_columns()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let zstd = Compression::ZSTD(ZstdLevel::try_new(1).unwrap());
+        for compression in [Compression::UNCOMPRESSED, zstd] {
+            assert_eq!(packed(compression), ["c0", "c1", "c2", "c5", "c6"]);
+        }
+        assert!(packed(Compression::SNAPPY).is_empty());
     }
 
     #[test]

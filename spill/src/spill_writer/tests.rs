@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow::compute::concat_batches;
 
 use super::*;
+use crate::test_rows::{every_type, schema_of};
 
 fn rows_of(columns: usize, rows: usize, seed: u64) -> RecordBatch {
     let columns = (0..columns).map(|c| {
@@ -71,6 +72,20 @@ fn what_is_written_reads_back_with_either_compression() {
         drop(file);
         assert!(!path.exists());
         assert_eq!((dir.live_bytes(), f.budget.used()), (0, 0));
+    }
+}
+
+#[test]
+fn integers_are_packed_without_the_library() {
+    let f = Fixture::new(64 << 20);
+    let schema = schema_of(&every_type());
+    for compression in [SpillCompression::Lz4, SpillCompression::Zstd1] {
+        let writer = SpillWriter::create(&f.dir(None), &schema, &f.budget, compression).unwrap();
+        let fields = writer.carrier.file_schema().fields().iter();
+        let integers = fields.filter(|field| packs_well(field.data_type()));
+        let names: Vec<_> = integers.map(|field| field.name().as_str()).collect();
+        assert!(names.len() > 16, "{names:?}");
+        assert_eq!(writer.encoder.packed_columns().collect::<Vec<_>>(), names);
     }
 }
 
