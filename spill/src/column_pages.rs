@@ -12,6 +12,9 @@ use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
+/// Bytes of a page that tell whether compressing such pages is worth it.
+const TELLING_BYTES: usize = 4096;
+
 /// A column chunk being written.
 pub(crate) struct ColumnPages {
     sink: TrackedWrite<Vec<u8>>,
@@ -41,7 +44,8 @@ impl ColumnPages {
         )
     }
 
-    /// A chunk without pages.
+    /// A chunk without pages. Its data pages are compressed unless the first one gets hardly smaller: packed numbers have few bits to
+    /// spare, and readers would decompress them for nothing.
     ///
     /// # Errors
     /// When the codec cannot be had.
@@ -96,7 +100,10 @@ impl ColumnPages {
     ) -> Result<(), ParquetError> {
         let size = bytes.len();
         let page = Page::DataPage {
-            buf: self.compress(bytes)?,
+            buf: match self.data_offset {
+                None => self.compress_if_worth_it(bytes)?,
+                Some(_) => self.compress(bytes)?,
+            },
             num_values: unsigned(rows)?,
             encoding,
             def_level_encoding: Encoding::RLE,
@@ -145,6 +152,22 @@ impl ColumnPages {
             offset_index: None,
         };
         Ok((bytes.into(), closed))
+    }
+
+    /// Compresses the first data page, and leaves it and all others as they are when that saves less than a thirty-second part.
+    fn compress_if_worth_it(&mut self, bytes: Vec<u8>) -> Result<Bytes, ParquetError> {
+        let compressed = match &mut self.compressor {
+            Some(compressor) if self.kinds.is_empty() && bytes.len() >= TELLING_BYTES => {
+                compressor.compress(&bytes)?
+            }
+            _ => return self.compress(bytes),
+        };
+        if compressed.len() + bytes.len() / 32 <= bytes.len() {
+            return Ok(compressed.into());
+        }
+        self.compressor = None;
+        self.compression = Compression::UNCOMPRESSED;
+        Ok(bytes.into())
     }
 
     fn compress(&mut self, bytes: Vec<u8>) -> Result<Bytes, ParquetError> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Float64Array, RecordBatch, make_array};
+use arrow::array::{Float64Array, Int64Array, RecordBatch, make_array};
 use arrow::buffer::Buffer;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema, SchemaRef, TimeUnit};
@@ -354,6 +354,25 @@ fn compressed_as_the_library_does_it() {
             check(&batches, small_pages().set_compression(zstd));
         }
     }
+}
+
+#[test]
+fn what_hardly_gets_smaller_is_not_compressed() {
+    let mut dice = Dice::new(6);
+    let zstd = properties().set_compression(Compression::ZSTD(ZstdLevel::default()));
+    let compression = |numbers: Vec<i64>| {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(numbers));
+        let batch = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
+        let schema = batch.schema();
+        let file = file(&schema, std::slice::from_ref(&batch), zstd.clone(), By::Us);
+        assert_eq!(read(&file), batch);
+        chunk(&file, false).0.compression()
+    };
+    // Several pages each, the first of which decides.
+    let noise: Vec<i64> = (0..40_000).map(|_| dice.below(1 << 20) as i64).collect();
+    assert_eq!(compression(noise), Compression::UNCOMPRESSED);
+    let repeated: Vec<i64> = (0..40_000).map(|i| (i % 10) << (i % 7)).collect();
+    assert!(matches!(compression(repeated), Compression::ZSTD(_)));
 }
 
 #[test]
