@@ -120,6 +120,11 @@ impl Job {
             .unwrap_or(0)
     }
 
+    /// Whether the job has run statements, each a job of its own.
+    pub fn is_script(&self) -> bool {
+        self.statistics.contains_key("numChildJobs")
+    }
+
     /// The script that the job is a statement of.
     pub fn parent(&self) -> Option<&str> {
         self.statistics.get("parentJobId").and_then(Value::as_str)
@@ -131,13 +136,28 @@ impl Job {
         configuration["query"]["query"] = json!(child.sql);
         let mut statistics = child.done.statistics;
         statistics.insert("parentJobId".to_owned(), json!(self.id));
+        let frame = json!({
+            "startLine": child.start.line,
+            "startColumn": child.start.column,
+            "endLine": child.end.line,
+            "endColumn": child.end.column,
+            "text": child.sql,
+        });
+        let script = json!({"evaluationKind": child.kind, "stackFrames": [frame]});
+        statistics.insert("scriptStatistics".to_owned(), script);
         Self {
-            id: format!("script_job_{}_{index}", self.id),
+            id: Self::child_id(&self.id, index),
             configuration,
             statistics,
+            error: child.done.error,
             result: child.done.result,
             ..self.clone()
         }
+    }
+
+    /// What the statement of a script is called as a job.
+    fn child_id(script: &str, index: usize) -> String {
+        format!("script_job_{script}_{index}")
     }
 
     /// Whether the job was only to be checked.
@@ -214,6 +234,8 @@ struct Done {
     result: Option<QueryResult>,
     /// Where the data were, when that says where the job ran.
     location: Option<String>,
+    /// What a script ended with, which has run statements before that.
+    error: Option<JobError>,
     /// The statements of a script.
     children: Vec<scripts::Child>,
 }
@@ -310,7 +332,10 @@ impl Jobs {
             members.insert("jobType".to_owned(), json!(kind.to_ascii_uppercase()));
         }
         let (done, error) = match outcome {
-            Ok(done) => (done, None),
+            Ok(mut done) => {
+                let error = done.error.take();
+                (done, error)
+            }
             Err(e) => (Done::default(), Some(e)),
         };
         let job = Arc::new(Job {

@@ -13,6 +13,7 @@ use datafusion::common::DataFusionError;
 use datafusion::common::config::Dialect;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::context::SessionContext;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::SessionConfig;
@@ -33,26 +34,34 @@ mod calls;
 pub(crate) mod change;
 pub(crate) mod column_defaults;
 mod escapes;
+mod fields;
 mod functions;
 mod information;
+mod lateral;
 mod legacy;
 pub(crate) mod literals;
 mod meaning;
 pub(crate) mod merge;
+mod names;
 mod operators;
 mod parameters;
+mod parts;
 mod placeholders;
 mod pruned;
 mod relations;
 mod rewrite;
 pub(crate) mod routines;
+pub(crate) mod script;
+mod shapes;
 mod source;
 mod spelling;
 pub(crate) mod sql_types;
 mod stages;
 mod statements;
+mod subqueries;
 mod suffixes;
 mod unnest;
+pub(crate) mod variables;
 mod wildcard;
 
 /// The statements that jobs take apart, in the parser's own words.
@@ -63,6 +72,7 @@ pub(crate) use parameters::Parameter;
 use relations::Planner;
 pub(crate) use stages::Stage;
 pub(crate) use statements::{Statement, statements};
+use variables::Variable;
 
 /// Why a query was refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +92,12 @@ pub(crate) enum QueryError {
     Name(#[from] NameError),
     #[error("Table \"{name}\" must be qualified with a dataset (e.g. dataset.table).")]
     NoDataset { name: String },
+    #[error("Duplicate column names in the result are not supported{present}. Found duplicate(s): {}", names.join(", "))]
+    DuplicateColumns {
+        names: Vec<String>,
+        /// What is said about a destination.
+        present: &'static str,
+    },
     #[error("Query parameter {name:?} not found")]
     NoParameter { name: String },
     #[error("{prefix} does not match any table.")]
@@ -125,14 +141,20 @@ pub(crate) struct Defaults {
     pub temporary: BTreeMap<String, TableName>,
     /// Temporary functions, by their name in lower case, in the REST form.
     pub functions: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
+    /// The variables of a script, inner ones behind outer ones.
+    pub variables: Vec<Variable>,
 }
 
 /// Puts the parameters into a statement.
 ///
 /// # Errors
 /// [`QueryError::NoParameter`] for one that was not given.
-pub(crate) fn bind(statement: &mut Parsed, parameters: &[Parameter]) -> Result<(), QueryError> {
-    rewrite::bind(statement, parameters)
+pub(crate) fn bind(
+    statement: &mut Parsed,
+    defaults: &Defaults,
+    parameters: &[Parameter],
+) -> Result<(), QueryError> {
+    rewrite::bind(statement, defaults, parameters)
 }
 
 /// The table that a name in a statement means.
@@ -159,6 +181,8 @@ pub(crate) struct Planned {
     pub schema: SchemaRef,
     /// What it reads.
     pub read: Read,
+    /// Names that more than one column of the result was given.
+    pub duplicates: Vec<String>,
 }
 
 /// What a query reads.
@@ -196,10 +220,21 @@ pub(crate) async fn plan(
     options.sql_parser.enable_ident_normalization = false;
     // Nulls are the smallest values.
     options.sql_parser.default_null_ordering = "nulls_min".to_owned();
+    // What is numbered or gathered in order comes in the order of the query within.
+    options.sql_parser.enable_subquery_sort_elimination = false;
     options.execution.time_zone = Some("UTC".to_owned());
     let mut state = SessionContext::new_with_config(config).state();
     state.register_expr_planner(operators::planner())?;
+    let mut planners = vec![fields::planner()];
+    planners.extend(state.expr_planners().iter().cloned());
+    let mut state = SessionStateBuilder::new_from_existing(state)
+        .with_expr_planners(planners)
+        .build();
+    state.register_relation_planner(Arc::new(lateral::Laterals))?;
     let context = SessionContext::new_with_state(state);
+    for variable in variables::functions(&defaults.variables) {
+        context.register_udf(variable);
+    }
     for function in functions::all() {
         context.register_udf(function);
     }
@@ -207,7 +242,7 @@ pub(crate) async fn plan(
         context.register_udaf(aggregate);
     }
     let mut planner = Planner::new(catalog, context);
-    let plan = planner.plan(query, defaults, parameters).await?;
+    let (plan, duplicates) = planner.plan(query, defaults, parameters).await?;
     let plan = meaning::sort(meaning::keep_types(plan)?)?;
     let state = planner.context().state();
     let analyzed =
@@ -215,14 +250,18 @@ pub(crate) async fn plan(
             .analyzer()
             .execute_and_check(plan.clone(), state.config_options(), |_, _| {})?;
     meaning::check(&analyzed)?;
-    let optimized = state.optimize(&plan)?;
+    let (plan, optimized) = subqueries::optimized(plan, &state)?;
     let read = planner.read(&optimized)?;
-    let schema = result_schema(plan.schema().as_arrow())?;
+    let schema = result_schema(&told(
+        plan.schema().as_arrow(),
+        analyzed.schema().as_arrow(),
+    ))?;
     Ok(Planned {
         context: planner.context().clone(),
         plan,
         schema,
         read,
+        duplicates,
     })
 }
 
@@ -252,6 +291,23 @@ pub(crate) fn kind(statement: &impl fmt::Display) -> String {
 /// The refusal of a statement.
 pub(crate) fn unsupported_statement(statement: &impl fmt::Display) -> QueryError {
     unsupported(format!("the statement {}", kind(statement)))
+}
+
+/// The columns of a plan with the types that they have once all types are known, such as those of a union.
+fn told(planned: &Schema, analyzed: &Schema) -> Schema {
+    let fields = planned.fields().iter().zip(analyzed.fields());
+    let fields: Vec<Field> = fields
+        .map(|(planned, analyzed)| {
+            let field = Field::clone(planned);
+            let same = planned.data_type() == analyzed.data_type();
+            let nested = planned.data_type().is_nested() && !planned.data_type().is_null();
+            match same || nested && analyzed.data_type().is_nested() {
+                true => field,
+                false => field.with_data_type(analyzed.data_type().clone()),
+            }
+        })
+        .collect();
+    Schema::new(fields)
 }
 
 /// The wire types of a result. What has no type of its own is an integer, and what has no proper name is numbered.

@@ -40,10 +40,20 @@ pub(super) fn create(running: &Running<'_, '_>, create: Statement) -> Result<Eff
     for setting in options::settings(running, Of::Schema, &options)? {
         setting.apply(&mut resource);
     }
-    let made = running
-        .work
-        .catalog
-        .create_dataset(&project, &dataset, resource);
+    let catalog = running.work.catalog;
+    let made = match running.is_dry_run() {
+        true => match catalog.dataset(&project, &dataset) {
+            Ok(_) => Err(CatalogError::DatasetExists {
+                project: project.clone(),
+                dataset: dataset.clone(),
+            }),
+            Err(CatalogError::DatasetNotFound { .. }) => Ok(()),
+            Err(e) => Err(e),
+        },
+        false => catalog
+            .create_dataset(&project, &dataset, resource)
+            .map(|_| ()),
+    };
     let operation = match made {
         Ok(_) => "CREATE",
         Err(CatalogError::DatasetExists { .. }) if if_not_exists => "SKIP",
@@ -61,7 +71,11 @@ pub(super) fn drop(
 ) -> Result<Effect, JobError> {
     let (project, dataset) = parts(running, name)?;
     let catalog = running.work.catalog;
-    let operation = match catalog.delete_dataset(&project, &dataset, contents) {
+    let gone = match running.is_dry_run() {
+        true => catalog.dataset(&project, &dataset).map(|_| ()),
+        false => catalog.delete_dataset(&project, &dataset, contents),
+    };
+    let operation = match gone {
         Ok(()) => "DROP",
         Err(CatalogError::DatasetNotFound { .. }) if if_exists => "SKIP",
         Err(e) => return Err(e.into()),

@@ -10,11 +10,13 @@ use tokio::runtime::Handle;
 
 use super::destination::{self, Arrival, Destination, Dispositions};
 use super::load::arranged;
-use super::scripts::Transaction;
+use super::scripts::{Script, Transaction};
 use super::statements::Effect;
 use super::{Done, JobError, QueryResult, Work};
 use crate::catalog::{CatalogError, micros};
 use crate::name::TableName;
+use crate::query::script::Step;
+use crate::query::variables::SYSTEM;
 use crate::query::{self, Defaults, Parameter, Planned, QueryError};
 use crate::schema;
 use crate::table_rows::TableRows;
@@ -49,6 +51,9 @@ pub(super) struct Running<'w, 'a> {
     pub parameters: Vec<Parameter>,
     pub handle: Handle,
     pub transaction: Option<Transaction>,
+    pub script: Script,
+    /// How many procedures are being called, one in the other.
+    pub procedures: usize,
 }
 
 pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
@@ -65,9 +70,9 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
         sql.to_owned()
     };
     let parameters = Parameter::read(&settings["queryParameters"])?;
-    let statements = query::statements(&sql)?;
+    let steps = query::script::script(&sql)?;
     let positional = parameters.iter().any(|p| p.name.is_empty());
-    if statements.len() > 1 && positional {
+    if Step::single(&steps).is_none() && positional {
         return Err(QueryError::Unsupported {
             construct: "a positional parameter in a script".to_owned(),
         }
@@ -97,8 +102,11 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
         parameters,
         handle,
         transaction: None,
+        script: Script::default(),
+        procedures: 0,
     };
-    let mut done = running.all(statements)?;
+    running.make_system(session.as_deref());
+    let mut done = running.all(&steps)?;
     if let Some(id) = session {
         let sessions = running.work.memory.sessions.lock();
         let mut sessions = sessions.unwrap_or_else(PoisonError::into_inner);
@@ -133,6 +141,18 @@ impl Running<'_, '_> {
     pub fn select(&mut self, query: Query) -> Result<Done, JobError> {
         let text = query.to_string();
         let planned = self.plan(query)?;
+        let explicit = self.settings["destinationTable"].is_object();
+        if !planned.duplicates.is_empty() {
+            return Err(QueryError::DuplicateColumns {
+                names: planned.duplicates,
+                present: if explicit {
+                    " when a destination table is present"
+                } else {
+                    ""
+                },
+            }
+            .into());
+        }
         let columns = columns(&planned)?;
         let mut done = Done {
             statistics: statistics(&planned, &json!({"fields": columns})),
@@ -147,7 +167,6 @@ impl Running<'_, '_> {
             self.work.configuration["query"]["priority"] = json!("INTERACTIVE");
         }
         plan_statistics(&mut done.statistics, &planned, micros(self.work.now) / 1000);
-        let explicit = self.settings["destinationTable"].is_object();
         let key = self.cache_key(&text, &planned);
         let cached = key.as_ref().and_then(|key| self.cached(key));
         let table = match cached {
@@ -191,6 +210,12 @@ impl Running<'_, '_> {
             && !self.settings["destinationTable"].is_object()
             && self.defaults.temporary.is_empty()
             && self.defaults.functions.is_empty()
+            && !text.contains(SYSTEM)
+            && self
+                .defaults
+                .variables
+                .iter()
+                .all(|v| v.name.starts_with(SYSTEM))
             && !planned.read.changing;
         let lower = text.to_ascii_lowercase();
         if !wanted || CHANGING.iter().any(|word| lower.contains(word)) {
@@ -374,7 +399,7 @@ fn hit(statistics: &mut Map<String, Value>) {
     }
 }
 
-fn statistics(planned: &Planned, schema: &Value) -> Map<String, Value> {
+pub(super) fn statistics(planned: &Planned, schema: &Value) -> Map<String, Value> {
     let tables: Vec<Value> = planned.read.tables.iter().map(reference).collect();
     let bytes = planned.read.bytes.to_string();
     let accuracy = if planned.read.external {
@@ -423,8 +448,9 @@ impl Effect {
         if let Some(members) = query.as_object_mut() {
             members.extend(self.members.clone());
         }
+        let bytes = query["totalBytesProcessed"].clone();
         let all = [
-            ("totalBytesProcessed", json!("0")),
+            ("totalBytesProcessed", bytes),
             ("totalSlotMs", json!("2")),
             ("query", query),
         ];

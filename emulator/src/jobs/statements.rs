@@ -8,11 +8,11 @@ use super::datasets;
 use super::destination::{self, Destination};
 use super::query::{Running, reference};
 use super::{JobError, Work};
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, Table};
 use crate::name::TableName;
 use crate::query::alter::Alter;
 use crate::query::ast::{ObjectType, Statement};
-use crate::query::{self, QueryError, change};
+use crate::query::{self, Planned, QueryError, change};
 use crate::schema::FieldSchema;
 
 mod alterations;
@@ -22,9 +22,11 @@ mod changed_rows;
 mod definitions;
 mod merged_rows;
 pub(super) mod options;
+mod procedures;
 mod views;
 
 pub(super) use alterations::check_collation;
+pub(super) use procedures::{create_procedure, drop_procedure};
 
 use changed_rows::{Keep, insert_rows, rewrite};
 use definitions::{create_function, create_table, drop_function, drop_object};
@@ -50,6 +52,35 @@ impl Effect {
         members.insert("ddlOperationPerformed".to_owned(), json!(operation));
         members.insert("ddlTargetTable".to_owned(), reference(table));
         Self { statement, members }
+    }
+
+    /// Of a statement that was only tried, and reads what these queries do.
+    fn tried(statement: &'static str, planned: &[&Planned], target: Option<&Table>) -> Self {
+        let mut tables: Vec<&TableName> = Vec::new();
+        for table in planned.iter().flat_map(|p| &p.read.tables) {
+            if !tables.contains(&table) {
+                tables.push(table);
+            }
+        }
+        if let Some(target) = target
+            && !tables.contains(&&target.name)
+        {
+            tables.push(&target.name);
+        }
+        let bytes: u64 = planned.iter().map(|p| p.read.bytes).sum();
+        let mut members = Map::new();
+        let tables: Vec<Value> = tables.into_iter().map(reference).collect();
+        members.insert("referencedTables".to_owned(), json!(tables));
+        members.insert("totalBytesProcessed".to_owned(), json!(bytes.to_string()));
+        members.insert("totalBytesProcessedAccuracy".to_owned(), json!("PRECISE"));
+        Self { statement, members }
+    }
+
+    /// The columns that a table made by the statement has.
+    fn with_schema(mut self, columns: &[FieldSchema]) -> Self {
+        let schema = json!({"fields": columns});
+        self.members.insert("schema".to_owned(), schema);
+        self
     }
 
     /// Of a statement that changes so many rows.
@@ -93,15 +124,25 @@ pub(super) fn undrop(
     datasets::undrop(running, undrop)
 }
 
-/// Refuses what can neither be undone nor be tried.
-fn refuse_half(running: &Running<'_, '_>, statement: &impl Display) -> Result<(), JobError> {
-    let kind = query::kind(statement);
+/// Refuses what cannot be undone.
+fn refuse_in_transaction(
+    running: &Running<'_, '_>,
+    statement: &impl Display,
+) -> Result<(), JobError> {
     if running.transaction.is_some() {
+        let kind = query::kind(statement);
         return Err(unsupported(format!(
             "the statement {kind} in a transaction"
         )));
     }
+    Ok(())
+}
+
+/// Refuses what can neither be undone nor be tried.
+fn refuse_half(running: &Running<'_, '_>, statement: &impl Display) -> Result<(), JobError> {
+    refuse_in_transaction(running, statement)?;
     if running.is_dry_run() {
+        let kind = query::kind(statement);
         return Err(unsupported(format!("a dry run of the statement {kind}")));
     }
     Ok(())
@@ -134,8 +175,8 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
             | Statement::Delete(_)
             | Statement::Truncate(_)
     );
-    if !changes_rows || running.is_dry_run() {
-        refuse_half(running, &statement)?;
+    if !changes_rows {
+        refuse_in_transaction(running, &statement)?;
     }
     let mut statement = statement;
     // All of these is written and read again.
@@ -164,6 +205,9 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
                 .has_partition_time();
             let query = change::after_update(&update, &target, &columns, arrival)?;
             let planned = running.plan(query)?;
+            if running.is_dry_run() {
+                return Ok(Effect::tried("UPDATE", &[&planned], None));
+            }
             let changed = rewrite(running, planned, &target.table, Keep::All)?;
             Ok(Effect::rows("UPDATE", 0, changed, 0))
         }
@@ -177,6 +221,9 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
                 .has_partition_time();
             let query = change::after_delete(&delete, &target, arrival)?;
             let planned = running.plan(query)?;
+            if running.is_dry_run() {
+                return Ok(Effect::tried("DELETE", &[&planned], None));
+            }
             let gone = rewrite(running, planned, &target.table, Keep::Unchanged)?;
             Ok(Effect::rows("DELETE", 0, 0, gone))
         }
@@ -187,6 +234,10 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
             let table = query::table_of(&name.name, &running.defaults)?;
             let rows = running.work.catalog.table(&table)?.rows;
             columns_of(running.work, &table)?;
+            if running.is_dry_run() {
+                let target = running.work.catalog.table(&table)?;
+                return Ok(Effect::tried("TRUNCATE_TABLE", &[], Some(&target)));
+            }
             running.touch(&table);
             running.work.catalog.truncate(&table)?;
             Ok(Effect::rows("TRUNCATE_TABLE", 0, 0, rows))

@@ -102,3 +102,13 @@ pub(super) fn binary(left: Expr, op: ast::BinaryOperator, right: Expr) -> Expr {
 pub(super) fn nested(expr: &Expr) -> Expr {
     Expr::Nested(Box::new(expr.clone()))
 }
+
+/// An alias without columns.
+pub(super) fn alias(name: &str) -> ast::TableAlias {
+    ast::TableAlias {
+        explicit: true,
+        name: Ident::with_quote('`', name),
+        columns: Vec::new(),
+        at: None,
+    }
+}

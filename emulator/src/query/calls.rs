@@ -9,8 +9,9 @@ use datafusion::sql::sqlparser::dialect::BigQueryDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::functions::PREFIX;
+use super::shapes::part_name;
 use super::sql_types::plain;
-use super::{QueryError, build, unsupported};
+use super::{QueryError, build, shapes, unsupported};
 use crate::row_restriction;
 
 /// Functions with one name and one meaning in both.
@@ -57,7 +58,6 @@ const SAME: &[&str] = &[
     "repeat",
     "replace",
     "reverse",
-    "round",
     "row_number",
     "rtrim",
     "sin",
@@ -69,7 +69,6 @@ const SAME: &[&str] = &[
     "tan",
     "tanh",
     "trim",
-    "trunc",
     "upper",
     "var_pop",
     "var_samp",
@@ -84,7 +83,6 @@ const RENAMED: &[(&str, &str)] = &[
     ("generate_array", "generate_series"),
     ("generate_uuid", "uuid"),
     ("ifnull", "coalesce"),
-    ("instr", "strpos"),
     ("is_nan", "isnan"),
     ("length", "character_length"),
     ("logical_and", "bool_and"),
@@ -165,6 +163,14 @@ pub(super) fn spell(function: &mut Function) -> Result<Option<Expr>, QueryError>
     if lower == "array" {
         return array_of(function).map(Some);
     }
+    if !matches!(function.args, FunctionArguments::Subquery(_))
+        && let Some(given) = row_restriction::arguments(function)
+    {
+        let given: Vec<Expr> = given.into_iter().cloned().collect();
+        if let Some(other) = shapes::spell(&lower, function, &given)? {
+            return Ok(Some(other));
+        }
+    }
     if let Some(other) = special(&lower, function)? {
         return Ok(Some(other));
     }
@@ -206,7 +212,7 @@ fn check_aggregate(name: &str, function: &Function) -> Result<(), QueryError> {
 }
 
 /// Puts what windows and aggregates are ordered by into BigQuery's order.
-fn in_order(function: &mut Function) {
+pub(super) fn in_order(function: &mut Function) {
     let mut orders: Vec<&mut ast::OrderByExpr> = Vec::new();
     if let FunctionArguments::List(list) = &mut function.args {
         for clause in &mut list.clauses {
@@ -419,30 +425,102 @@ fn unit(name: &str) -> i64 {
     }
 }
 
-fn part_name(part: &Expr) -> Result<Expr, QueryError> {
-    match part {
-        Expr::Identifier(name) => Ok(build::text(&name.value)),
-        other => Err(unsupported(format!("the date part {other}"))),
+/// `WEEK(MONDAY)`, which is the name of a part of a date, as a name.
+pub(super) fn week_from(function: &Function) -> Option<Expr> {
+    const DAYS: [&str; 7] = [
+        "SUNDAY",
+        "MONDAY",
+        "TUESDAY",
+        "WEDNESDAY",
+        "THURSDAY",
+        "FRIDAY",
+        "SATURDAY",
+    ];
+    if !function.name.to_string().eq_ignore_ascii_case("WEEK") {
+        return None;
     }
+    let given = row_restriction::arguments(function)?;
+    let [Expr::Identifier(day)] = given.as_slice() else {
+        return None;
+    };
+    let day = DAYS
+        .into_iter()
+        .find(|d| d.eq_ignore_ascii_case(&day.value))?;
+    Some(Expr::Identifier(Ident::new(format!("WEEK({day})"))))
 }
 
-/// `ARRAY(SELECT ...)`: the column's values gathered. An order inside would not survive, so it is refused.
+/// `ARRAY(SELECT ...)`: the column's values gathered in the query's order.
 fn array_of(function: &Function) -> Result<Expr, QueryError> {
     let FunctionArguments::Subquery(query) = &function.args else {
         return Err(unsupported("the function ARRAY without a query"));
     };
-    if query.order_by.is_some() {
-        return Err(unsupported("ORDER BY in ARRAY(SELECT ...)"));
-    }
-    let mut parsed = Parser::parse_sql(
-        &BigQueryDialect {},
-        "SELECT array_agg(`element`) FROM (SELECT 1) AS `gathered`",
-    )?;
+    let text = if query.order_by.is_some() {
+        "SELECT millpond_some(array_agg(`element` ORDER BY `millpond_at`)) FROM \
+         (SELECT `element`, ROW_NUMBER() OVER () AS `millpond_at` FROM (SELECT 1) AS `gathered`) AS `counted`"
+    } else {
+        "SELECT millpond_some(array_agg(`element`)) FROM (SELECT 1) AS `gathered`"
+    };
+    let mut parsed = Parser::parse_sql(&BigQueryDialect {}, text)?;
     let Some(ast::Statement::Query(mut outer)) = parsed.pop() else {
         return Err(unsupported("ARRAY(SELECT ...)"));
     };
-    place(&mut outer, query);
+    let mut inner = query.as_ref().clone();
+    one_value(&mut inner)?;
+    place(&mut outer, &inner);
     Ok(Expr::Subquery(outer))
+}
+
+/// Makes one struct of what `SELECT AS STRUCT` in an expression gives.
+///
+/// # Errors
+/// [`QueryError::Unsupported`] for a star, whose columns are not known here.
+pub(super) fn one_value(query: &mut Query) -> Result<(), QueryError> {
+    let ast::SetExpr::Select(select) = query.body.as_mut() else {
+        return Ok(());
+    };
+    let mode = select.value_table_mode.take();
+    let as_struct = matches!(
+        mode,
+        Some(ast::ValueTableMode::AsStruct | ast::ValueTableMode::DistinctAsStruct)
+    );
+    if !as_struct {
+        return Ok(());
+    }
+    let mut arguments = Vec::new();
+    for (index, item) in select.projection.iter().enumerate() {
+        let (name, value) = match item {
+            ast::SelectItem::ExprWithAlias { expr, alias } => {
+                // What has no name of its own has been numbered.
+                let numbered = alias
+                    .value
+                    .strip_prefix('f')
+                    .and_then(|n| n.strip_suffix('_'));
+                let unnamed = numbered.is_some_and(|n| n.parse::<usize>().is_ok());
+                let name = if unnamed {
+                    super::sql_types::unnamed(index)
+                } else {
+                    alias.value.clone()
+                };
+                (name, expr.clone())
+            }
+            ast::SelectItem::UnnamedExpr(expr) => {
+                let name = match expr {
+                    Expr::Identifier(name) => Some(name.value.clone()),
+                    Expr::CompoundIdentifier(path) => path.last().map(|n| n.value.clone()),
+                    _ => None,
+                };
+                let name = name.unwrap_or_else(|| super::sql_types::unnamed(index));
+                (name, expr.clone())
+            }
+            other => return Err(unsupported(format!("{other} in SELECT AS STRUCT"))),
+        };
+        arguments.extend([build::text(&name), value]);
+    }
+    select.projection = vec![ast::SelectItem::ExprWithAlias {
+        expr: build::call("named_struct", arguments),
+        alias: Ident::with_quote('`', "millpond_struct"),
+    }];
+    Ok(())
 }
 
 /// Puts a query in the place of the only derived table of another one, with one column called `element`.
@@ -455,6 +533,13 @@ fn place(outer: &mut Query, inner: &Query) {
             subquery, alias, ..
         } = &mut table.relation
         {
+            if subquery
+                .body
+                .as_select()
+                .is_some_and(|s| !s.from.is_empty())
+            {
+                return place(subquery, inner);
+            }
             **subquery = inner.clone();
             if let Some(alias) = alias {
                 alias.columns = vec![ast::TableAliasColumnDef {

@@ -1,12 +1,12 @@
 //! Escapes in literal texts, as BigQuery reads them. The parser's own reading drops the backslash of every escape it does not know, such as `\x41`.
 //!
-//! Must not know what a text is for. Literals of bytes keep their escapes.
+//! Must not know what a text is for. Literals of bytes are read later.
 
 use std::str::Chars;
 
 use datafusion::sql::sqlparser::dialect::BigQueryDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 
 use super::QueryError;
 
@@ -32,7 +32,153 @@ pub(super) fn parser(sql: &str) -> Result<Parser<'static>, QueryError> {
             _ => {}
         }
     }
-    Ok(Parser::new(&BigQueryDialect).with_tokens_with_locations(tokens))
+    Ok(Parser::new(&BigQueryDialect).with_tokens_with_locations(typed(required(joined(tokens)))))
+}
+
+/// What stands for NOT NULL behind a field of a struct, among its options.
+pub(super) const REQUIRED: &str = "millpond_required";
+
+/// Makes an option of NOT NULL between the angle brackets of a type, where the parser knows options only.
+fn required(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is = |token: &Token, word: &str| matches!(token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word));
+    let mut all: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut depth = 0_usize;
+    let mut rest = tokens.into_iter().peekable();
+    let mut before = Token::EOF;
+    while let Some(token) = rest.next() {
+        match &token.token {
+            Token::Lt if depth > 0 || is(&before, "STRUCT") || is(&before, "ARRAY") => depth += 1,
+            Token::Gt => depth = depth.saturating_sub(1),
+            // One token, and the parser wants two where the type of a literal ends.
+            Token::ShiftRight if depth > 1 => {
+                depth -= 2;
+                before = Token::Gt;
+                for _ in 0..2 {
+                    all.push(TokenWithSpan {
+                        token: Token::Gt,
+                        span: token.span,
+                    });
+                }
+                continue;
+            }
+            Token::SemiColon => depth = 0,
+            _ => {}
+        }
+        let not_null = depth > 0 && is(&token.token, "NOT");
+        if !matches!(token.token, Token::Whitespace(_)) {
+            before = token.token.clone();
+        }
+        if !not_null {
+            all.push(token);
+            continue;
+        }
+        let span = token.span;
+        let mut put = |token: Token| all.push(TokenWithSpan { token, span });
+        let space = |t: &TokenWithSpan| matches!(t.token, Token::Whitespace(_));
+        while rest.next_if(space).is_some() {}
+        if rest.next_if(|t| is(&t.token, "NULL")).is_none() {
+            put(before.clone());
+            continue;
+        }
+        while rest.next_if(space).is_some() {}
+        put(Token::make_word("OPTIONS", None));
+        put(Token::LParen);
+        put(Token::make_word(REQUIRED, None));
+        put(Token::Eq);
+        put(Token::make_word("TRUE", None));
+        if rest.next_if(|t| is(&t.token, "OPTIONS")).is_some() {
+            while rest.next_if(space).is_some() {}
+            rest.next_if(|t| t.token == Token::LParen);
+            put(Token::Comma);
+        } else {
+            put(Token::RParen);
+        }
+    }
+    all
+}
+
+/// Makes casts of arrays with a type, `ARRAY<T>[...]`, which the parser does not know.
+fn typed(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut all: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        let rest = tokens.get(at..).unwrap_or_default();
+        let Some((kind, elements)) = typed_array(rest) else {
+            all.push(token.clone());
+            at += 1;
+            continue;
+        };
+        let span = token.span;
+        let word = |word: &str| TokenWithSpan {
+            token: Token::make_word(word, None),
+            span,
+        };
+        let sign = |token: Token| TokenWithSpan { token, span };
+        let space = || sign(Token::Whitespace(Whitespace::Space));
+        at += kind.len() + elements.len();
+        all.extend([word("CAST"), sign(Token::LParen)]);
+        all.extend(typed(elements.to_vec()));
+        all.extend([space(), word("AS"), space()]);
+        all.extend(kind.to_vec());
+        all.push(sign(Token::RParen));
+    }
+    all
+}
+
+/// The tokens of an array's type and those of its elements, brackets included, if an array with a type comes next.
+fn typed_array(tokens: &[TokenWithSpan]) -> Option<(&[TokenWithSpan], &[TokenWithSpan])> {
+    let Token::Word(first) = &tokens.first()?.token else {
+        return None;
+    };
+    if first.quote_style.is_some() || !first.value.eq_ignore_ascii_case("ARRAY") {
+        return None;
+    }
+    let until = |from: usize, open: &Token, close: &Token| {
+        let mut depth = 0_usize;
+        for (at, token) in tokens.iter().enumerate().skip(from) {
+            match &token.token {
+                other if other == open => depth += 1,
+                other if other == close => {
+                    depth = depth.checked_sub(1)?;
+                    if depth == 0 {
+                        return Some(at + 1);
+                    }
+                }
+                Token::Whitespace(_) => {}
+                // Nothing may stand before what opens.
+                _ if depth == 0 => return None,
+                _ => {}
+            }
+        }
+        None
+    };
+    let end = until(1, &Token::Lt, &Token::Gt)?;
+    let last = until(end, &Token::LBracket, &Token::RBracket)?;
+    Some((tokens.get(..end)?, tokens.get(end..last)?))
+}
+
+/// Puts the two at signs of a system variable and its name together, which the tokens have apart.
+fn joined(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let plain = |token: &Token| match token {
+        Token::Word(word) if word.quote_style.is_none() => Some(word.value.clone()),
+        _ => None,
+    };
+    let mut all: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        let sign = all.last().is_some_and(|last| {
+            plain(&last.token).as_deref() == Some("@") && last.span.end == token.span.start
+        });
+        match plain(&token.token) {
+            Some(name) if sign && name.starts_with('@') => {
+                if let Some(last) = all.last_mut() {
+                    last.token = Token::make_word(&format!("@{name}"), None);
+                    last.span.end = token.span.end;
+                }
+            }
+            _ => all.push(token),
+        }
+    }
+    all
 }
 
 /// The text that a literal stands for; `quote` stands for itself where it is doubled.
@@ -46,6 +192,36 @@ fn read(literal: &str, quote: Option<char>) -> Result<String, QueryError> {
         text.push(if c == '\\' { escaped(&mut rest)? } else { c });
     }
     Ok(text)
+}
+
+/// The bytes that a literal of bytes stands for, which is read with its escapes.
+///
+/// # Errors
+/// [`QueryError::Invalid`] for an escape that bytes do not have.
+pub(super) fn bytes(literal: &str) -> Result<Vec<u8>, QueryError> {
+    let mut all = Vec::with_capacity(literal.len());
+    let mut rest = literal.chars();
+    while let Some(c) = rest.next() {
+        if c != '\\' {
+            all.extend(c.to_string().as_bytes());
+            continue;
+        }
+        let kind = rest.clone().next();
+        let escaped = escaped(&mut rest)?;
+        match kind {
+            // A number is that of a byte.
+            Some('x' | 'X' | '0'..='3') => {
+                all.extend(u8::try_from(u32::from(escaped)).ok());
+            }
+            Some('u' | 'U') => {
+                return Err(QueryError::Invalid {
+                    message: "Syntax error: Illegal escape sequence: Unicode escape sequence cannot be used in bytes literals".to_owned(),
+                });
+            }
+            _ => all.extend(escaped.to_string().as_bytes()),
+        }
+    }
+    Ok(all)
 }
 
 /// The character that an escape stands for, from behind its backslash on.

@@ -14,12 +14,17 @@ use datafusion::logical_expr::{
     TypeSignature, Volatility,
 };
 
+mod calendar;
 mod casts;
 mod dates;
 pub(super) mod decimals;
 mod hashes;
 mod json_paths;
+mod letters;
+mod lists;
+mod members;
 mod numbers;
+mod parts;
 mod patterns;
 mod texts;
 mod values;
@@ -69,6 +74,16 @@ impl Call {
             at + 1,
             array.data_type()
         )
+    }
+
+    /// The same call for one of its rows.
+    fn row(&self, row: usize) -> Self {
+        Self {
+            arrays: self.arrays.iter().map(|a| a.slice(row, 1)).collect(),
+            fields: self.fields.clone(),
+            returns: Arc::clone(&self.returns),
+            rows: 1,
+        }
     }
 
     /// A text that is the same for all rows, such as the name of a date part.
@@ -198,11 +213,16 @@ impl ScalarUDFImpl for Function {
 /// Every function, to be registered with a planner.
 pub(super) fn all() -> Vec<ScalarUDF> {
     let mut all = casts::functions();
+    all.extend(calendar::functions());
     all.extend(dates::functions());
     all.extend(decimals::functions());
     all.extend(hashes::functions());
     all.extend(json_paths::functions());
+    all.extend(letters::functions());
+    all.extend(lists::functions());
+    all.extend(members::functions());
     all.extend(numbers::functions());
+    all.extend(parts::functions());
     all.extend(patterns::functions());
     all.extend(texts::functions());
     all.extend(values::functions());

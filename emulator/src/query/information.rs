@@ -29,6 +29,9 @@ type Row = Map<String, Value>;
 /// Names and types of columns.
 type Columns = &'static [(&'static str, &'static str)];
 
+/// What stands behind a table's name for its partitions.
+pub(super) const SUMMARY: &str = "$__PARTITIONS_SUMMARY__";
+
 /// Which things a view is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -48,12 +51,16 @@ enum Kind {
     ConstraintColumnUsage,
     /// `__TABLES__`.
     Sizes,
+    /// `table$__PARTITIONS_SUMMARY__`.
+    PartitionsSummary,
 }
 
 /// Which datasets a view looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Scope {
     Dataset(String),
+    /// One table of a dataset.
+    Table(String, String),
     /// All of a region, in lower case.
     Region(String),
     /// All of them.
@@ -94,7 +101,23 @@ impl View {
                     Kind::of(view).ok_or_else(|| unsupported(format!("the view {}", whole())))?;
                 (kind, qualifiers)
             }
-            _ => return Ok(None),
+            [qualifiers @ .., table] => {
+                let Some(table) = table.strip_suffix(SUMMARY) else {
+                    return Ok(None);
+                };
+                let (project, dataset) = match (qualifiers, defaults.dataset.as_ref()) {
+                    ([], Some((project, dataset))) => (project.as_str(), dataset.as_str()),
+                    ([dataset], _) => (defaults.project.as_str(), *dataset),
+                    ([project, dataset], _) => (*project, *dataset),
+                    _ => return Err(missing()),
+                };
+                return Ok(Some(Self {
+                    kind: Kind::PartitionsSummary,
+                    project: project.to_owned(),
+                    scope: Scope::Table(dataset.to_owned(), table.to_owned()),
+                }));
+            }
+            [] => return Ok(None),
         };
         let scoped = |project: &str, scope: &str| {
             let region = scope.to_ascii_lowercase();
@@ -142,6 +165,11 @@ impl View {
     /// [`QueryError`] when the dataset is not there, or the catalog cannot be read.
     pub fn rows(&self, catalog: &Catalog) -> Result<RecordBatch, QueryError> {
         let mut rows = Vec::new();
+        if let Scope::Table(dataset, table) = &self.scope {
+            let table = catalog.table(&TableName::try_new(&self.project, dataset, table)?)?;
+            rows.extend(partitions::summary(&table)?);
+            return batch(self.kind.columns(), rows);
+        }
         for dataset in self.datasets(catalog)? {
             let seen = Seen {
                 project: &self.project,
@@ -169,7 +197,7 @@ impl View {
                 return Ok(vec![dataset.clone()]);
             }
             Scope::Region(region) => Some(region),
-            Scope::Project => None,
+            Scope::Project | Scope::Table(_, _) => None,
         };
         let mut found = Vec::new();
         for dataset in catalog.datasets(&self.project)? {
@@ -199,7 +227,7 @@ impl View {
             Kind::TableConstraints => rows.extend(constraints::constraints(table)),
             Kind::KeyColumnUsage => rows.extend(constraints::key_columns(table)),
             Kind::ConstraintColumnUsage => rows.extend(constraints::used_columns(table)),
-            Kind::Schemata | Kind::SchemataOptions | Kind::Routines => {}
+            Kind::Schemata | Kind::SchemataOptions | Kind::Routines | Kind::PartitionsSummary => {}
         }
         Ok(())
     }
@@ -247,6 +275,7 @@ impl Kind {
             Self::Columns => columns::COLUMNS,
             Self::ColumnFieldPaths => columns::COLUMN_FIELD_PATHS,
             Self::Partitions => partitions::PARTITIONS,
+            Self::PartitionsSummary => partitions::SUMMARY,
             Self::Routines => routines::ROUTINES,
             Self::TableConstraints => constraints::TABLE_CONSTRAINTS,
             Self::KeyColumnUsage => constraints::KEY_COLUMN_USAGE,

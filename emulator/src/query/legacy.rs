@@ -5,6 +5,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use std::ops::ControlFlow;
 
+use super::information::SUMMARY;
 use super::{QueryError, select as parsed, unsupported};
 use crate::syntax_walk;
 
@@ -118,7 +119,8 @@ fn backticks(sql: &str) -> Result<String, QueryError> {
         match (quote, c) {
             (None, '[') => {
                 let name: String = characters.by_ref().take_while(|c| *c != ']').collect();
-                if name.contains(['`', '\'', '"', '[', '$', '@']) {
+                let plain = name.strip_suffix(SUMMARY).unwrap_or(&name);
+                if plain.contains(['`', '\'', '"', '[', '$', '@']) {
                     return Err(legacy(&format!("the table [{name}]")));
                 }
                 out.push('`');
@@ -158,7 +160,12 @@ mod tests {
             to_standard("SELECT id FROM [p:d.t] GROUP EACH BY id ORDER BY id").unwrap(),
             "SELECT id FROM `p.d.t` GROUP BY id ORDER BY id"
         );
+        assert_eq!(
+            to_standard("SELECT * FROM [p:d.t$__PARTITIONS_SUMMARY__]").unwrap(),
+            "SELECT * FROM `p.d.t$__PARTITIONS_SUMMARY__`"
+        );
         for refused in [
+            "SELECT a FROM [d.t$20200101]",
             "SELECT a FROM [d.t], [d.u]",
             "SELECT COUNT(DISTINCT a) FROM [d.t]",
             "SELECT a + 1 AS b FROM [d.t] GROUP BY a + 1",

@@ -38,6 +38,10 @@ impl ExprPlanner for Operators {
             | BinaryOperator::Minus
             | BinaryOperator::Multiply
             | BinaryOperator::Divide => arithmetic(&expr.op, &left, &right)?,
+            BinaryOperator::Modulo => {
+                let decimals = decimal(&left) || decimal(&right);
+                decimals.then_some("millpond_decimal_mod")
+            }
             op => comparison(op, &left, &right)?,
         };
         let Some(name) = name else {
@@ -69,12 +73,6 @@ fn arithmetic(
     }
     let floats = left.is_floating() || right.is_floating();
     let decimals = !floats && (decimal(left) || decimal(right));
-    let product = matches!(op, BinaryOperator::Multiply | BinaryOperator::Divide);
-    if decimals && product && !functions::decimals::multiplies(left, right) {
-        return plan_err!(
-            "the operator {op} for {left} and {right} is not supported by this emulator"
-        );
-    }
     Ok(Some(match op {
         BinaryOperator::Plus if decimals => "millpond_decimal_add",
         BinaryOperator::Minus if decimals => "millpond_decimal_subtract",

@@ -19,8 +19,8 @@ use super::pruned::Pruned;
 use super::rewrite::Relation;
 use super::wildcard::Wildcard;
 use super::{
-    Defaults, Parameter, QueryError, Read, meaning, rewrite, routines, select, source, stages,
-    unsupported,
+    Defaults, Parameter, QueryError, Read, meaning, names, rewrite, routines, select, source,
+    stages, unsupported,
 };
 use crate::catalog::{Catalog, CatalogError, Table};
 use crate::external::{self, Rows};
@@ -67,12 +67,13 @@ impl<'a> Planner<'a> {
         &self.context
     }
 
+    /// Plans a query; returns the names, too, that its result has twice.
     pub async fn plan(
         &mut self,
         query: Query,
         defaults: &Defaults,
         parameters: &[Parameter],
-    ) -> Result<LogicalPlan, QueryError> {
+    ) -> Result<(LogicalPlan, Vec<String>), QueryError> {
         self.plan_below(query, defaults, parameters, 0).await
     }
 
@@ -82,15 +83,20 @@ impl<'a> Planner<'a> {
         defaults: &Defaults,
         parameters: &[Parameter],
         depth: usize,
-    ) -> Result<LogicalPlan, QueryError> {
+    ) -> Result<(LogicalPlan, Vec<String>), QueryError> {
         self.routines |= routines::expand(&mut query, self.catalog, defaults)?;
         let arrivals = self.arrivals(&query, defaults);
         let wanted = rewrite::rewrite(&mut query, defaults, parameters, arrivals)?;
+        let mut columns = BTreeMap::new();
         for (key, relation) in wanted {
             if self
                 .context
                 .table_exist(TableReference::bare(key.clone()))?
             {
+                let known = self
+                    .context
+                    .table_provider(TableReference::bare(key.clone()));
+                columns.insert(key, names_of(known.await?.as_ref()));
                 continue;
             }
             let provider = match relation {
@@ -117,11 +123,14 @@ impl<'a> Planner<'a> {
                     Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)
                 }
             };
+            columns.insert(key.clone(), names_of(provider.as_ref()));
             self.context
                 .register_table(TableReference::bare(key), provider)?;
         }
+        let spelled = names::spell(&mut query, &columns, &defaults.variables)?;
         let statement = PlannedStatement::Statement(Box::new(Statement::Query(Box::new(query))));
-        Ok(self.context.state().statement_to_plan(statement).await?)
+        let plan = self.context.state().statement_to_plan(statement).await?;
+        Ok((plan, names::duplicates(&spelled)))
     }
 
     /// The tables of a query whose pseudo columns it may name.
@@ -160,7 +169,7 @@ impl<'a> Planner<'a> {
                 ..Defaults::default()
             };
             let query = select(&sql)?;
-            let plan = Box::pin(self.plan_below(query, &defaults, &[], depth + 1)).await?;
+            let (plan, _) = Box::pin(self.plan_below(query, &defaults, &[], depth + 1)).await?;
             return Ok(Arc::new(ViewTable::new(plan, Some(sql))));
         }
         if table.kind() == "EXTERNAL" {
@@ -257,6 +266,11 @@ impl<'a> Planner<'a> {
             }
         })
     }
+}
+
+fn names_of(provider: &dyn TableProvider) -> Vec<String> {
+    let schema = provider.schema();
+    schema.fields().iter().map(|f| f.name().clone()).collect()
 }
 
 /// Logical bytes of a column, none for one that the table does not have.

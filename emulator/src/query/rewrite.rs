@@ -11,9 +11,10 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::information::View;
 use super::parameters::Parameter;
+use super::variables::SYSTEM;
 use super::{
-    Defaults, QueryError, build, calls, literals, placeholders, spelling, suffixes, unnest,
-    unsupported,
+    Defaults, QueryError, build, calls, escapes, literals, names, parts, placeholders, spelling,
+    suffixes, unnest, unsupported, variables,
 };
 use crate::name::{TableName, TablePrefix};
 use crate::syntax_walk;
@@ -48,36 +49,6 @@ pub(super) fn tables(query: &Query, defaults: &Defaults) -> BTreeSet<TableName> 
     tables.0
 }
 
-/// What a query calls its tables: by an alias, or by the last part of their names.
-fn aliases(query: &Query) -> BTreeSet<String> {
-    #[derive(Default)]
-    struct Aliases(BTreeSet<String>);
-    impl Visitor for Aliases {
-        type Break = Infallible;
-
-        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Infallible> {
-            let alias = match factor {
-                TableFactor::Table { alias, .. }
-                | TableFactor::Derived { alias, .. }
-                | TableFactor::UNNEST { alias, .. } => alias.as_ref(),
-                _ => None,
-            };
-            let name = match (alias, factor) {
-                (Some(alias), _) => Some(alias.name.value.clone()),
-                (None, TableFactor::Table { name, .. }) => {
-                    name_parts(name).ok().and_then(|mut parts| parts.pop())
-                }
-                _ => None,
-            };
-            self.0.extend(name);
-            ControlFlow::Continue(())
-        }
-    }
-    let mut aliases = Aliases::default();
-    let Ok(()) = syntax_walk::visit(query, &mut aliases);
-    aliases.0
-}
-
 /// Rewrites a query in place, where `arrivals` are those of its tables whose pseudo columns it may name; returns the tables it names, by the names they go by from now on.
 ///
 /// # Errors
@@ -90,7 +61,6 @@ pub(super) fn rewrite(
 ) -> Result<BTreeMap<String, Relation>, QueryError> {
     let mut rewriter = Rewriter::new(defaults, parameters);
     rewriter.arrivals = arrivals;
-    rewriter.aliases = aliases(query);
     syntax_walk::visit_mut(query, &mut rewriter)?;
     Ok(rewriter.tables)
 }
@@ -105,8 +75,19 @@ fn name_columns(body: &mut SetExpr) {
                     continue;
                 };
                 match expr {
-                    Expr::Identifier(name) if !name.value.starts_with('@') => continue,
-                    Expr::CompoundIdentifier(path) if !is_parameter(path) => continue,
+                    Expr::Identifier(name) if is_name(name) => continue,
+                    Expr::CompoundIdentifier(path) if path.first().is_some_and(is_name) => continue,
+                    Expr::CompoundFieldAccess { access_chain, .. } => {
+                        if let Some(ast::AccessExpr::Dot(Expr::Identifier(name))) =
+                            access_chain.last()
+                        {
+                            *item = SelectItem::ExprWithAlias {
+                                alias: Ident::with_quote('`', &name.value),
+                                expr: expr.clone(),
+                            };
+                            continue;
+                        }
+                    }
                     _ => {}
                 }
                 *item = SelectItem::ExprWithAlias {
@@ -143,7 +124,9 @@ fn group_by_results(body: &mut SetExpr) {
             )
         });
         let position = known.enumerate().find_map(|(index, item)| match item {
-            SelectItem::ExprWithAlias { alias, .. } if alias.value == name.value => Some(index),
+            SelectItem::ExprWithAlias { alias, .. } if names::same(&alias.value, &name.value) => {
+                Some(index)
+            }
             _ => None,
         });
         let number = position.and_then(|index| i64::try_from(index + 1).ok());
@@ -151,6 +134,11 @@ fn group_by_results(body: &mut SetExpr) {
             *group = build::number(number);
         }
     }
+}
+
+/// Whether a name is neither that of a parameter nor of a system variable.
+fn is_name(name: &Ident) -> bool {
+    !name.value.starts_with('@')
 }
 
 fn is_parameter(path: &[Ident]) -> bool {
@@ -166,8 +154,6 @@ struct Rewriter<'a> {
     scopes: Vec<Vec<String>>,
     tables: BTreeMap<String, Relation>,
     arrivals: BTreeSet<TableName>,
-    /// What tables are called in the query.
-    aliases: BTreeSet<String>,
 }
 
 impl VisitorMut for Rewriter<'_> {
@@ -176,9 +162,6 @@ impl VisitorMut for Rewriter<'_> {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<QueryError> {
         let mut names = Vec::new();
         if let Some(with) = &query.with {
-            if with.recursive {
-                return ControlFlow::Break(unsupported("WITH RECURSIVE"));
-            }
             names.extend(with.cte_tables.iter().map(|c| c.alias.name.value.clone()));
         }
         self.scopes.push(names);
@@ -210,6 +193,32 @@ impl VisitorMut for Rewriter<'_> {
         }
     }
 
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
+        match expr {
+            Expr::Function(function) => {
+                if let Some(part) = calls::week_from(function) {
+                    *expr = part;
+                }
+                return ControlFlow::Continue(());
+            }
+            Expr::Array(array) => {
+                unnest::name_fields(&mut array.elem);
+                return ControlFlow::Continue(());
+            }
+            _ => {}
+        }
+        let Expr::CompoundFieldAccess { root, access_chain } = expr else {
+            return ControlFlow::Continue(());
+        };
+        match parts::spell(root, access_chain) {
+            Ok(calls) => {
+                *expr = calls;
+                ControlFlow::Continue(())
+            }
+            Err(e) => ControlFlow::Break(e),
+        }
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
         match self.expression(expr) {
             Ok(()) => ControlFlow::Continue(()),
@@ -227,30 +236,15 @@ impl<'a> Rewriter<'a> {
             scopes: Vec::new(),
             tables: BTreeMap::new(),
             arrivals: BTreeSet::new(),
-            aliases: BTreeSet::new(),
-        }
-    }
-
-    /// Names of tables within a query mean the same in any case; the planner knows one.
-    fn in_case_of_alias(&self, path: &mut [Ident]) {
-        let Some(first) = path.first_mut() else {
-            return;
-        };
-        if self.aliases.contains(&first.value) {
-            return;
-        }
-        let mut alike = self
-            .aliases
-            .iter()
-            .filter(|a| a.eq_ignore_ascii_case(&first.value));
-        if let (Some(alias), None) = (alike.next(), alike.next()) {
-            first.value.clone_from(alias);
         }
     }
 
     /// Whether a name is that of a WITH clause around.
     fn is_of_with(&self, name: &str) -> bool {
-        self.scopes.iter().flatten().any(|known| known == name)
+        self.scopes
+            .iter()
+            .flatten()
+            .any(|known| names::same(known, name))
     }
 
     fn table_factor(&mut self, factor: &mut TableFactor) -> Result<(), QueryError> {
@@ -288,12 +282,7 @@ impl<'a> Rewriter<'a> {
                 self.tables.insert(key, relation);
                 Ok(())
             }
-            TableFactor::UNNEST {
-                alias, with_offset, ..
-            } => {
-                if *with_offset {
-                    return Err(unsupported("UNNEST WITH OFFSET"));
-                }
+            TableFactor::UNNEST { alias, .. } => {
                 // The alias is the name of the element, not of a table.
                 let alias = alias.get_or_insert_with(|| ast::TableAlias {
                     explicit: true,
@@ -401,11 +390,10 @@ impl<'a> Rewriter<'a> {
                 match &value.value {
                     Value::Placeholder(name) => *expr = self.parameter(&name.clone(), &[])?,
                     Value::SingleQuotedByteStringLiteral(text)
-                    | Value::DoubleQuotedByteStringLiteral(text) => {
-                        if text.contains('\\') {
-                            return Err(unsupported("an escape in a literal of bytes"));
-                        }
-                        *expr = build::bytes(text.as_bytes());
+                    | Value::DoubleQuotedByteStringLiteral(text)
+                    | Value::TripleSingleQuotedByteStringLiteral(text)
+                    | Value::TripleDoubleQuotedByteStringLiteral(text) => {
+                        *expr = build::bytes(&escapes::bytes(text)?);
                     }
                     other => {
                         if let Some(text) = literals::plain(other) {
@@ -429,7 +417,6 @@ impl<'a> Rewriter<'a> {
             Expr::Identifier(ident) => suffixes::spell(ident),
             Expr::CompoundIdentifier(path) => {
                 shorten_table(path);
-                self.in_case_of_alias(path);
                 path.iter_mut().for_each(suffixes::spell);
             }
             Expr::BinaryOp { op, .. } => check_operator(op)?,
@@ -445,6 +432,21 @@ impl<'a> Rewriter<'a> {
         let missing = || QueryError::NoParameter {
             name: placeholder.to_owned(),
         };
+        let variables = &self.defaults.variables;
+        if placeholder.starts_with(SYSTEM) {
+            let unknown = || QueryError::Invalid {
+                message: format!("Unrecognized name: {placeholder}"),
+            };
+            return variables::named(variables, placeholder, path).ok_or_else(unknown);
+        }
+        let held = match placeholder.strip_prefix('@') {
+            Some(_) => variables::named(variables, placeholder, path),
+            None => variables::named(variables, &format!("?{}", self.next_positional), path),
+        };
+        if let Some(held) = held {
+            self.next_positional += usize::from(!placeholder.starts_with('@'));
+            return Ok(held);
+        }
         let given = if let Some(name) = placeholder.strip_prefix('@') {
             let quoted = placeholders::written(name);
             let name = quoted.as_deref().unwrap_or(name);
@@ -469,7 +471,11 @@ impl<'a> Rewriter<'a> {
 ///
 /// # Errors
 /// [`QueryError::NoParameter`] for one that was not given.
-pub(super) fn bind(statement: &mut Statement, parameters: &[Parameter]) -> Result<(), QueryError> {
+pub(super) fn bind(
+    statement: &mut Statement,
+    defaults: &Defaults,
+    parameters: &[Parameter],
+) -> Result<(), QueryError> {
     struct Binder<'a>(Rewriter<'a>);
     impl VisitorMut for Binder<'_> {
         type Break = QueryError;
@@ -498,8 +504,7 @@ pub(super) fn bind(statement: &mut Statement, parameters: &[Parameter]) -> Resul
             }
         }
     }
-    let defaults = Defaults::default();
-    let mut binder = Binder(Rewriter::new(&defaults, parameters));
+    let mut binder = Binder(Rewriter::new(defaults, parameters));
     syntax_walk::visit_mut(statement, &mut binder)
 }
 
@@ -571,7 +576,10 @@ fn check_operator(op: &BinaryOperator) -> Result<(), QueryError> {
         | BinaryOperator::Eq
         | BinaryOperator::NotEq
         | BinaryOperator::And
-        | BinaryOperator::Or => Ok(()),
+        | BinaryOperator::Or
+        | BinaryOperator::BitwiseAnd
+        | BinaryOperator::BitwiseOr
+        | BinaryOperator::BitwiseXor => Ok(()),
         other => Err(unsupported(format!("the operator {other}"))),
     }
 }

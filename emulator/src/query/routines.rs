@@ -345,7 +345,7 @@ pub(crate) fn routine_name(parts: &[String], defaults: &Defaults) -> Result<Tabl
 }
 
 /// A column of a type as routines describe it.
-fn column(name: &str, described: &Value) -> Result<FieldSchema, QueryError> {
+pub(crate) fn column(name: &str, described: &Value) -> Result<FieldSchema, QueryError> {
     let kind = described["typeKind"].as_str().unwrap_or_default();
     Ok(match kind {
         "ARRAY" => {

@@ -96,8 +96,28 @@ pub(super) fn expression(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
                 has
             })
         }
-        Expr::AtTimeZone { time_zone, .. } => {
-            return Err(unsupported(format!("AT TIME ZONE {time_zone}")));
+        Expr::Subquery(query) => {
+            calls::one_value(query)?;
+            None
+        }
+        Expr::AtTimeZone {
+            timestamp,
+            time_zone,
+        } => {
+            let arguments = vec![*timestamp.clone(), *time_zone.clone()];
+            Some(build::call("millpond_in_zone", arguments))
+        }
+        Expr::UnaryOp {
+            op: ast::UnaryOperator::BitwiseNot,
+            expr,
+        } => Some(build::call("millpond_bit_not", vec![*expr.clone()])),
+        Expr::BinaryOp {
+            left,
+            op: ast::BinaryOperator::BitwiseXor,
+            right,
+        } => {
+            let arguments = vec![*left.clone(), *right.clone()];
+            Some(build::call("millpond_bit_xor", arguments))
         }
         _ => None,
     })

@@ -2,11 +2,13 @@
 
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, CastKind, DataType as SqlType, ExactNumberInfo, Expr, ObjectNamePart,
+    SqlOption,
 };
 use datafusion::sql::sqlparser::dialect::BigQueryDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use serde_json::{Map, Value, json};
 
+use super::escapes::REQUIRED;
 use super::placeholders::RANGE_OF;
 use super::{QueryError, unsupported};
 use crate::schema::{FieldSchema, RangeElement};
@@ -43,9 +45,11 @@ pub(crate) fn column(name: &str, sql_type: &SqlType) -> Result<FieldSchema, Quer
                 .map(|(index, child)| {
                     let name = child.field_name.as_ref().map(|n| n.value.clone());
                     let name = name.unwrap_or_else(|| unnamed(index));
-                    column(&name, &child.field_type)
+                    let mut field = column(&name, &child.field_type)?;
+                    options_of(&mut field, child.options.as_deref().unwrap_or_default())?;
+                    Ok(field)
                 })
-                .collect::<Result<_, _>>()?;
+                .collect::<Result<_, QueryError>>()?;
         }
         SqlType::String(Some(length)) | SqlType::Bytes(Some(length)) => {
             set(&mut field, "maxLength", i128::from(*length));
@@ -153,6 +157,32 @@ pub(crate) fn written(field: &FieldSchema) -> String {
 /// What the service calls a field of a struct that has no name.
 pub(crate) fn unnamed(index: usize) -> String {
     format!("_field_{}", index + 1)
+}
+
+/// Takes the options of a struct's field.
+fn options_of(field: &mut FieldSchema, options: &[SqlOption]) -> Result<(), QueryError> {
+    for option in options {
+        let SqlOption::KeyValue { key, value } = option else {
+            return Err(unsupported(format!("the option {option}")));
+        };
+        match (key.value.to_ascii_lowercase().as_str(), value) {
+            (REQUIRED, _) if field.mode == "NULLABLE" => "REQUIRED".clone_into(&mut field.mode),
+            (REQUIRED, _) => {
+                return Err(QueryError::Invalid {
+                    message: format!(
+                        "NOT NULL constraint is not supported for ARRAY field {}",
+                        field.name
+                    ),
+                });
+            }
+            ("description", Expr::Value(text)) => {
+                let text = text.value.clone().into_string();
+                field.other.insert("description".to_owned(), json!(text));
+            }
+            _ => return Err(unsupported(format!("the option {option} of a field"))),
+        }
+    }
+    Ok(())
 }
 
 fn set(field: &mut FieldSchema, key: &str, number: i128) {

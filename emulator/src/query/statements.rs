@@ -4,6 +4,7 @@ use std::fmt;
 
 use datafusion::sql::sqlparser::ast::{ObjectName, Statement as Parsed};
 use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::alter::{self, Alter};
@@ -48,23 +49,31 @@ pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>, QueryError> {
         if parser.peek_token().token == Token::EOF {
             return Ok(statements);
         }
-        statements.push(if parser.peek_keyword(Keyword::ALTER) {
-            Statement::Alter(alter::parse(&mut parser)?)
-        } else if is_undrop(&parser.peek_token().token) {
-            parser.next_token();
-            parser.expect_keyword(Keyword::SCHEMA)?;
-            Statement::Undrop {
-                if_not_exists: parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]),
-                name: parser.parse_object_name(true)?,
-            }
-        } else {
-            Statement::Plain(Box::new(parser.parse_statement()?))
-        });
+        statements.push(statement(&mut parser)?);
         let next = parser.peek_token();
         if !matches!(next.token, Token::SemiColon | Token::EOF) {
             return Ok(parser.expected("end of statement", next)?);
         }
     }
+}
+
+/// The statement that comes next.
+///
+/// # Errors
+/// [`QueryError::Syntax`] where there is none.
+pub(super) fn statement(parser: &mut Parser<'_>) -> Result<Statement, QueryError> {
+    Ok(if parser.peek_keyword(Keyword::ALTER) {
+        Statement::Alter(alter::parse(parser)?)
+    } else if is_undrop(&parser.peek_token().token) {
+        parser.next_token();
+        parser.expect_keyword(Keyword::SCHEMA)?;
+        Statement::Undrop {
+            if_not_exists: parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]),
+            name: parser.parse_object_name(true)?,
+        }
+    } else {
+        Statement::Plain(Box::new(parser.parse_statement()?))
+    })
 }
 
 /// Whether a statement begins with a word that the planner's parser does not know.

@@ -59,7 +59,7 @@ pub(super) async fn run(
 ) -> Answer {
     let job = run_job(state, project, request, data).await?;
     if let Some(error) = &job.error
-        && (job.is_dry_run() || matches!(error.reason, "invalidQuery"))
+        && (job.is_dry_run() || error.reason == "invalidQuery" && !job.is_script())
     {
         return Err(error.clone().into());
     }

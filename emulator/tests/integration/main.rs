@@ -9,6 +9,7 @@
 
 mod alterations;
 mod batches;
+mod dry_runs;
 mod envelope;
 mod external;
 mod faults;
@@ -27,6 +28,7 @@ mod resources;
 mod rest;
 mod routines;
 mod schemas;
+mod scripts;
 mod statements;
 mod tables;
 mod transactions;

@@ -76,13 +76,11 @@ impl Arriving {
         })
     }
 
-    /// Takes all rows of a query; returns how many.
-    pub fn take(
-        &self,
-        running: &Running<'_, '_>,
-        planned: Planned,
-        into: &mut Replacement,
-    ) -> Result<u64, JobError> {
+    /// Whether a query has as many columns as are expected.
+    ///
+    /// # Errors
+    /// [`JobError`] where it has not.
+    pub fn check(&self, planned: &Planned) -> Result<(), JobError> {
         let columns = planned.schema.fields().len();
         if columns != self.given {
             return Err(invalid(format!(
@@ -90,6 +88,17 @@ impl Arriving {
                 self.given
             )));
         }
+        Ok(())
+    }
+
+    /// Takes all rows of a query; returns how many.
+    pub fn take(
+        &self,
+        running: &Running<'_, '_>,
+        planned: Planned,
+        into: &mut Replacement,
+    ) -> Result<u64, JobError> {
+        self.check(&planned)?;
         let mut rows = 0;
         each(running, planned.untyped(), |batch| {
             rows += batch.num_rows() as u64;

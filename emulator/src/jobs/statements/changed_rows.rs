@@ -36,6 +36,10 @@ pub(super) fn insert_rows(
         return Err(unsupported("INSERT without rows"));
     };
     let planned = running.plan(rows_of(*source)?)?;
+    if running.is_dry_run() {
+        arriving.check(&planned)?;
+        return Ok(Effect::tried("INSERT", &[&planned], Some(&table)));
+    }
     running.touch(&name);
     let catalog = running.work.catalog;
     let mut into = catalog.replace_all(&table, Arc::clone(&table.schema))?;

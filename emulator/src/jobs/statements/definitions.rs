@@ -15,7 +15,7 @@ use crate::query::ast::{
     self, ColumnOption, CreateFunction, CreateFunctionBody, CreateTable, CreateTableOptions, Expr,
     FunctionReturnType, ObjectType, TableConstraint,
 };
-use crate::query::{self, routines, sql_types};
+use crate::query::{self, Planned, routines, sql_types};
 use crate::schema::{self, FieldSchema};
 
 pub(super) fn drop_object(
@@ -47,6 +47,9 @@ pub(super) fn drop_object(
                     "Cannot drop {table} which has type {}. {wanted} is expected.",
                     found.kind()
                 )));
+            }
+            if running.is_dry_run() {
+                return Ok(Effect::ddl(statement, "DROP", &table));
             }
             catalog.delete_table(&table)?;
             running.defaults.temporary.retain(|_, t| *t != table);
@@ -102,9 +105,26 @@ pub(super) fn create_table(
         .map(|column| declared(running, column))
         .collect::<Result<Vec<_>, JobError>>()?;
     let resource = resource(running, &create)?;
+    let operation = if exists { "REPLACE" } else { "CREATE" };
+    if running.is_dry_run() {
+        let mut effect = Effect::ddl(statement, operation, &table);
+        let mut wanted = declared;
+        if let Some(query) = create.query {
+            let planned = running.plan(*query)?;
+            refuse_duplicates(&planned, "CREATE TABLE")?;
+            if wanted.is_empty() {
+                wanted = columns(&planned)?;
+            }
+            let read = Effect::tried(statement, &[&planned], None);
+            effect.members.extend(read.members);
+        }
+        let wanted = schema::checked(&wanted).map_err(|e| invalid(e.to_string()))?;
+        return Ok(effect.with_schema(&wanted));
+    }
     let gathered = match create.query {
         Some(query) => {
             let planned = running.plan(*query)?;
+            refuse_duplicates(&planned, "CREATE TABLE")?;
             let own = columns(&planned)?;
             Some((running.gather(planned)?, own))
         }
@@ -131,8 +151,17 @@ pub(super) fn create_table(
         let name = create.name.to_string().replace('`', "");
         running.defaults.temporary.insert(name, table.clone());
     }
-    let operation = if exists { "REPLACE" } else { "CREATE" };
     Ok(Effect::ddl(statement, operation, &table))
+}
+
+/// Refuses columns of one name.
+pub(super) fn refuse_duplicates(planned: &Planned, statement: &str) -> Result<(), JobError> {
+    match planned.duplicates.first() {
+        Some(name) => Err(invalid(format!(
+            "{statement} has columns with duplicate name {name}"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Makes a table with the rows of another one, which goes; a table there was is replaced once all rows are in the new one.
@@ -400,8 +429,8 @@ pub(super) fn create_function(
     running: &mut Running<'_, '_>,
     create: &CreateFunction,
 ) -> Result<Effect, JobError> {
-    if create.remote_connection.is_some() || create.options.is_some() {
-        return Err(unsupported("CREATE FUNCTION with a connection or options"));
+    if create.remote_connection.is_some() {
+        return Err(unsupported("CREATE FUNCTION with a connection"));
     }
     let body = match &create.function_body {
         Some(
@@ -442,6 +471,10 @@ pub(super) fn create_function(
         ("arguments".to_owned(), Value::Array(arguments)),
         ("definitionBody".to_owned(), json!(body)),
     ]);
+    for option in create.options.iter().flatten() {
+        let (key, value) = function_option(option)?;
+        resource.insert(key.to_owned(), value);
+    }
     if let Some(FunctionReturnType::DataType(returns)) = &create.return_type {
         let field = sql_types::column("value", returns)?;
         resource.insert("returnType".to_owned(), routines::described(&field));
@@ -467,9 +500,39 @@ pub(super) fn create_function(
     } else {
         Existing::Keep
     };
-    catalog.put_routine(&name, resource, existing)?;
     let operation = if exists { "REPLACE" } else { "CREATE" };
+    if running.is_dry_run() {
+        if exists && !create.or_replace {
+            return Err(CatalogError::RoutineExists { routine: name }.into());
+        }
+        return Ok(of_routine("CREATE_FUNCTION", operation, &name));
+    }
+    catalog.put_routine(&name, resource, existing)?;
     Ok(of_routine("CREATE_FUNCTION", operation, &name))
+}
+
+/// A member of a routine that an option makes.
+fn function_option(option: &ast::SqlOption) -> Result<(&'static str, Value), JobError> {
+    let refused = || unsupported(format!("the option {option} of a function"));
+    let ast::SqlOption::KeyValue { key, value } = option else {
+        return Err(refused());
+    };
+    let text = |value: &Expr| match value {
+        Expr::Value(value) => value.value.clone().into_string().ok_or_else(refused),
+        _ => Err(refused()),
+    };
+    match (key.value.to_ascii_lowercase().as_str(), value) {
+        ("description", value) => Ok(("description", json!(text(value)?))),
+        ("library", Expr::Array(all)) => {
+            let all = all.elem.iter().map(text);
+            Ok((
+                "importedLibraries",
+                json!(all.collect::<Result<Vec<_>, _>>()?),
+            ))
+        }
+        ("library", value) => Ok(("importedLibraries", json!([text(value)?]))),
+        _ => Err(refused()),
+    }
 }
 
 /// `DROP FUNCTION name`.
@@ -482,7 +545,12 @@ pub(super) fn drop_function(
     };
     let parts = query::name_parts(&function.name)?;
     let name = routines::routine_name(&parts, &running.defaults)?;
-    match running.work.catalog.delete_routine(&name) {
+    let catalog = running.work.catalog;
+    let gone = match running.is_dry_run() {
+        true => catalog.routine(&name).map(|_| ()),
+        false => catalog.delete_routine(&name),
+    };
+    match gone {
         Ok(()) => Ok(of_routine("DROP_FUNCTION", "DROP", &name)),
         Err(CatalogError::RoutineNotFound { .. }) if drop.if_exists => {
             Ok(of_routine("DROP_FUNCTION", "SKIP", &name))
@@ -491,7 +559,7 @@ pub(super) fn drop_function(
     }
 }
 
-fn of_routine(statement: &'static str, operation: &str, name: &TableName) -> Effect {
+pub(super) fn of_routine(statement: &'static str, operation: &str, name: &TableName) -> Effect {
     let target = json!({
         "projectId": name.project(),
         "datasetId": name.dataset(),

@@ -12,11 +12,11 @@ use super::changed_rows::placed;
 use super::{Effect, columns_of, invalid, unsupported};
 use crate::catalog::{Replacement, Table, times};
 use crate::jobs::JobError;
-use crate::jobs::query::Running;
-use crate::query;
+use crate::jobs::query::{Running, anonymous_table, columns as columns_of_query};
 use crate::query::ast::{Merge, Query, TableFactor, Update};
 use crate::query::change::{self, PARTITION};
 use crate::query::merge::{self, GONE, Merging, ROW};
+use crate::query::{self, Planned};
 use crate::schema::FieldSchema;
 
 /// A table under way from what it is to what it will be.
@@ -39,11 +39,20 @@ pub(super) fn merge(running: &mut Running<'_, '_>, merge: &Merge) -> Result<Effe
     let table = running.work.catalog.table(&name)?;
     let arrival = table.has_partition_time();
     let (query, alias) = merge::source(merge)?;
-    // A source that is computed is computed once, whatever it is.
+    // A source that is computed is computed once, whatever it is; for a trial there are its columns.
+    let trial = running.is_dry_run();
+    let mut tried = Vec::new();
     let gathered = match query {
         Some(query) => {
             let planned = running.plan(query)?;
-            Some(running.gather(planned)?)
+            let made = if trial {
+                let columns = columns_of_query(&planned)?;
+                tried.push(planned);
+                anonymous_table(running.work, columns)?
+            } else {
+                running.gather(planned)?
+            };
+            Some(made)
         }
         None => None,
     };
@@ -60,11 +69,38 @@ pub(super) fn merge(running: &mut Running<'_, '_>, merge: &Merge) -> Result<Effe
     let mut merge = merge.clone();
     query::literals::escape(&mut merge);
     let merging = Merging::new(&merge, target, source, &columns, arrival);
-    let outcome = run(running, &merging, &table, &columns, &merge.clauses);
+    let outcome = if trial {
+        try_out(running, &merging, &table, &columns, &merge.clauses, tried)
+    } else {
+        run(running, &merging, &table, &columns, &merge.clauses)
+    };
     if let Some(made) = gathered {
         running.work.catalog.delete_table(&made)?;
     }
     outcome
+}
+
+/// Plans everything and runs nothing.
+fn try_out(
+    running: &Running<'_, '_>,
+    merging: &Merging<'_>,
+    table: &Arc<Table>,
+    columns: &[FieldSchema],
+    clauses: &[crate::query::ast::MergeClause],
+    mut tried: Vec<Planned>,
+) -> Result<Effect, JobError> {
+    let queries = [merging.matched(clauses)?, merging.not_by_source(clauses)?];
+    let whole = merging.all()?;
+    for query in queries.into_iter().flatten() {
+        running.plan(query)?;
+    }
+    for insert in merging.inserted(clauses)? {
+        let arriving = Arriving::try_new(table, columns, insert.columns)?;
+        arriving.check(&running.plan(insert.query)?)?;
+    }
+    tried.push(running.plan(whole)?);
+    let tried: Vec<&Planned> = tried.iter().collect();
+    Ok(Effect::tried("MERGE", &tried, Some(table)))
 }
 
 fn run(
@@ -96,6 +132,10 @@ pub(super) fn update(running: &mut Running<'_, '_>, update: &Update) -> Result<E
     let table = running.work.catalog.table(&target.table)?;
     let arrival = table.has_partition_time();
     let (merging, query) = Merging::of_update(update, target, &columns, arrival)?;
+    if running.is_dry_run() {
+        let planned = running.plan(query)?;
+        return Ok(Effect::tried("UPDATE", &[&planned], Some(&table)));
+    }
     let mut changed = Changed::begin(running, &table)?;
     changed.take(running, query)?;
     let (updated, deleted) = changed.end(running, merging.all()?)?;

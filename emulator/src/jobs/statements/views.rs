@@ -2,7 +2,7 @@
 
 use serde_json::{Map, json};
 
-use super::definitions::table_settings;
+use super::definitions::{refuse_duplicates, table_settings};
 use super::options::{self, Of, Setting};
 use super::{Effect, invalid, unsupported};
 use crate::catalog::CatalogError;
@@ -45,6 +45,7 @@ pub(super) fn create_view(
         return Err(wrong_kind(&table, kind, of));
     }
     let planned = running.plan(*create.query.clone())?;
+    refuse_duplicates(&planned, "CREATE VIEW")?;
     let own = columns(&planned)?;
     let mut columns = own.clone();
     let mut text = create.query.to_string();
@@ -68,16 +69,22 @@ pub(super) fn create_view(
         return Err(unsupported("partitions of a materialized view"));
     }
     settings.iter().for_each(|s| s.apply(&mut resource));
-    let catalog = running.work.catalog;
-    if existing.is_some() {
-        catalog.delete_table(&table)?;
-    }
-    catalog.create_table(&table, columns, resource)?;
     let operation = if existing.is_some() {
         "REPLACE"
     } else {
         "CREATE"
     };
+    if running.is_dry_run() {
+        let mut effect = Effect::ddl(statement, operation, &table);
+        let read = Effect::tried(statement, &[&planned], None);
+        effect.members.extend(read.members);
+        return Ok(effect.with_schema(&columns));
+    }
+    let catalog = running.work.catalog;
+    if existing.is_some() {
+        catalog.delete_table(&table)?;
+    }
+    catalog.create_table(&table, columns, resource)?;
     Ok(Effect::ddl(statement, operation, &table))
 }
 

@@ -12,13 +12,13 @@ use arrow::datatypes::{
 };
 use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, Timelike, Utc};
-use datafusion::common::{Result, exec_datafusion_err, exec_err};
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
 use super::{Call, Function, argument, each, external, integer, nullable, text};
 
 const SECOND: i64 = 1_000_000;
-const DAY: i64 = 86_400 * SECOND;
+pub(super) const DAY: i64 = 86_400 * SECOND;
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
     vec![
@@ -79,7 +79,7 @@ fn of_first(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
 }
 
 /// Microseconds since 1970, or since midnight.
-fn micros_of(array: &ArrayRef) -> Result<Int64Array> {
+pub(super) fn micros_of(array: &ArrayRef) -> Result<Int64Array> {
     Ok(match array.data_type() {
         DataType::Date32 => {
             let days = array.as_primitive::<Date32Type>();
@@ -127,14 +127,14 @@ fn typed(values: Vec<Option<i64>>, data_type: &DataType) -> Result<ArrayRef> {
     })
 }
 
-fn moment(micros: i64) -> Result<NaiveDateTime> {
+pub(super) fn moment(micros: i64) -> Result<NaiveDateTime> {
     DateTime::from_timestamp_micros(micros)
         .map(|t| t.naive_utc())
         .ok_or_else(|| exec_datafusion_err!("{micros} microseconds are no date"))
 }
 
 /// Only the years 1 to 9999 exist.
-fn in_range(micros: i64) -> Option<i64> {
+pub(super) fn in_range(micros: i64) -> Option<i64> {
     const FIRST: i64 = -62_135_596_800 * SECOND;
     const AFTER: i64 = 253_402_300_800 * SECOND;
     (FIRST..AFTER).contains(&micros).then_some(micros)
@@ -204,8 +204,33 @@ fn add(call: &Call) -> Result<ArrayRef> {
     typed(values, data_type)
 }
 
+/// So many parts later.
+pub(super) fn step(micros: i64, count: i64, part: &str) -> Option<i64> {
+    match (fixed(part), months(part)) {
+        (Some(unit), _) => micros.checked_add(count.checked_mul(unit)?),
+        (None, Some(unit)) => shifted(micros, count.checked_mul(unit)?),
+        (None, None) => None,
+    }
+}
+
+/// The day that a week begins with, as days after Sunday, where a part says so: `WEEK(MONDAY)`.
+fn first_of_week(part: &str) -> Option<u32> {
+    let day = part.strip_prefix("WEEK(")?.strip_suffix(')')?;
+    let days = [
+        "SUNDAY",
+        "MONDAY",
+        "TUESDAY",
+        "WEDNESDAY",
+        "THURSDAY",
+        "FRIDAY",
+        "SATURDAY",
+    ];
+    let at = days.iter().position(|d| *d == day)?;
+    u32::try_from(at).ok()
+}
+
 /// Some months later, on the last day of the month where it has no such day.
-fn shifted(micros: i64, count: i64) -> Option<i64> {
+pub(super) fn shifted(micros: i64, count: i64) -> Option<i64> {
     let months = Months::new(u32::try_from(count.unsigned_abs()).ok()?);
     let time = DateTime::from_timestamp_micros(micros)?.naive_utc();
     let moved = if count < 0 {
@@ -217,7 +242,7 @@ fn shifted(micros: i64, count: i64) -> Option<i64> {
 }
 
 /// The beginning of the part that a moment is in.
-fn truncated(micros: i64, part: &str) -> Result<i64> {
+pub(super) fn truncated(micros: i64, part: &str) -> Result<i64> {
     if let Some(unit) = fixed(part).filter(|_| part != "WEEK") {
         return Ok(micros.div_euclid(unit) * unit);
     }
@@ -230,7 +255,10 @@ fn truncated(micros: i64, part: &str) -> Result<i64> {
         "QUARTER" => NaiveDate::from_ymd_opt(day.year(), day.month0() / 3 * 3 + 1, 1),
         "YEAR" => NaiveDate::from_ymd_opt(day.year(), 1, 1),
         "ISOYEAR" => NaiveDate::from_isoywd_opt(day.iso_week().year(), 1, chrono::Weekday::Mon),
-        _ => return unknown(part),
+        part => match first_of_week(part) {
+            Some(first) => back((day.weekday().num_days_from_sunday() + 7 - first) % 7),
+            None => return unknown(part),
+        },
     };
     let first = first.ok_or_else(|| exec_datafusion_err!("{day} is out of range"))?;
     Ok(first
@@ -270,9 +298,14 @@ fn boundaries(a: i64, b: i64, part: &str) -> Result<i64> {
         };
         return Ok(count(a)? - count(b)?);
     }
+    if part == "ISOYEAR" {
+        let year = |micros: i64| Ok::<_, DataFusionError>(moment(micros)?.iso_week().year());
+        return Ok(i64::from(year(a)? - year(b)?));
+    }
     let (a, b) = (truncated(a, part)?, truncated(b, part)?);
     match part {
         "ISOWEEK" => Ok((a - b) / (7 * DAY)),
+        part if part.starts_with("WEEK(") => Ok((a - b) / (7 * DAY)),
         _ => match fixed(part) {
             Some(unit) => Ok((a - b) / unit),
             None => unknown(part),
@@ -296,6 +329,11 @@ fn extract(call: &Call) -> Result<ArrayRef> {
             "ISOYEAR" => i64::from(time.iso_week().year()),
             // Weeks begin on Sunday; days before the first one are in week 0.
             "WEEK" => i64::from((time.ordinal() + 6 - time.weekday().num_days_from_sunday()) / 7),
+            part if first_of_week(part).is_some() => {
+                let first = first_of_week(part).unwrap_or(0);
+                let day = (time.weekday().num_days_from_sunday() + 7 - first) % 7;
+                i64::from((time.ordinal() + 6 - day) / 7)
+            }
             _ if is_date => return unknown(&part),
             "HOUR" => i64::from(time.hour()),
             "MINUTE" => i64::from(time.minute()),
@@ -335,7 +373,7 @@ fn date_of_parts(call: &Call) -> Result<ArrayRef> {
 }
 
 /// Format elements that chrono writes as BigQuery does.
-const ELEMENTS: &str = "YymdHIMSFTjbBaAepuUWVGDRsn%ht";
+const ELEMENTS: &str = "YymdHIMSFTjbBaAepuUWVGDRsn%htwklPxXzC";
 
 fn format(call: &Call) -> Result<ArrayRef> {
     let (patterns, times) = (call.texts(0)?, micros_of(call.array(1)?)?);
@@ -344,14 +382,55 @@ fn format(call: &Call) -> Result<ArrayRef> {
         .zip(times.iter())
         .map(|pair| match pair {
             (Some(pattern), Some(micros)) => {
-                check_pattern(pattern)?;
+                let pattern = own_pattern(pattern, micros)?;
+                check_pattern(&pattern)?;
                 let time: DateTime<Utc> = moment(micros)?.and_utc();
-                Ok(Some(time.format(pattern).to_string()))
+                Ok(Some(time.format(&pattern).to_string()))
             }
             _ => Ok(None),
         })
         .collect::<Result<StringArray>>()?;
     Ok(Arc::new(values))
+}
+
+/// A pattern without the elements that only BigQuery has: `%E3S`, `%E*S`, `%E4Y`, `%Q` and `%Z`, which stand for the time zone UTC.
+fn own_pattern(pattern: &str, micros: i64) -> Result<String> {
+    let time = moment(micros)?;
+    let mut own = String::with_capacity(pattern.len());
+    let mut rest = pattern.chars();
+    while let Some(c) = rest.next() {
+        if c != '%' {
+            own.push(c);
+            continue;
+        }
+        let fraction = micros.rem_euclid(SECOND);
+        match rest.next() {
+            Some('Q') => own.push_str(&(time.month0() / 3 + 1).to_string()),
+            Some('Z') => own.push_str("UTC"),
+            Some('E') => match (rest.next(), rest.next()) {
+                (Some('4'), Some('Y')) => own.push_str(&format!("{:04}", time.year())),
+                (Some('*'), Some('S')) => {
+                    let digits = format!("{fraction:06}");
+                    let digits = digits.trim_end_matches('0');
+                    let point = if digits.is_empty() { "" } else { "." };
+                    own.push_str(&format!("%S{point}{digits}"));
+                }
+                (Some(count @ '0'..='9'), Some('S')) => {
+                    let count = count.to_digit(10).unwrap_or(0) as usize;
+                    let digits = format!("{fraction:06}000");
+                    let digits = digits.get(..count).unwrap_or_default();
+                    let point = if digits.is_empty() { "" } else { "." };
+                    own.push_str(&format!("%S{point}{digits}"));
+                }
+                _ => return exec_err!("the format {pattern:?} is not supported by this emulator"),
+            },
+            other => {
+                own.push('%');
+                own.extend(other);
+            }
+        }
+    }
+    Ok(own)
 }
 
 fn check_pattern(pattern: &str) -> Result<()> {

@@ -10,6 +10,8 @@ use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
 use super::{Call, Function, argument, nullable};
 
+mod wide;
+
 /// Which of the two decimal types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::query) enum Kind {
@@ -70,6 +72,17 @@ fn numeric(value: i256) -> Result<i128> {
     }
 }
 
+/// The service's BIGNUMERIC has a little more than 76 digits, Arrow's has 76.
+fn bignumeric(value: i256) -> Result<i256> {
+    let most = i256::from_i128(10_i128.pow(38));
+    let most = most.wrapping_mul(most);
+    if value.wrapping_abs() < most && value != i256::MIN {
+        return Ok(value);
+    }
+    let value = Decimal256Type::format_decimal(value, 76, 38);
+    exec_err!("bignumeric overflow: {value}")
+}
+
 /// `left / right`, rounded half away from zero.
 ///
 /// # Errors
@@ -100,16 +113,36 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             each(call, "-", i256::checked_sub)
         }),
         Function::made("millpond_decimal_multiply", &[2], wider, |call| {
-            each(call, "*", |a, b| {
-                quotient(a.checked_mul(b)?, i256::from_i128(1_000_000_000)).ok()
-            })
+            let unit = unit(kind_of(call)?);
+            each(call, "*", move |a, b| wide::scaled(a, b, unit))
         }),
         Function::made("millpond_decimal_divide", &[2], wider, |call| {
-            each(call, "/", |a, b| {
-                quotient(a.checked_mul(i256::from_i128(1_000_000_000))?, b).ok()
-            })
+            let unit = unit(kind_of(call)?);
+            each(call, "/", move |a, b| wide::scaled(a, unit, b))
+        }),
+        Function::made("millpond_decimal_div", &[2], wider, |call| {
+            let unit = unit(kind_of(call)?);
+            each(call, "/", move |a, b| a.checked_div(b)?.checked_mul(unit))
+        }),
+        Function::made("millpond_decimal_mod", &[2], wider, |call| {
+            each(call, "/", i256::checked_rem)
         }),
     ]
+}
+
+/// One, in units of the last digit.
+fn unit(kind: Kind) -> i256 {
+    match kind {
+        Kind::Numeric => i256::from_i128(1_000_000_000),
+        Kind::BigNumeric => i256::from_i128(10_i128.pow(38)),
+    }
+}
+
+fn kind_of(call: &Call) -> Result<Kind> {
+    Ok(Kind::of(
+        call.array(0)?.data_type(),
+        call.array(1)?.data_type(),
+    ))
 }
 
 fn wider(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
@@ -117,9 +150,18 @@ fn wider(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     nullable(Kind::of(left.data_type(), right.data_type()).data_type())
 }
 
-/// Whether a product or a quotient of two types is computed: those of BIGNUMERIC need more digits than there are.
-pub(in crate::query) fn multiplies(left: &DataType, right: &DataType) -> bool {
-    Kind::of(left, right) == Kind::Numeric
+/// The type of arithmetic of two numbers of which one is decimal and none a float.
+pub(super) fn wider_of(args: &ReturnFieldArgs<'_>) -> Result<Option<FieldRef>> {
+    let types = [
+        argument(args, 0)?.data_type(),
+        argument(args, 1)?.data_type(),
+    ];
+    let decimal =
+        |t: &DataType| matches!(t, DataType::Decimal128(_, _) | DataType::Decimal256(_, _));
+    if !types.iter().any(|t| decimal(t)) || types.iter().any(|t| t.is_floating()) {
+        return Ok(None);
+    }
+    wider(args).map(Some)
 }
 
 fn each(call: &Call, sign: &str, one: impl Fn(i256, i256) -> Option<i256>) -> Result<ArrayRef> {
@@ -155,7 +197,8 @@ fn array_of(results: Vec<Option<i256>>, kind: Kind) -> Result<ArrayRef> {
             Arc::new(narrow.with_precision_and_scale(38, 9)?)
         }
         Kind::BigNumeric => {
-            let wide: Decimal256Array = results.into_iter().collect();
+            let bounded = results.into_iter().map(|v| v.map(bignumeric).transpose());
+            let wide = bounded.collect::<Result<Decimal256Array>>()?;
             Arc::new(wide.with_precision_and_scale(76, 38)?)
         }
     })

@@ -77,7 +77,7 @@ fn found(call: &Call, shown: impl Fn(&Value) -> Option<String>) -> Result<String
 }
 
 /// Hands what is at the path of every row to `take`; nothing for a missing row, what is no JSON, and a path that leads nowhere.
-fn each(call: &Call, mut take: impl FnMut(Option<&Value>)) -> Result<()> {
+pub(super) fn each(call: &Call, mut take: impl FnMut(Option<&Value>)) -> Result<()> {
     let texts = call.texts(0)?;
     let paths = match call.arrays.len() {
         2 => Some(call.texts(1)?),

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array};
-use arrow::compute::cast;
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, new_null_array,
+};
+use arrow::compute::{CastOptions, cast, cast_with_options, concat};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use datafusion::common::{Result, exec_err};
-use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
+use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF};
 
-use super::{Call, Function, argument, each, float, integer, nullable};
+use super::{Call, Function, argument, decimals, each, float, integer, nullable};
 use crate::value_text;
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
@@ -22,9 +24,15 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         Function::made("millpond_multiply", &[2], integer, |call| {
             whole(call, "*", i64::checked_mul)
         }),
-        Function::made("millpond_div", &[2], integer, |call| {
-            whole(call, "/", i64::checked_div)
-        }),
+        Function::made(
+            "millpond_div",
+            &[2],
+            whole_or_decimal,
+            |call| match of_decimals(call, "millpond_decimal_div")? {
+                Some(values) => Ok(values),
+                None => whole(call, "/", i64::checked_div),
+            },
+        ),
         Function::made("millpond_divide", &[2], float, |call| {
             pairs(call, |a, b| {
                 if b == 0.0 {
@@ -69,8 +77,95 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                 (power.is_finite() || x.is_infinite()).then_some(power)
             })
         }),
-        Function::made("millpond_safe_divide", &[2], float, |call| {
+        Function::made("millpond_safe_divide", &[2], float_or_decimal, |call| {
+            if let Some(values) = safely(call, "millpond_decimal_divide")? {
+                return Ok(values);
+            }
             pairs(call, |a, b| Ok((b != 0.0).then_some(a / b)))
+        }),
+        Function::made("millpond_safe_add", &[2], number, |call| {
+            safe_of(call, i64::checked_add, "millpond_decimal_add", |a, b| a + b)
+        }),
+        Function::made("millpond_safe_subtract", &[2], number, |call| {
+            let one = "millpond_decimal_subtract";
+            safe_of(call, i64::checked_sub, one, |a, b| a - b)
+        }),
+        Function::made("millpond_safe_multiply", &[2], number, |call| {
+            let one = "millpond_decimal_multiply";
+            safe_of(call, i64::checked_mul, one, |a, b| a * b)
+        }),
+        Function::made("millpond_safe_negate", &[1], same, |call| {
+            if !call.array(0)?.data_type().is_integer() {
+                return negate(call);
+            }
+            let values: Int64Array = call
+                .integers(0)?
+                .iter()
+                .map(|x| x.and_then(i64::checked_neg))
+                .collect();
+            Ok(Arc::new(values))
+        }),
+        // What is rounded has the type of what was to be rounded; whole numbers are floats then.
+        Function::made("millpond_rounded", &[2], of_second, |call| {
+            Ok(cast_with_options(
+                call.array(0)?,
+                call.returns.data_type(),
+                &CastOptions {
+                    safe: false,
+                    ..CastOptions::default()
+                },
+            )?)
+        }),
+        Function::made("millpond_sign", &[1], same, |call| {
+            let array = call.array(0)?;
+            let kind = array.data_type();
+            if kind.is_integer() || kind.is_null() {
+                let values: Int64Array = call.integers(0)?.unary(i64::signum);
+                return Ok(Arc::new(values));
+            }
+            let signs = floats(call, 0)?.unary::<_, Float64Type>(|x| {
+                if x == 0.0 || x.is_nan() {
+                    x
+                } else {
+                    x.signum()
+                }
+            });
+            let signs: ArrayRef = Arc::new(signs);
+            Ok(cast(&signs, kind)?)
+        }),
+        Function::made("millpond_is_inf", &[1], truth, |call| {
+            let values: BooleanArray = floats(call, 0)?
+                .iter()
+                .map(|x| x.map(f64::is_infinite))
+                .collect();
+            Ok(Arc::new(values))
+        }),
+        Function::made("millpond_cbrt", &[1], float, |call| {
+            checked(call, "CBRT", |x| Some(x.cbrt()))
+        }),
+        Function::made("millpond_log", &[2], float, |call| {
+            pairs(call, |x, base| {
+                if x <= 0.0 || base <= 0.0 || base == 1.0 {
+                    let (x, base) = (value_text::float(x), value_text::float(base));
+                    return exec_err!("Floating point error in function: LOG({x}, {base})");
+                }
+                Ok(Some(match base {
+                    2.0 => x.log2(),
+                    10.0 => x.log10(),
+                    _ => x.ln() / base.ln(),
+                }))
+            })
+        }),
+        Function::made("millpond_bit_count", &[1], integer, |call| {
+            let values: Int64Array = call.integers(0)?.unary(|x| i64::from(x.count_ones()));
+            Ok(Arc::new(values))
+        }),
+        Function::made("millpond_bit_not", &[1], integer, |call| {
+            let values: Int64Array = call.integers(0)?.unary(|x| !x);
+            Ok(Arc::new(values))
+        }),
+        Function::made("millpond_bit_xor", &[2], integer, |call| {
+            whole(call, "^", |a, b| Some(a ^ b))
         }),
         Function::made("millpond_ieee_divide", &[2], float, |call| {
             pairs(call, |a, b| Ok(Some(a / b)))
@@ -96,6 +191,91 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
     ]
 }
 
+/// INT64 of integers, or the wider of two decimals.
+fn whole_or_decimal(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    Ok(decimals::wider_of(args)?.unwrap_or(integer(args)?))
+}
+
+fn float_or_decimal(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    Ok(decimals::wider_of(args)?.unwrap_or(float(args)?))
+}
+
+/// The type of arithmetic of two numbers.
+fn number(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    let floats = [argument(args, 0)?, argument(args, 1)?];
+    if floats.iter().any(|f| f.data_type().is_floating()) {
+        return float(args);
+    }
+    whole_or_decimal(args)
+}
+
+/// The values of a function of decimals, if the call returns decimals.
+fn of_decimals(call: &Call, name: &str) -> Result<Option<ArrayRef>> {
+    if !is_decimal(call.returns.data_type()) {
+        return Ok(None);
+    }
+    let function = decimals::functions();
+    let Some(function) = function.into_iter().find(|f| f.name() == name) else {
+        return exec_err!("there is no function {name}");
+    };
+    let values = function.invoke_with_args(ScalarFunctionArgs {
+        args: call
+            .arrays
+            .iter()
+            .cloned()
+            .map(ColumnarValue::Array)
+            .collect(),
+        arg_fields: call.fields.clone(),
+        number_rows: call.rows,
+        return_field: Arc::clone(&call.returns),
+        config_options: Arc::default(),
+    })?;
+    Ok(Some(values.to_array(call.rows)?))
+}
+
+/// The same, with a null where there is no value.
+fn safely(call: &Call, name: &str) -> Result<Option<ArrayRef>> {
+    if let Ok(all) = of_decimals(call, name) {
+        return Ok(all);
+    }
+    let rows = (0..call.rows).map(|row| {
+        let one = call.row(row);
+        let value = of_decimals(&one, name);
+        match value {
+            Ok(Some(value)) => value,
+            _ => new_null_array(call.returns.data_type(), 1),
+        }
+    });
+    let rows: Vec<ArrayRef> = rows.collect();
+    let rows: Vec<&dyn Array> = rows.iter().map(AsRef::as_ref).collect();
+    Ok(Some(concat(&rows)?))
+}
+
+fn safe_of(
+    call: &Call,
+    integers: fn(i64, i64) -> Option<i64>,
+    of_decimal: &str,
+    of_floats: fn(f64, f64) -> f64,
+) -> Result<ArrayRef> {
+    if let Some(values) = safely(call, of_decimal)? {
+        return Ok(values);
+    }
+    if call.returns.data_type().is_floating() {
+        return pairs(call, |a, b| {
+            let value = of_floats(a, b);
+            let fits = value.is_finite() || !a.is_finite() || !b.is_finite();
+            Ok(fits.then_some(value))
+        });
+    }
+    let (left, right) = (call.integers(0)?, call.integers(1)?);
+    let values: Int64Array = left
+        .iter()
+        .zip(right.iter())
+        .map(|(a, b)| integers(a?, b?))
+        .collect();
+    Ok(Arc::new(values))
+}
+
 fn truth(_: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     nullable(DataType::Boolean)
 }
@@ -103,6 +283,14 @@ fn truth(_: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
 fn same(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     let own = argument(args, 0)?;
     Ok(Arc::new(Field::clone(own).with_nullable(true)))
+}
+
+fn of_second(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    nullable(match argument(args, 1)?.data_type() {
+        DataType::Decimal128(_, _) => DataType::Decimal128(38, 9),
+        DataType::Decimal256(_, _) => DataType::Decimal256(76, 38),
+        _ => DataType::Float64,
+    })
 }
 
 /// Floats are put in order by a number, everything else by itself.

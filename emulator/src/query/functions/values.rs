@@ -161,11 +161,12 @@ fn to_json(call: &Call) -> Result<ArrayRef> {
     Ok(Arc::new(texts))
 }
 
-fn json(array: &ArrayRef, field: &Field, row: usize) -> Result<Value> {
+pub(super) fn json(array: &ArrayRef, field: &Field, row: usize) -> Result<Value> {
     if array.is_null(row) {
         return Ok(Value::Null);
     }
     Ok(match array.data_type() {
+        DataType::Null => Value::Null,
         DataType::Boolean => Value::Bool(array.as_boolean().value(row)),
         DataType::Int64 => Value::Number(array.as_primitive::<Int64Type>().value(row).into()),
         DataType::Float64 => {

@@ -20,6 +20,42 @@ pub(super) const PARTITIONS: Columns = &[
     ("storage_tier", "STRING"),
 ];
 
+/// The columns of `table$__PARTITIONS_SUMMARY__`.
+pub(super) const SUMMARY: Columns = &[
+    ("project_id", "STRING"),
+    ("dataset_id", "STRING"),
+    ("table_id", "STRING"),
+    ("partition_id", "STRING"),
+    ("creation_time", "INTEGER"),
+    ("last_modified_time", "INTEGER"),
+];
+
+/// One row for each partition that has rows; times are in milliseconds.
+///
+/// # Errors
+/// [`QueryError::Invalid`] for a table without partitions.
+pub(super) fn summary(table: &Arc<Table>) -> Result<Vec<Row>, QueryError> {
+    let name = &table.name;
+    let broken = |e: crate::table_rows::RowsError| {
+        datafusion::common::DataFusionError::External(Box::new(e))
+    };
+    let counts = partition_ids::counts(table).map_err(broken)?;
+    let counts = counts.ok_or_else(|| QueryError::Invalid {
+        message: format!("Table {name} is not partitioned"),
+    })?;
+    let rows = counts.into_keys().map(|id| {
+        super::row(json!({
+            "project_id": name.project(),
+            "dataset_id": name.dataset(),
+            "table_id": name.table(),
+            "partition_id": id,
+            "creation_time": table.created_us() / 1000,
+            "last_modified_time": micros(table.modified) / 1000,
+        }))
+    });
+    Ok(rows.collect())
+}
+
 pub(super) fn rows(table: &Arc<Table>) -> Result<Vec<Row>, QueryError> {
     if table.kind() != "TABLE" {
         return Ok(Vec::new());

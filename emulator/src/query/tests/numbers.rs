@@ -97,7 +97,7 @@ async fn arithmetic_that_leaves_its_type_is_an_error() {
         ("SELECT NUMERIC '9e28' + NUMERIC '9e28'", "numeric overflow"),
         ("SELECT NUMERIC '1e15' * NUMERIC '1e15'", "numeric overflow"),
         ("SELECT NUMERIC '1' / NUMERIC '0'", "division by zero"),
-        ("SELECT BIGNUMERIC '1' * 2", "the operator * for"),
+        ("SELECT BIGNUMERIC '1e37' * 100", "bignumeric overflow"),
         (
             "SELECT ARRAY_AGG(x) FROM UNNEST([1, NULL]) AS x",
             "Array cannot have a null element",

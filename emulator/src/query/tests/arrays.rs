@@ -1,0 +1,129 @@
+//! Elements, positions and queries over arrays of a row.
+#![allow(clippy::unwrap_used)]
+
+use tempfile::TempDir;
+
+use super::{answer, catalog, lines};
+
+/// Rows with arrays, as a table of a query.
+const ROWS: &str = "(SELECT 1 AS k, [3, 4] AS a, [STRUCT('x' AS Sku, 2 AS n), STRUCT('y', 5)] AS s UNION ALL SELECT 2, [], [])";
+
+#[tokio::test]
+async fn arrays_of_a_row_are_joined_to_it() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (select, wanted) in [
+        (
+            "k, e FROM {} AS t, UNNEST(t.a) AS e ORDER BY e",
+            "k|e 1|3 1|4",
+        ),
+        ("k, e FROM {} AS t, t.a AS e ORDER BY e", "k|e 1|3 1|4"),
+        (
+            "k, e, o FROM {}, UNNEST(a) AS e WITH OFFSET AS o ORDER BY o DESC",
+            "k|e|o 1|4|1 1|3|0",
+        ),
+        (
+            "k, e FROM {} LEFT JOIN UNNEST(a) AS e ORDER BY k, e",
+            "k|e 1|3 1|4 2|",
+        ),
+        ("k, e FROM {} JOIN UNNEST(a) AS e ON e > 3", "k|e 1|4"),
+        (
+            "k, i.sku, N FROM {}, UNNEST(s) AS I ORDER BY n",
+            "k|sku|N 1|x|2 1|y|5",
+        ),
+        ("i.* FROM {}, UNNEST(s) AS i ORDER BY n", "Sku|n x|2 y|5"),
+        (
+            "e, u.b FROM {}, UNNEST(a) AS e JOIN (SELECT 4 AS b) AS u ON u.b = e",
+            "e|b 4|4",
+        ),
+        (
+            "* FROM UNNEST([5, 6]) AS e WITH OFFSET ORDER BY offset",
+            "e|offset 5|0 6|1",
+        ),
+    ] {
+        let sql = format!("SELECT {}", select.replace("{}", ROWS));
+        let wanted: Vec<&str> = wanted.split(' ').collect();
+        assert_eq!(lines(&catalog, &sql).await, wanted, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn queries_over_arrays_of_a_row_are_values() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (expression, wanted) in [
+        ("(SELECT SUM(e) FROM UNNEST(a) AS e)", "7 "),
+        (
+            "(SELECT e FROM UNNEST(a) AS e ORDER BY e DESC LIMIT 1)",
+            "4 ",
+        ),
+        (
+            "EXISTS(SELECT 1 FROM UNNEST(a) AS e WHERE e = 3)",
+            "true false",
+        ),
+        ("NOT EXISTS(SELECT 1 FROM UNNEST(a) AS e)", "false true"),
+        (
+            "ARRAY(SELECT e * 10 FROM UNNEST(a) AS e ORDER BY e DESC)",
+            "[40,30] []",
+        ),
+        (
+            "ARRAY_LENGTH(ARRAY(SELECT 1 FROM UNNEST(a) AS e WHERE e > 3))",
+            "1 0",
+        ),
+        (
+            "(SELECT STRING_AGG(i.sku, '-') FROM UNNEST(s) AS i)",
+            "x-y ",
+        ),
+        (
+            "ARRAY(SELECT AS STRUCT i.n AS m, k FROM UNNEST(s) AS i)[SAFE_OFFSET(0)].M",
+            "2 ",
+        ),
+        ("(SELECT COUNT(*) FROM d.t WHERE t.id > k)", "2 1"),
+        ("a[SAFE_OFFSET(1)]", "4 "),
+        ("a[SAFE_ORDINAL(1)]", "3 "),
+        ("s[SAFE_OFFSET(1)].SKU", "y "),
+    ] {
+        let sql = format!("SELECT {expression} AS v FROM {ROWS} ORDER BY k");
+        let found = lines(&catalog, &sql).await;
+        let found = found.get(1..).unwrap().join(" ");
+        assert_eq!(found, wanted, "{sql}");
+    }
+    for (expression, wanted) in [
+        ("[1, 2][OFFSET(0)]", "1"),
+        ("[1, 2][1]", "2"),
+        ("[1, 2][ORDINAL(2)]", "2"),
+        ("JSON '{\"a\": {\"b\": [1, 2]}}'.a.b[1]", "2"),
+        ("JSON '{\"a b\": 1}'['a b']", "1"),
+        ("(SELECT AS STRUCT 1 AS a, 2 AS b).B", "2"),
+    ] {
+        let found = lines(&catalog, &format!("SELECT {expression} AS v")).await;
+        assert_eq!(found, ["v", wanted], "{expression}");
+    }
+    for (sql, wanted) in [
+        (
+            "SELECT [1][OFFSET(1)]",
+            "Array index 1 is out of bounds (overflow)",
+        ),
+        (
+            "SELECT [1][ORDINAL(0)]",
+            "Array index 0 is out of bounds (underflow)",
+        ),
+        ("SELECT 'a'[0]", "not supported on values of type"),
+        ("SELECT * FROM UNNEST(1)", "must be arrays"),
+        (
+            "SELECT (SELECT e FROM UNNEST(a) AS e) FROM (SELECT [1, 2] AS a)",
+            "more than one element",
+        ),
+    ] {
+        let refused = answer(&catalog, sql, &[]).await.unwrap_err();
+        assert!(refused.contains(wanted), "{sql}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_may_be_recursive() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let sql = "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT N + 1 FROM R WHERE n < 3) SELECT n FROM r ORDER BY n";
+    assert_eq!(lines(&catalog, sql).await, ["n", "1", "2", "3"]);
+}

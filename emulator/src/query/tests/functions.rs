@@ -1,0 +1,178 @@
+//! Functions one by one, by the examples of the reference and the borders of their arguments.
+#![allow(clippy::unwrap_used)]
+
+use tempfile::TempDir;
+
+use super::{answer, catalog, lines};
+
+#[tokio::test]
+async fn functions_give_what_the_reference_says() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (expression, wanted) in [
+        ("NUMERIC '1' / 3", "0.333333333"),
+        (
+            "BIGNUMERIC '2' / 3",
+            "0.66666666666666666666666666666666666667",
+        ),
+        (
+            "BIGNUMERIC '1.5' * BIGNUMERIC '-2.25'",
+            "-3.37500000000000000000000000000000000000",
+        ),
+        ("SAFE_DIVIDE(NUMERIC '1', 3)", "0.333333333"),
+        ("SAFE_DIVIDE(NUMERIC '1', 0)", ""),
+        ("IEEE_DIVIDE(NUMERIC '1', 4)", "0.25"),
+        ("DIV(NUMERIC '-7.5', 2)", "-3.000000000"),
+        ("MOD(NUMERIC '-7.5', 2)", "-1.500000000"),
+        ("ROUND(NUMERIC '2.5')", "3.000000000"),
+        ("ROUND(5)", "5.0"),
+        ("SAFE_ADD(9223372036854775807, 1)", ""),
+        ("SAFE_SUBTRACT(5, 3)", "2"),
+        ("SAFE_NEGATE(-9223372036854775807 - 1)", ""),
+        ("SIGN(-2.5)", "-1.0"),
+        ("LOG(8, 2)", "3.0"),
+        ("BIT_COUNT(7)", "3"),
+        ("6 & 3 | 8", "10"),
+        ("~5", "-6"),
+        ("RANGE_BUCKET(20, [0, 10, 20, 30])", "3"),
+        ("INITCAP('hello wORLD-x')", "HelloWorld-X"),
+        ("TRANSLATE('abcd', 'abz', 'xy')", "xycd"),
+        ("CONCAT(CHR(65), ASCII('a'), UNICODE('é'))", "A97233"),
+        ("CODE_POINTS_TO_STRING(TO_CODE_POINTS('aé'))", "aé"),
+        ("CONTAINS_SUBSTR('The Blue', 'bLUE')", "true"),
+        ("INSTR('banana', 'an', -1)", "4"),
+        ("INSTR('banana', 'an', 1, 2)", "4"),
+        ("TO_HEX(b'\\x00\\xffa')", "00ff61"),
+        ("ARRAY_TO_STRING(['a', NULL, 'b'], '-', 'N')", "a-N-b"),
+        ("ARRAY_FIRST([4, 5]) + ARRAY_LAST([4, 5])", "9"),
+        ("NULLIFZERO(0)", ""),
+        ("ZEROIFNULL(NULL)", "0"),
+        ("PARSE_DATE('%d.%m.%Y', '02.01.2020')", "2020-01-02"),
+        (
+            "PARSE_TIMESTAMP('%Y-%m-%d %H:%M:%S%z', '2020-01-01 01:00:00+0200')",
+            "2019-12-31T23:00:00Z",
+        ),
+        ("LAST_DAY(DATE '2020-02-03')", "2020-02-29"),
+        ("LAST_DAY(DATE '2020-02-03', WEEK(MONDAY))", "2020-02-09"),
+        ("DATE_TRUNC(DATE '2020-05-17', WEEK(MONDAY))", "2020-05-11"),
+        (
+            "DATE_DIFF(DATE '2020-05-18', DATE '2020-05-17', WEEK(MONDAY))",
+            "1",
+        ),
+        ("UNIX_DATE(DATE_FROM_UNIX_DATE(14238))", "14238"),
+        (
+            "ARRAY_LENGTH(GENERATE_DATE_ARRAY('2020-01-31', '2020-04-30', INTERVAL 1 MONTH))",
+            "4",
+        ),
+        (
+            "ARRAY_LENGTH(GENERATE_TIMESTAMP_ARRAY('2020-01-01', '2020-01-02', INTERVAL 12 HOUR))",
+            "3",
+        ),
+        (
+            "DATE(TIMESTAMP '2020-05-17 23:00:00', 'Asia/Tokyo')",
+            "2020-05-18",
+        ),
+        (
+            "TIMESTAMP(DATETIME '2020-05-17 12:00:00', 'Asia/Tokyo')",
+            "2020-05-17T03:00:00Z",
+        ),
+        (
+            "STRING(TIMESTAMP '2020-01-17 23:00:00', 'America/New_York')",
+            "2020-01-1718:00:00-05",
+        ),
+        (
+            "EXTRACT(HOUR FROM TIMESTAMP '2020-01-17 12:00:00' AT TIME ZONE 'America/New_York')",
+            "7",
+        ),
+        ("DATETIME(2020, 1, 2, 3, 4, 5)", "2020-01-02T03:04:05"),
+        ("TIME(3, 4, 5)", "03:04:05"),
+        (
+            "FORMAT_TIMESTAMP('%E3S|%E*S|%Q', TIMESTAMP '2020-05-01 00:00:01.250')",
+            "01.250|01.25|2",
+        ),
+        ("JSON_OBJECT('b', 1, 'a', [TRUE])", "{\"a\":[true],\"b\":1}"),
+        ("JSON_ARRAY(1, 'x', NULL)", "[1,\"x\",null]"),
+        ("JSON_TYPE(JSON '[1]')", "array"),
+        ("INT64(JSON '5') + LAX_INT64(JSON '\"5\"')", "10"),
+        (
+            "ARRAY_TO_STRING(JSON_KEYS(JSON '{\"b\":{\"c\":1},\"a\":2}'), ',')",
+            "a,b,b.c",
+        ),
+        (
+            "ARRAY_LENGTH(JSON_QUERY_ARRAY('{\"a\":[1,{}]}', '$.a'))",
+            "2",
+        ),
+        ("ARRAY<STRUCT<a INT64>>[STRUCT(1)][OFFSET(0)].a", "1"),
+        ("TO_JSON_STRING(STRUCT(NULL AS a))", "{\"a\":null}"),
+    ] {
+        let text = answer(&catalog, &format!("SELECT {expression} AS v"), &[]).await;
+        let text = text.unwrap_or_else(|e| format!("{expression}: {e}"));
+        let found = text.lines().nth(3).map(|l| {
+            let found: String = l.trim_matches(['|', ' ']).to_owned();
+            found.replace(' ', "")
+        });
+        assert_eq!(found.as_deref(), Some(wanted), "{expression}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn aggregates_gather_in_order_and_up_to_a_limit() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let rows =
+        "UNNEST([STRUCT(3 AS x, 'c' AS y), STRUCT(1, 'a'), STRUCT(1, NULL), STRUCT(2, 'b')])";
+    for (expression, wanted) in [
+        ("ARRAY_AGG(y IGNORE NULLS ORDER BY x DESC LIMIT 2)", "[c,b]"),
+        ("STRING_AGG(y, '+' ORDER BY y LIMIT 2)", "a+b"),
+        ("ANY_VALUE(y HAVING MAX x)", "c"),
+        ("MAX_BY(y, x)", "c"),
+        ("MIN_BY(x, y)", "1"),
+        ("APPROX_QUANTILES(x, 2)", "[1,1,3]"),
+        ("APPROX_TOP_COUNT(x, 1)", "[{value:1,count:2}]"),
+    ] {
+        let sql = format!("SELECT {expression} AS v FROM {rows}");
+        assert_eq!(lines(&catalog, &sql).await, ["v", wanted], "{sql}");
+    }
+    let sql = format!(
+        "SELECT PERCENTILE_CONT(x, 0.5) OVER () AS c, PERCENTILE_DISC(x, 0.5) OVER () AS d FROM {rows} LIMIT 1"
+    );
+    assert_eq!(lines(&catalog, &sql).await, ["c|d", "1.5|1"]);
+}
+
+#[tokio::test]
+async fn a_union_has_the_wider_type() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let sql = "SELECT 1 AS v UNION ALL SELECT 2.5 ORDER BY v";
+    assert_eq!(lines(&catalog, sql).await, ["v", "1.0", "2.5"]);
+}
+
+#[tokio::test]
+async fn what_has_no_value_is_an_error() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (sql, wanted) in [
+        ("SELECT NUMERIC '1' / 0", "division by zero"),
+        (
+            "SELECT NUMERIC '99999999999999999999999999999' * 10",
+            "numeric overflow",
+        ),
+        ("SELECT MOD(NUMERIC '1', 0)", "division by zero"),
+        ("SELECT BIGNUMERIC '1e37' * BIGNUMERIC '1e37'", "overflow"),
+        (
+            "SELECT PARSE_DATE('%Y', 'x')",
+            "Failed to parse input string",
+        ),
+        ("SELECT CHR(-1)", "Invalid codepoint"),
+        ("SELECT b'\\u0041'", "Illegal escape sequence"),
+        ("SELECT INT64(JSON '\"x\"')", "not INT64"),
+        (
+            "SELECT DATETIME(TIMESTAMP '2020-01-01', 'Nowhere')",
+            "Invalid time zone",
+        ),
+        ("SELECT SOUNDEX('a')", "SOUNDEX"),
+    ] {
+        let refused = answer(&catalog, sql, &[]).await.unwrap_err();
+        assert!(refused.contains(wanted), "{sql}: {refused}");
+    }
+}

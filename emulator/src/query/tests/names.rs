@@ -1,0 +1,93 @@
+//! Names are found in any case of letters, and shown as the query writes them.
+#![allow(clippy::unwrap_used)]
+
+use tempfile::TempDir;
+
+use super::{answer, catalog, lines};
+
+#[tokio::test]
+async fn columns_are_found_in_any_case_and_shown_as_written() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (sql, wanted) in [
+        ("SELECT ID, name FROM d.t WHERE iD = 1", ["ID|name", "1|a"]),
+        ("SELECT * FROM d.t WHERE ID = 1", ["id|Name|x", "1|a|1.5"]),
+        ("SELECT T.NAME FROM d.t WHERE X > 1", ["NAME", "a"]),
+        (
+            "SELECT * EXCEPT (NAME, X) FROM d.t ORDER BY ID LIMIT 1",
+            ["id", "1"],
+        ),
+        (
+            "SELECT * REPLACE (ID * 10 AS ID) FROM d.t WHERE id = 1",
+            ["id|Name|x", "10|a|1.5"],
+        ),
+        (
+            "SELECT NAME, COUNT(*) AS Many FROM d.t GROUP BY name HAVING MANY > 0 ORDER BY nAME LIMIT 1",
+            ["NAME|Many", "|1"],
+        ),
+        (
+            "WITH W AS (SELECT id AS Foo FROM d.t) SELECT q.FOO FROM w AS Q WHERE foo = 2",
+            ["FOO", "2"],
+        ),
+        (
+            "SELECT ID, V.NAME FROM d.t JOIN d.v USING (Id) WHERE ID = 3",
+            ["ID|NAME", "3|b"],
+        ),
+        (
+            "SELECT u.ID FROM d.t JOIN (SELECT id AS ID, x AS y FROM d.t) AS U USING (id) WHERE U.Y > 1",
+            ["ID", "1"],
+        ),
+        (
+            "SELECT (SELECT MAX(ID) FROM d.t AS U WHERE u.ID < T.id) AS m FROM d.t WHERE Id = 3",
+            ["m", "2"],
+        ),
+        (
+            "SELECT ROW_NUMBER() OVER (ORDER BY NAME DESC) AS R, ID FROM d.t QUALIFY r = 1",
+            ["R|ID", "1|3"],
+        ),
+        (
+            "SELECT STRUCT(1 AS Abc).aBC AS s, S.INNER.Deep FROM (SELECT STRUCT(STRUCT(7 AS deep) AS Inner) AS s)",
+            ["s|Deep", "1|7"],
+        ),
+        (
+            "SELECT id FROM d.t WHERE id = 1 UNION ALL SELECT ID + 1 FROM d.t WHERE ID = 0 ORDER BY ID",
+            ["id", "1"],
+        ),
+        (
+            "SELECT TABLE_NAME FROM d.INFORMATION_SCHEMA.TABLES WHERE Table_Name = 't'",
+            ["TABLE_NAME", "t"],
+        ),
+    ] {
+        assert_eq!(lines(&catalog, sql).await, wanted, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn names_of_nobody_and_of_more_than_one_are_refused() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (sql, wanted) in [
+        (
+            "SELECT nothing FROM d.t",
+            "Unrecognized name: nothing at [1:8]",
+        ),
+        (
+            "SELECT t.nothing FROM d.t",
+            "Name nothing not found inside t at [1:10]",
+        ),
+        (
+            "SELECT ID FROM d.t JOIN d.v ON t.id = v.id",
+            "Column name ID is ambiguous at [1:8]",
+        ),
+        (
+            "SELECT * EXCEPT (no) FROM d.t",
+            "Column no in SELECT * EXCEPT list does not exist at [1:18]",
+        ),
+        ("SELECT STRUCT(1 AS a).b", "Field name b does not exist"),
+        ("SELECT @@nothing", "Unrecognized name: @@nothing"),
+        ("SELECT id FROM d.T", "Not found: Table p:d.T"),
+    ] {
+        let refused = answer(&catalog, sql, &[]).await.unwrap_err();
+        assert!(refused.contains(wanted), "{sql}: {refused}");
+    }
+}
