@@ -32,7 +32,7 @@ mod build;
 mod calls;
 pub(crate) mod change;
 pub(crate) mod column_defaults;
-mod escapes;
+pub(crate) mod escapes;
 mod functions;
 mod information;
 mod legacy;

@@ -48,7 +48,7 @@ pub(super) fn drop_object(
                     found.kind()
                 )));
             }
-            catalog.delete_table(&table)?;
+            catalog.drop_table(&table)?;
             running.defaults.temporary.retain(|_, t| *t != table);
             Ok(Effect::ddl(statement, "DROP", &table))
         }
