@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Judges a built millpond by the real scikit-learn, DuckDB and FarmHash, and its emulator by Google's Node clients, by dbt's
-# functional tests and by Google's own system tests.
+# functional tests, by SQLAlchemy's compliance tests and by Google's own system tests.
 #
 #   conformance/run.sh target/release/millpond [pytest arguments]
 #   MILLPOND_BIN=target/debug/millpond conformance/run.sh
 #
 # Builds nothing. The judges are installed once into ${MILLPOND_VENV:-$HOME/.cache/millpond/venv}, Google's clients and their
 # tests beside it. With pytest arguments only Millpond's own tests run; `conformance/google.sh BINARY` runs Google's alone, and
-# `conformance/node.sh BINARY` the Node clients, `conformance/dbt.sh BINARY` dbt.
+# `conformance/node.sh BINARY` the Node clients, `conformance/dbt.sh BINARY` dbt, `conformance/sqlalchemy.sh BINARY` SQLAlchemy.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -44,4 +44,5 @@ fi
 "$venv/bin/python" -B -m pytest -p no:cacheprovider -q -ra .
 "$here/node.sh" "$MILLPOND_BIN"
 "$here/dbt.sh" "$MILLPOND_BIN"
+"$here/sqlalchemy.sh" "$MILLPOND_BIN"
 exec "$here/google.sh" "$MILLPOND_BIN"

@@ -47,10 +47,11 @@ fn read(package: &str) -> Service {
 
 /// The Write API, under one of its names.
 fn write(package: &str) -> Service {
+    // Its message is our own, which keeps the descriptor's bytes.
     let append = method(
         "append_rows",
         "AppendRows",
-        &format!("{MESSAGES}::AppendRowsRequest"),
+        "crate::write_service::AppendRequest",
         "AppendRowsResponse",
     );
     Service::builder()

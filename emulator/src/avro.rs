@@ -5,7 +5,8 @@
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Decimal256Type, Field, Fields, Float64Type, Int64Type,
-    IntervalMonthDayNanoType, Schema, Time64MicrosecondType, TimestampMicrosecondType,
+    IntervalMonthDayNanoType, Schema, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
+    TimestampNanosecondType,
 };
 use arrow::error::ArrowError;
 use bytes::Bytes;
@@ -52,6 +53,9 @@ fn type_json(data_type: &DataType, sql_type: Option<&str>, records: &mut usize) 
         DataType::Binary => json!("bytes"),
         DataType::Date32 => json!({"type": "int", "logicalType": "date"}),
         DataType::Time64(_) => json!({"type": "long", "logicalType": "time-micros"}),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            json!({"type": "long", "logicalType": "timestamp-nanos"})
+        }
         DataType::Timestamp(_, Some(_)) => {
             json!({"type": "long", "logicalType": "timestamp-micros"})
         }
@@ -141,6 +145,10 @@ fn scalar(column: &ArrayRef, row: usize, out: &mut Vec<u8>) -> Result<(), ArrowE
             column.as_primitive::<Time64MicrosecondType>().value(row),
             out,
         ),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            let times = column.as_primitive::<TimestampNanosecondType>();
+            long(times.value(row), out);
+        }
         DataType::Timestamp(_, zone) => {
             let micros = column.as_primitive::<TimestampMicrosecondType>().value(row);
             if zone.is_some() {

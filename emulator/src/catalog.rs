@@ -330,14 +330,23 @@ impl Catalog {
     /// The files of a table now, or at a time in microseconds since 1970.
     fn listing(&self, table: &TableName, at: Option<i64>) -> Result<Listing, CatalogError> {
         self.require_dataset(table.project(), table.dataset())?;
-        let directory = self.directory(table);
+        self.listing_in(&self.directory(table), table, at)
+    }
+
+    /// The files of a table that lies in a directory.
+    fn listing_in(
+        &self,
+        directory: &Path,
+        table: &TableName,
+        at: Option<i64>,
+    ) -> Result<Listing, CatalogError> {
         let not_found = || CatalogError::TableNotFound {
             table: table.clone(),
         };
-        let entries = match fs::read_dir(&directory) {
+        let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(not_found()),
-            Err(source) => return Err(io_error(&directory)(source)),
+            Err(source) => return Err(io_error(directory)(source)),
         };
         let metadata: Option<TableMetadata> =
             metadata::read(&directory.join(metadata::TABLE_FILE))?;
@@ -356,7 +365,7 @@ impl Catalog {
         let removed = metadata.as_ref().map(|m| &m.removed);
         let mut files = Vec::new();
         for entry in entries {
-            let path = entry.map_err(io_error(&directory))?.path();
+            let path = entry.map_err(io_error(directory))?.path();
             if !is_data_file(&path) {
                 continue;
             }

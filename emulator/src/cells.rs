@@ -14,10 +14,14 @@ use arrow::array::{
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef, TimeUnit};
 
+use crate::picoseconds;
+
+mod column_names;
 mod from_json;
 mod from_proto;
 mod text;
 
+pub(crate) use column_names::{NotADescriptor, descriptor};
 pub(crate) use from_json::{JsonReading, JsonRows, UnknownFields, json_row};
 pub(crate) use from_proto::{ProtoReader, ProtoSchemaError};
 
@@ -343,6 +347,7 @@ fn scalar(field: &Field, rows: &Rows<'_>, path: &str, errors: &mut Vec<CellError
             let values = gather(rows, path, errors, |c| match sql_type {
                 Some("geography") => text::geography(c),
                 Some("json") => text::json(c),
+                Some(picoseconds::SQL_TYPE) => text::picoseconds(c),
                 _ => text::string(c),
             });
             Arc::new(StringArray::from(values))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use googleapis_tonic_google_cloud_bigquery_storage_v1::google::cloud::bigquery::storage::v1 as proto;
-use proto::arrow_serialization_options::CompressionCodec;
+use proto::arrow_serialization_options::{CompressionCodec, PicosTimestampPrecision};
 use proto::read_session::TableReadOptions;
 use proto::read_session::table_read_options::{
     OutputFormatSerializationOptions, ResponseCompressionCodec,
@@ -22,6 +22,7 @@ use crate::faults::{FaultAction, Faults};
 use crate::file_rows::FileRows;
 use crate::jobs::Jobs;
 use crate::kept_messages::KeptMessages;
+use crate::picoseconds::Precision;
 use crate::read_plan::Format;
 use crate::request_log::{LoggedCall, RequestLog};
 use crate::response_compression::ResponseCompression;
@@ -177,6 +178,7 @@ fn session_request(
         selected_fields: options.selected_fields.clone(),
         row_restriction: options.row_restriction.clone(),
         format: format_of(asked, &options)?,
+        precision: precision_of(&options),
         response_compression: response_compression(
             options.response_compression_codec.unwrap_or_default(),
         )?,
@@ -212,6 +214,25 @@ fn format_of(asked: &proto::ReadSession, options: &TableReadOptions) -> Result<F
             "request failed: data format must be ARROW or AVRO",
         )),
     }
+}
+
+/// How points in time with picoseconds are sent, of which there are two equal lists of names.
+fn precision(asked: i32) -> Precision {
+    match PicosTimestampPrecision::try_from(asked) {
+        Ok(PicosTimestampPrecision::TimestampPrecisionNanos) => Precision::Nanos,
+        Ok(PicosTimestampPrecision::TimestampPrecisionPicos) => Precision::Text,
+        _ => Precision::Micros,
+    }
+}
+
+/// The same for a session.
+fn precision_of(options: &TableReadOptions) -> Precision {
+    use OutputFormatSerializationOptions::{ArrowSerializationOptions, AvroSerializationOptions};
+    precision(match &options.output_format_serialization_options {
+        Some(ArrowSerializationOptions(arrow)) => arrow.picos_timestamp_precision,
+        Some(AvroSerializationOptions(avro)) => avro.picos_timestamp_precision,
+        None => 0,
+    })
 }
 
 fn response_compression(codec: i32) -> Result<ResponseCompression, Status> {

@@ -240,6 +240,35 @@ struct Done {
     children: Vec<scripts::Child>,
 }
 
+impl Done {
+    /// What a job has done that ran where its destination is.
+    fn at(work: &Work<'_>, target: &destination::Destination) -> Self {
+        let table = &target.table;
+        let dataset = work.catalog.dataset(table.project(), table.dataset());
+        Self {
+            location: dataset.ok().map(|d| d.location().to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
+/// Values of parameters as a job tells them: arrays without elements, and members of structs without a value, are left out.
+fn without_nothing(value: &mut Value) {
+    match value {
+        Value::Array(all) => all.iter_mut().for_each(without_nothing),
+        Value::Object(members) => {
+            members.values_mut().for_each(without_nothing);
+            if members.get("arrayValues") == Some(&json!([])) {
+                members.remove("arrayValues");
+            }
+            if let Some(Value::Object(fields)) = members.get_mut("structValues") {
+                fields.retain(|_, value| *value != json!({}));
+            }
+        }
+        _ => {}
+    }
+}
+
 /// The jobs of a server.
 #[derive(Debug)]
 pub(crate) struct Jobs {
@@ -328,6 +357,9 @@ impl Jobs {
                 ));
             }
         };
+        if let Some(parameters) = configuration.pointer_mut("/query/queryParameters") {
+            without_nothing(parameters);
+        }
         if let (Some(kind), Value::Object(members)) = (kind, &mut configuration) {
             members.insert("jobType".to_owned(), json!(kind.to_ascii_uppercase()));
         }

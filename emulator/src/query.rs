@@ -33,7 +33,7 @@ mod build;
 mod calls;
 pub(crate) mod change;
 pub(crate) mod column_defaults;
-mod escapes;
+pub(crate) mod escapes;
 mod fields;
 mod functions;
 mod information;

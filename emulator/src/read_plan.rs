@@ -13,6 +13,7 @@ use bytes::Bytes;
 use crate::arrow_message::{self, BufferCompression};
 use crate::avro;
 use crate::catalog::{DataFile, PARTITION_TIME, Table};
+use crate::picoseconds::{self, Precision};
 use crate::projection::Projection;
 use crate::response_compression::ResponseCompression;
 use crate::row_restriction::RowFilter;
@@ -42,6 +43,8 @@ pub(crate) struct ReadPlan {
     pub schema_message: Bytes,
     /// How rows are written.
     pub format: Format,
+    /// `schema` before picoseconds were taken off.
+    kept: SchemaRef,
     /// How a response's rows are compressed as a whole.
     pub response_compression: ResponseCompression,
     /// Parquet leaves to decode, ascending.
@@ -72,6 +75,7 @@ impl ReadPlan {
         selected: &Projection,
         filter: Option<RowFilter>,
         format: Format,
+        precision: Precision,
     ) -> Result<Self, ArrowError> {
         let columns = table.schema.fields().len();
         let filter_columns: Vec<usize> = filter
@@ -98,7 +102,12 @@ impl ReadPlan {
                 Some((filter, placed, read))
             }
         };
-        let schema: SchemaRef = Arc::new(selected.schema());
+        let kept: SchemaRef = Arc::new(selected.schema());
+        let schema: SchemaRef = match precision {
+            // Those that are kept as text are no other type for whoever reads them here.
+            Precision::Kept => Arc::clone(&kept),
+            other => Arc::new(picoseconds::sent_schema(&kept, other)),
+        };
         let selected_bytes = leaves.iter().filter_map(|l| table.leaf_bytes.get(*l)).sum();
         Ok(Self {
             schema_message: match format {
@@ -109,7 +118,8 @@ impl ReadPlan {
             response_compression: ResponseCompression::None,
             selected_bytes,
             decoder_bytes: table.decoder_bytes(&leaves),
-            output: place(schema.fields(), usize::MAX),
+            output: place(kept.fields(), usize::MAX),
+            kept,
             filter,
             leaves,
             schema,
@@ -150,13 +160,18 @@ impl ReadPlan {
         partition_time: Option<i64>,
     ) -> Result<RecordBatch, ConvertError> {
         let Some((filter, placed, schema)) = &self.filter else {
-            return Ok(assemble(decoded, &self.output, &self.schema, None)?);
+            return self.sent(decoded);
         };
         let read = assemble(decoded, placed, schema, partition_time)?;
         let mask = filter.evaluate(&read)?;
         // Filtering first keeps the conversion of wide columns to the rows that pass.
         let passed = RowFilter::apply(decoded, &mask)?;
-        Ok(assemble(&passed, &self.output, &self.schema, None)?)
+        self.sent(&passed)
+    }
+
+    fn sent(&self, decoded: &RecordBatch) -> Result<RecordBatch, ConvertError> {
+        let rows = assemble(decoded, &self.output, &self.kept, None)?;
+        Ok(picoseconds::sent(rows, &self.schema)?)
     }
 
     /// Decoded bytes of one row, from the table's sizes: a first guess for the size of a batch.

@@ -11,7 +11,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Fields, Schema};
 use datafusion::common::config::Dialect;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::common::{DFSchema, DataFusionError, plan_err};
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::Expr;
@@ -23,10 +23,13 @@ use datafusion::sql::sqlparser::ast::{
     self, DataType as SqlType, ExactNumberInfo, FunctionArg, FunctionArgExpr, FunctionArguments,
     Ident, ObjectNamePart, Value, VisitorMut,
 };
+use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::name::TableName;
-use crate::projection;
+use crate::query::escapes;
 use crate::syntax_walk;
+use crate::{picoseconds, projection};
 
 /// Longest accepted filter text, in bytes.
 const MAX_BYTES: usize = 1 << 20;
@@ -100,7 +103,11 @@ impl RowFilter {
     /// `None` when the expression is planned but is not a row filter.
     fn try_plan(schema: &Schema, filter: &str) -> Result<Option<Self>, DataFusionError> {
         let state = CONTEXT.state();
-        let mut parsed = state.sql_to_expr_with_alias(filter, &Dialect::BigQuery)?;
+        let mut parser =
+            escapes::parser(filter).map_err(|e| DataFusionError::Plan(e.to_string()))?;
+        let broken = |e: ParserError| DataFusionError::Plan(e.to_string());
+        let mut parsed = parser.parse_expr_with_alias().map_err(broken)?;
+        parser.expect_token(&Token::EOF).map_err(broken)?;
         if parsed.alias.is_some() {
             return Ok(None);
         }
@@ -117,6 +124,13 @@ impl RowFilter {
             .map(|c| schema.index_of(&c.name))
             .collect::<Result<Vec<usize>, _>>()?;
         columns.sort_unstable();
+        let picoseconds = |index: &usize| picoseconds::is_here(schema.field(*index));
+        if columns.iter().any(picoseconds) {
+            // Comparing their texts with other forms of the same time would be wrong.
+            return plan_err!(
+                "columns of TIMESTAMP(12) in filters are not supported by this emulator"
+            );
+        }
         let read = DFSchema::try_from(schema.project(&columns)?)?;
         let expression = state.create_physical_expr(logical, &read)?;
         if expression.data_type(read.as_arrow())? != DataType::Boolean {

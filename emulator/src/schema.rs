@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, IntervalUnit, Schema, TimeUnit};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::wire;
+use crate::{picoseconds, wire};
 
 /// Deepest nesting the service accepts.
 const MAX_DEPTH: usize = 15;
@@ -26,6 +26,9 @@ const RESERVED: [&str; 6] = [
     "__ROOT__",
     "_COLIDENTIFIER",
 ];
+
+/// Members that are numbers of 64 bits, which are texts in Google's JSON.
+const NUMBERS: [&str; 4] = ["maxLength", "precision", "scale", "timestampPrecision"];
 
 /// Why a schema was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +84,14 @@ pub enum SchemaError {
         /// Dotted path of the column.
         field: String,
     },
+    /// Digits of a second that TIMESTAMP does not have.
+    #[error("Invalid timestamp precision of field {field}: {precision}. It must be 6 or 12")]
+    TimestampPrecision {
+        /// Dotted path of the column.
+        field: String,
+        /// Digits of a second.
+        precision: i64,
+    },
     /// Digits that the type cannot hold.
     #[error("Field {field}: precision {precision} and scale {scale} are out of range for {kind}")]
     Digits {
@@ -103,7 +114,8 @@ pub(crate) struct FieldSchema {
     /// The old type name, such as INTEGER, once the schema has been checked.
     #[serde(rename = "type")]
     pub kind: String,
-    #[serde(default = "nullable")]
+    /// Empty when nobody has said it, which is how it is told then, too.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub mode: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<FieldSchema>,
@@ -119,10 +131,6 @@ pub(crate) struct FieldSchema {
 pub(crate) struct RangeElement {
     #[serde(rename = "type")]
     pub kind: String,
-}
-
-fn nullable() -> String {
-    "NULLABLE".to_owned()
 }
 
 /// Checks a schema and brings its names of types and modes to their one form.
@@ -174,8 +182,7 @@ fn checked_below(
                 kind: field.kind.clone(),
             })?;
             let mode = match field.mode.to_ascii_uppercase().as_str() {
-                "" => nullable(),
-                known @ ("NULLABLE" | "REQUIRED" | "REPEATED") => known.to_owned(),
+                known @ ("" | "NULLABLE" | "REQUIRED" | "REPEATED") => known.to_owned(),
                 _ => {
                     return Err(SchemaError::UnknownMode {
                         field: path,
@@ -192,6 +199,11 @@ fn checked_below(
                 let no_tags = value["names"].as_array().is_some_and(Vec::is_empty);
                 !(value.is_null() || key == "policyTags" && no_tags)
             });
+            for key in NUMBERS {
+                if let Some(number) = other.get(key).and_then(Value::as_i64) {
+                    other.insert(key.to_owned(), number.to_string().into());
+                }
+            }
             let checked = FieldSchema {
                 kind: kind.to_owned(),
                 mode,
@@ -234,7 +246,16 @@ fn canonical(kind: &str) -> Option<&'static str> {
 }
 
 impl FieldSchema {
-    fn number(&self, key: &str) -> Option<i64> {
+    /// The mode that the column has, whether or not somebody has said it.
+    pub fn mode(&self) -> &str {
+        match self.mode.as_str() {
+            "" => "NULLABLE",
+            said => said,
+        }
+    }
+
+    /// A member that is a number, written as such or as text.
+    pub fn number(&self, key: &str) -> Option<i64> {
         // 64-bit numbers are strings in Google's JSON, but not every client knows.
         match self.other.get(key)? {
             Value::String(text) => text.parse().ok(),
@@ -243,6 +264,14 @@ impl FieldSchema {
     }
 
     fn digits(&self, path: &str) -> SchemaError {
+        if let ("TIMESTAMP", Some(precision)) =
+            (self.kind.as_str(), self.number("timestampPrecision"))
+        {
+            return SchemaError::TimestampPrecision {
+                field: path.to_owned(),
+                precision,
+            };
+        }
         SchemaError::Digits {
             field: path.to_owned(),
             kind: self.kind.clone(),
@@ -258,7 +287,11 @@ impl FieldSchema {
             "FLOAT" => DataType::Float64,
             "BOOLEAN" => DataType::Boolean,
             "BYTES" => DataType::Binary,
-            "TIMESTAMP" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            "TIMESTAMP" => match self.number("timestampPrecision") {
+                None | Some(6) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+                Some(12) => DataType::Utf8,
+                Some(_) => return None,
+            },
             "DATE" => DataType::Date32,
             "TIME" => DataType::Time64(TimeUnit::Microsecond),
             "DATETIME" => DataType::Timestamp(TimeUnit::Microsecond, None),
@@ -307,6 +340,9 @@ impl FieldSchema {
     pub fn to_arrow(&self) -> Field {
         let data_type = self.arrow_type().unwrap_or(DataType::Utf8);
         let extension = match self.kind.as_str() {
+            "TIMESTAMP" if data_type == DataType::Utf8 => {
+                wire::extension_metadata(picoseconds::SQL_TYPE)
+            }
             kind @ ("DATETIME" | "INTERVAL" | "JSON" | "GEOGRAPHY" | "RANGE") => {
                 wire::extension_metadata(&kind.to_ascii_lowercase())
             }
@@ -352,6 +388,9 @@ impl FieldSchema {
             other.insert("precision".to_owned(), precision.to_string().into());
             other.insert("scale".to_owned(), scale.to_string().into());
         }
+        if picoseconds::is_here(field) {
+            other.insert("timestampPrecision".to_owned(), "12".into());
+        }
         Self {
             name: field.name().clone(),
             kind,
@@ -383,6 +422,9 @@ pub(crate) fn from_arrow(schema: &Schema) -> Vec<FieldSchema> {
 }
 
 fn type_name(wire: &DataType, sql_type: Option<&str>) -> String {
+    if sql_type == Some(picoseconds::SQL_TYPE) {
+        return "TIMESTAMP".to_owned();
+    }
     if let Some(sql_type) = sql_type {
         return sql_type.to_ascii_uppercase();
     }
@@ -443,11 +485,22 @@ pub(crate) fn check_change(
                 field.name, field.kind, now.kind
             )));
         }
-        let relaxed = field.mode == "REQUIRED" && now.mode == "NULLABLE";
-        if now.mode != field.mode && !relaxed {
+        let digits = |f: &FieldSchema| f.number("timestampPrecision").unwrap_or(6);
+        if digits(now) != digits(field) {
+            return Err(refuse(format!(
+                "Field {} has changed timestamp precision from {} to {}",
+                field.name,
+                digits(field),
+                digits(now)
+            )));
+        }
+        let relaxed = field.mode() == "REQUIRED" && now.mode() == "NULLABLE";
+        if now.mode() != field.mode() && !relaxed {
             return Err(refuse(format!(
                 "Field {} has changed mode from {} to {}",
-                field.name, field.mode, now.mode
+                field.name,
+                field.mode(),
+                now.mode()
             )));
         }
         check_change(table, &field.fields, &now.fields)?;
@@ -456,7 +509,7 @@ pub(crate) fn check_change(
         .iter()
         .filter(|n| !old.iter().any(|o| o.name.eq_ignore_ascii_case(&n.name)));
     for field in added {
-        if field.mode == "REQUIRED" {
+        if field.mode() == "REQUIRED" {
             return Err(refuse(format!(
                 "Cannot add required fields to an existing schema. (field: {})",
                 field.name
@@ -490,8 +543,19 @@ mod tests {
             {"name": "rec", "type": "STRUCT", "mode": "REPEATED", "fields": [{"name": "x", "type": "INT64"}]},
         ]));
         let checked = checked(&fields).unwrap();
-        assert_eq!(from_arrow(&to_arrow(&checked)), checked);
-        assert_eq!(checked.first().unwrap().mode, "NULLABLE");
+        let said = |fields: &[FieldSchema]| serde_json::to_value(fields).unwrap();
+        let mut nullable = said(&checked);
+        for field in nullable.as_array_mut().unwrap() {
+            // Nobody has said the others.
+            let mode = field["mode"].as_str().unwrap_or("NULLABLE").to_owned();
+            field["mode"] = mode.into();
+            if let Some(below) = field.pointer_mut("/fields/0") {
+                below["mode"] = "NULLABLE".into();
+            }
+        }
+        assert_eq!(said(&from_arrow(&to_arrow(&checked))), nullable);
+        assert_eq!(said(&checked)[0].get("mode"), None);
+        assert_eq!(checked.first().unwrap().mode(), "NULLABLE");
         let kinds: Vec<&str> = checked.iter().map(|f| f.kind.as_str()).collect();
         assert!(kinds.contains(&"INTEGER") && kinds.contains(&"RECORD"));
     }

@@ -15,6 +15,7 @@ use crate::catalog::{Catalog, CatalogError, PARTITION_DATE, PARTITION_TIME, Tabl
 use crate::external;
 use crate::layout::{self, StreamCountRequest};
 use crate::name::{NameError, TableName};
+use crate::picoseconds::Precision;
 use crate::projection::{Projection, UnknownField};
 use crate::read_plan::{Format, ReadPlan};
 use crate::response_compression::ResponseCompression;
@@ -37,6 +38,7 @@ pub(crate) struct SessionRequest {
     pub selected_fields: Vec<String>,
     pub row_restriction: String,
     pub format: Format,
+    pub precision: Precision,
     pub response_compression: ResponseCompression,
     pub snapshot_time: Option<SystemTime>,
     /// Percent of the table's blocks that are read.
@@ -305,7 +307,7 @@ impl Sessions {
             }
             None => table,
         };
-        let plan = ReadPlan::try_new(table, &selected, filter, request.format)?
+        let plan = ReadPlan::try_new(table, &selected, filter, request.format, request.precision)?
             .compressing_responses(request.response_compression);
 
         let streams = layout::stream_count(plan.selected_bytes, plan.table.rows, count);

@@ -8,6 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 
 use crate::catalog::Table;
+use crate::picoseconds::Precision;
 use crate::projection::{Projection, UnknownField};
 use crate::read_plan::{Format, ReadPlan};
 use crate::stream_reader::{ReadError, StreamReader};
@@ -43,7 +44,8 @@ impl TableRows {
     ) -> Result<Self, RowsError> {
         let projection = Projection::resolve(&table.schema, selected)?;
         let rows = table.rows;
-        let plan = ReadPlan::try_new(table, &projection, None, Format::default())?;
+        let (format, precision) = (Format::default(), Precision::Kept);
+        let plan = ReadPlan::try_new(table, &projection, None, format, precision)?;
         let reader = StreamReader::try_new(Arc::new(plan), 0..rows, start.min(rows), BATCH_BYTES)?;
         Ok(Self {
             reader,

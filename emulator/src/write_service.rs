@@ -8,8 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use futures::stream::BoxStream;
 use googleapis_tonic_google_cloud_bigquery_storage_v1::google::cloud::bigquery::storage::v1 as proto;
+use googleapis_tonic_google_cloud_bigquery_storage_v1::google::rpc;
+use prost::Message as _;
 use proto::storage_error::StorageErrorCode;
 use proto::write_stream::Type as StreamType;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::catalog::{Catalog, CatalogError, StreamKind, micros};
@@ -40,12 +43,15 @@ pub(crate) mod generated_beta {
     ));
 }
 
+mod append_request;
 mod beta;
 mod columns;
 mod connection;
 mod faulty;
+mod missing_values;
 mod rows;
 
+pub(crate) use append_request::AppendRequest;
 pub(crate) use beta::BetaWriteService;
 
 use connection::Appending;
@@ -105,7 +111,7 @@ impl BigQueryWrite for WriteService {
 
     async fn append_rows(
         &self,
-        request: Request<Streaming<proto::AppendRowsRequest>>,
+        request: Request<Streaming<AppendRequest>>,
     ) -> Result<Response<Self::AppendRowsStream>, Status> {
         let connection = request.extensions().get::<ConnectionHandle>().cloned();
         let appending = Appending::new(self.clone(), request.into_inner(), connection);
@@ -253,7 +259,9 @@ fn code(error: &WriteError) -> Code {
         | WriteError::AlreadyCommitted { .. }
         | WriteError::WrongKind { .. }
         | WriteError::OtherTable { .. }
+        | WriteError::NoPrimaryKey { .. }
         | WriteError::Arrow(_) => Code::InvalidArgument,
+        WriteError::Rows(_) => Code::Internal,
         WriteError::OffsetExists { .. } => Code::AlreadyExists,
         WriteError::OffsetBeyond { .. } | WriteError::FlushBeyond { .. } => Code::OutOfRange,
         WriteError::Catalog(e) => match e {
@@ -267,7 +275,34 @@ fn code(error: &WriteError) -> Code {
 }
 
 fn status(error: &WriteError) -> Status {
-    Status::new(code(error), error.to_string())
+    detailed(code(error), error.to_string(), &storage_error(error))
+}
+
+/// Where some clients look for the details, rather than in those of the status.
+const STORAGE_ERROR: &str = "google.cloud.bigquery.storage.v1.storageerror-bin";
+
+/// A status that says in the service's own words what is wrong.
+fn detailed(code: Code, message: String, detail: &proto::StorageError) -> Status {
+    if detail.code == i32::from(StorageErrorCode::Unspecified) {
+        return Status::new(code, message);
+    }
+    let status = rpc::Status {
+        code: code.into(),
+        message: message.clone(),
+        details: vec![packed(detail)],
+    };
+    let mut metadata = MetadataMap::new();
+    let detail = MetadataValue::from_bytes(&detail.encode_to_vec());
+    metadata.insert_bin(STORAGE_ERROR, detail);
+    let details = status.encode_to_vec().into();
+    Status::with_details_and_metadata(code, message, details, metadata)
+}
+
+fn packed(error: &proto::StorageError) -> prost_types::Any {
+    prost_types::Any {
+        type_url: "type.googleapis.com/google.cloud.bigquery.storage.v1.StorageError".to_owned(),
+        value: error.encode_to_vec(),
+    }
 }
 
 /// As [`status`], but what does not exist is only said not to be permitted.
@@ -306,7 +341,10 @@ fn storage_error(error: &WriteError) -> proto::StorageError {
                 error_message: error.to_string(),
             };
         }
-        WriteError::Catalog(_) | WriteError::Arrow(_) => {
+        WriteError::Catalog(_)
+        | WriteError::Arrow(_)
+        | WriteError::Rows(_)
+        | WriteError::NoPrimaryKey { .. } => {
             return proto::StorageError {
                 code: StorageErrorCode::Unspecified.into(),
                 entity: String::new(),

@@ -12,9 +12,12 @@ use arrow::error::ArrowError;
 
 use crate::catalog::{Catalog, CatalogError, StreamKind};
 use crate::name::TableName;
+use crate::table_rows::RowsError;
 
+mod changes;
 mod stream;
 
+pub(crate) use changes::Changes;
 pub(crate) use stream::WriteStream;
 use stream::{State, write_now};
 
@@ -57,8 +60,12 @@ pub(crate) enum WriteError {
     FlushBeyond { stream: String, offset: i64 },
     #[error("Stream {stream} does not belong to table {table}")]
     OtherTable { stream: String, table: TableName },
+    #[error("Changes of rows need a table with a primary key, which {table} has not")]
+    NoPrimaryKey { table: TableName },
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    #[error(transparent)]
+    Rows(#[from] RowsError),
     #[error(transparent)]
     Arrow(#[from] ArrowError),
 }
@@ -103,6 +110,8 @@ pub(crate) struct WriteStreams {
     catalog: Arc<Catalog>,
     seed: u64,
     made: Mutex<Made>,
+    /// Held while rows of a table are changed.
+    changing: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -117,6 +126,7 @@ impl WriteStreams {
             catalog,
             seed,
             made: Mutex::default(),
+            changing: Mutex::default(),
         }
     }
 
@@ -165,6 +175,20 @@ impl WriteStreams {
         let stream = Arc::new(found.ok_or_else(invalid)?);
         made.by_name.insert(name.to_owned(), Arc::clone(&stream));
         Ok(Target::Made(stream))
+    }
+
+    /// Puts rows in the place of those with their keys, or takes those away. Only the default stream does.
+    pub fn change(&self, target: &Target, changes: &Changes) -> Result<(), WriteError> {
+        match target {
+            Target::Default { table, .. } => {
+                let _changing = self.changing.lock();
+                changes.apply(&self.catalog, table)
+            }
+            Target::Made(stream) => Err(WriteError::WrongKind {
+                stream: stream.name.clone(),
+                wanted: "the default stream, which alone takes changes",
+            }),
+        }
     }
 
     /// Makes the rows of finalized pending streams part of their table, all or none.

@@ -1,14 +1,17 @@
-//! Datasets that were dropped, kept for the time that they may be brought back: `DATA/<project>/.dropped/<dataset>/<microseconds>`.
+//! What was dropped, kept for the time that it may be brought back: datasets in `DATA/<project>/.dropped/<dataset>/<microseconds>`,
+//! tables in `DATA/<project>/<dataset>/.dropped/<table>/<microseconds>`.
 //!
 //! No request can name a directory that begins with a dot. Must not know about requests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::metadata::{self, DATASET_FILE, DatasetMetadata};
 use super::writing::{Contents, remove_directory};
-use super::{Catalog, CatalogError, TIME_TRAVEL_US, io_error};
-use crate::name::{self, NamePart};
+use super::{Catalog, CatalogError, TIME_TRAVEL_US, Table, io_error, micros};
+use crate::name::{self, NamePart, TableName};
 
 const DIRECTORY: &str = ".dropped";
 
@@ -30,12 +33,58 @@ impl Catalog {
         }
         let directory = self.root().join(project).join(dataset);
         let now = self.tick();
-        let kept = self.dropped(project, dataset);
-        fs::create_dir_all(&kept).map_err(io_error(&kept))?;
-        // Names of one length, so that they sort by time.
-        let target = kept.join(format!("{now:020}"));
-        fs::rename(&directory, &target).map_err(io_error(&directory))?;
-        self.forget(project, now)
+        keep(&directory, &self.dropped(project, dataset), now)?;
+        forget(&self.root().join(project).join(DIRECTORY), now)
+    }
+
+    /// Drops a table. Of what it was it can be brought back for a while.
+    pub fn drop_table(&self, table: &TableName) -> Result<(), CatalogError> {
+        let _changing = self.changing();
+        if !self.exists(table)? {
+            return Err(CatalogError::TableNotFound {
+                table: table.clone(),
+            });
+        }
+        let now = self.tick();
+        let kept = self.dropped_tables(table);
+        keep(&self.directory(table), &kept.join(table.table()), now)?;
+        forget(&kept, now)
+    }
+
+    /// A table with the rows that it had at `at`, even if it has been dropped since.
+    ///
+    /// # Errors
+    /// [`CatalogError::TableNotFound`] when there was none then.
+    pub fn table_then(
+        &self,
+        table: &TableName,
+        at: SystemTime,
+    ) -> Result<Arc<Table>, CatalogError> {
+        let then = micros(at);
+        match self.table_at(table, at) {
+            Ok(found) if found.created_us() <= then => return Ok(found),
+            Ok(_) | Err(CatalogError::TableNotFound { .. }) => {}
+            Err(e) => return Err(e),
+        }
+        // The first that was dropped after that time.
+        let versions = entries(&self.dropped_tables(table).join(table.table()))?;
+        let version = versions
+            .into_iter()
+            .find(|version| time_of(version).is_some_and(|dropped| dropped > then));
+        let missing = || CatalogError::TableNotFound {
+            table: table.clone(),
+        };
+        let listing = self.listing_in(&version.ok_or_else(missing)?, table, Some(then))?;
+        let found = Table::open(table.clone(), &listing)?;
+        if found.created_us() > then {
+            return Err(missing());
+        }
+        Ok(Arc::new(found))
+    }
+
+    fn dropped_tables(&self, table: &TableName) -> PathBuf {
+        let dataset = self.root().join(table.project()).join(table.dataset());
+        dataset.join(DIRECTORY)
     }
 
     /// Brings the dataset back that was last dropped under a name.
@@ -57,7 +106,7 @@ impl Catalog {
                 dataset: dataset.to_owned(),
             });
         }
-        self.forget(project, self.tick())?;
+        forget(&self.root().join(project).join(DIRECTORY), self.tick())?;
         let kept = self.dropped(project, dataset);
         let latest = entries(&kept)?.pop();
         let latest = latest.ok_or_else(|| CatalogError::DatasetNotFound {
@@ -74,26 +123,38 @@ impl Catalog {
     fn dropped(&self, project: &str, dataset: &str) -> PathBuf {
         self.root().join(project).join(DIRECTORY).join(dataset)
     }
+}
 
-    /// Deletes for good what was dropped too long ago.
-    fn forget(&self, project: &str, now: i64) -> Result<(), CatalogError> {
-        for dataset in entries(&self.root().join(project).join(DIRECTORY))? {
-            let mut left = 0;
-            for version in entries(&dataset)? {
-                let at = version.file_name().and_then(|n| n.to_str()?.parse().ok());
-                // A name that is no time is what a removal has left behind.
-                if at.is_some_and(|at: i64| now.saturating_sub(at) <= TIME_TRAVEL_US) {
-                    left += 1;
-                } else if version.is_dir() {
-                    remove_directory(&version)?;
-                }
-            }
-            if left == 0 {
-                remove_directory(&dataset)?;
+/// Puts a directory among those that were dropped under its name.
+fn keep(directory: &Path, kept: &Path, now: i64) -> Result<(), CatalogError> {
+    fs::create_dir_all(kept).map_err(io_error(kept))?;
+    // Names of one length, so that they sort by time.
+    let target = kept.join(format!("{now:020}"));
+    fs::rename(directory, target).map_err(io_error(directory))
+}
+
+/// When a version was dropped. A name that is no time is what a removal has left behind.
+fn time_of(version: &Path) -> Option<i64> {
+    version.file_name()?.to_str()?.parse().ok()
+}
+
+/// Deletes for good what was dropped too long ago.
+fn forget(dropped: &Path, now: i64) -> Result<(), CatalogError> {
+    for name in entries(dropped)? {
+        let mut left = 0;
+        for version in entries(&name)? {
+            let at = time_of(&version);
+            if at.is_some_and(|at| now.saturating_sub(at) <= TIME_TRAVEL_US) {
+                left += 1;
+            } else if version.is_dir() {
+                remove_directory(&version)?;
             }
         }
-        Ok(())
+        if left == 0 {
+            remove_directory(&name)?;
+        }
     }
+    Ok(())
 }
 
 /// What is in a directory, by name; nothing when it is not there.

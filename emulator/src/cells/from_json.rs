@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, Field, Fields};
 use serde_json::{Map, Value};
 
 use super::Cell;
-use crate::wire;
+use crate::{picoseconds, wire};
 
 /// What becomes of fields that the table does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +109,9 @@ fn cell_of(field: &Field, value: &Value, path: &str, reading: JsonReading) -> Re
         // GeoJSON may come as an object.
         (DataType::Utf8, Value::Object(_)) if wire::sql_type(field) == Some("geography") => {
             Ok(Cell::Text(value.to_string()))
+        }
+        (DataType::Utf8, Value::Number(number)) if picoseconds::is_here(field) => {
+            Ok(Cell::Seconds(number.as_f64().unwrap_or(f64::NAN)))
         }
         (data_type, Value::Number(number)) => Ok(number_of(data_type, number)),
         (_, Value::Bool(value)) => Ok(Cell::Bool(*value)),

@@ -241,7 +241,7 @@ fn wrapped(message: &DescriptorProto, element: &DataType) -> Option<Kind> {
 
 /// A value as the wire format has it, before its type is known.
 #[derive(Debug, Clone, Copy)]
-enum Raw<'a> {
+pub(super) enum Raw<'a> {
     Varint(u64),
     Fixed64(u64),
     Fixed32(u32),
@@ -362,12 +362,13 @@ fn malformed() -> String {
     "the row is not a message of the writer's schema".to_owned()
 }
 
-struct Input<'a> {
-    rest: &'a [u8],
+/// The bytes of a message that are still to be read.
+pub(super) struct Input<'a> {
+    pub rest: &'a [u8],
 }
 
 impl<'a> Input<'a> {
-    fn varint(&mut self) -> Result<u64, String> {
+    pub fn varint(&mut self) -> Result<u64, String> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let (byte, rest) = self.rest.split_first().ok_or_else(malformed)?;
@@ -386,7 +387,7 @@ impl<'a> Input<'a> {
         Ok(taken)
     }
 
-    fn value(&mut self, wire_type: u64) -> Result<Raw<'a>, String> {
+    pub fn value(&mut self, wire_type: u64) -> Result<Raw<'a>, String> {
         Ok(match wire_type {
             0 => Raw::Varint(self.varint()?),
             1 => {

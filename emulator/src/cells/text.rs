@@ -13,7 +13,7 @@ use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc};
 use serde_json::Value;
 
 use super::Cell;
-use crate::{geography, interval};
+use crate::{geography, interval, picoseconds};
 
 /// Both ends of a range.
 pub(super) type Scalar = [Cell; 2];
@@ -234,6 +234,28 @@ pub(super) fn timestamp(cell: &Cell) -> Converted<i64> {
         _ => cannot("timestamp"),
     }?;
     of_four_digits(micros)
+}
+
+/// A point in time with up to twelve digits of a second, in the one form that it is kept in.
+pub(super) fn picoseconds(cell: &Cell) -> Converted<String> {
+    let whole = |cell: &Cell| {
+        let text = picoseconds::text_of_micros(timestamp(cell)?);
+        text.ok_or_else(|| "Timestamp value out of range".to_owned())
+    };
+    let Cell::Text(text) = cell else {
+        return whole(cell);
+    };
+    let text = text.trim();
+    let digits = |rest: &str| rest.bytes().take_while(u8::is_ascii_digit).count();
+    match text.split_once('.') {
+        Some((begin, rest)) if text.parse::<f64>().is_err() && digits(rest) > 0 => {
+            let (fraction, zone) = rest.split_at(digits(rest));
+            let micros = timestamp(&Cell::Text(format!("{begin}{zone}")))?;
+            let made = picoseconds::text_of(micros.div_euclid(1_000_000), fraction);
+            made.ok_or_else(|| "Timestamp value has more than 12 digits of a second.".to_owned())
+        }
+        _ => whole(cell),
+    }
 }
 
 fn parse_timestamp(text: &str) -> Option<i64> {

@@ -10,13 +10,14 @@ use tonic::{Code, Request, Status};
 use super::fault_play::LoggedFault;
 use super::messages::ReadRowsRequest;
 use super::sending::{Sending, Source};
-use super::{ReadService, blocking, buffer_compression, status};
+use super::{ReadService, blocking, buffer_compression, precision, status};
 use crate::arrow_message::BufferCompression;
 use crate::catalog::Table;
 use crate::connection::ConnectionHandle;
 use crate::decode_budget::{DecodeBudget, Ticket};
 use crate::file_rows::{FileError, FileRows};
 use crate::kept_messages::Recording;
+use crate::picoseconds::Precision;
 use crate::projection::Projection;
 use crate::read_plan::{Format, ReadPlan};
 use crate::session::{FoundStream, Session, SessionError};
@@ -45,9 +46,10 @@ impl ReadService {
         })?;
         let found = match self.job_rows(&read_stream)? {
             Some(table) => {
-                let codec = arrow_serialization_options.map_or(0, |o| o.buffer_compression);
-                let compression = buffer_compression(codec)?;
-                Found::of_job(table, compression)?
+                let options = arrow_serialization_options.unwrap_or_default();
+                let compression = buffer_compression(options.buffer_compression)?;
+                let precision = precision(options.picos_timestamp_precision);
+                Found::of_job(table, compression, precision)?
             }
             None => {
                 let found = self
@@ -164,11 +166,15 @@ impl Found {
     }
 
     /// All rows of a query's result.
-    fn of_job(table: Arc<Table>, compression: BufferCompression) -> Result<Self, Status> {
+    fn of_job(
+        table: Arc<Table>,
+        compression: BufferCompression,
+        precision: Precision,
+    ) -> Result<Self, Status> {
         let rows = 0..table.rows;
         let all =
             Projection::resolve(&table.schema, &[]).map_err(|e| Status::internal(e.to_string()))?;
-        let plan = ReadPlan::try_new(table, &all, None, Format::Arrow(compression))
+        let plan = ReadPlan::try_new(table, &all, None, Format::Arrow(compression), precision)
             .map_err(|e| Status::internal(e.to_string()))?;
         Ok(Self {
             plan: Arc::new(plan),

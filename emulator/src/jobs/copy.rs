@@ -1,13 +1,16 @@
 //! Copy jobs: the rows of one or more tables into another.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
 use super::destination::{self, Arrival, Dispositions};
 use super::load::arranged;
 use super::{Done, JobError, Work};
+use crate::catalog::{CatalogError, Table};
 use crate::partition_ids;
+use crate::schema::{self, FieldSchema};
 use crate::table_rows::TableRows;
 
 /// Copies whole tables; the rows are written anew.
@@ -20,18 +23,7 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
     };
     let mut tables = Vec::new();
     for source in &sources {
-        let source = destination::reference(source, work.project)?;
-        let Some(columns) = destination::existing(work, &source)? else {
-            return Err(crate::catalog::CatalogError::TableNotFound {
-                table: source.table,
-            }
-            .into());
-        };
-        let whole = work.catalog.table(&source.table)?;
-        let table = match &source.partition {
-            None => whole,
-            Some(id) => Arc::new(partition_ids::partition(&whole, id)?),
-        };
+        let (table, columns) = source_of(work, source)?;
         tables.push((table, columns));
     }
     let Some((_, columns)) = tables.first() else {
@@ -53,10 +45,54 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
         }
     }
     let commit = writer.commit()?;
-    let mut done = Done::default();
+    let mut done = Done::at(work, &target);
     done.statistics.insert(
         "copy".to_owned(),
         json!({"copiedRows": commit.rows.to_string(), "copiedLogicalBytes": commit.bytes.to_string()}),
     );
     Ok(done)
+}
+
+/// A table that is copied, a partition of one, or what one was at a time, and its columns.
+fn source_of(work: &Work<'_>, source: &Value) -> Result<(Arc<Table>, Vec<FieldSchema>), JobError> {
+    let id = source["tableId"].as_str().unwrap_or_default();
+    if let Some((id, at)) = id.split_once('@') {
+        let mut source = source.clone();
+        source["tableId"] = json!(id);
+        let name = destination::reference(&source, work.project)?.table;
+        let table = work.catalog.table_then(&name, time_of(at, work.now)?)?;
+        let columns = match &table.metadata {
+            Some(metadata) => metadata.schema.clone(),
+            None => schema::from_arrow(&table.schema),
+        };
+        return Ok((table, columns));
+    }
+    let source = destination::reference(source, work.project)?;
+    let Some(columns) = destination::existing(work, &source)? else {
+        return Err(CatalogError::TableNotFound {
+            table: source.table,
+        }
+        .into());
+    };
+    let whole = work.catalog.table(&source.table)?;
+    let table = match &source.partition {
+        None => whole,
+        Some(id) => Arc::new(partition_ids::partition(&whole, id)?),
+    };
+    Ok((table, columns))
+}
+
+/// The time of a snapshot decorator: milliseconds since 1970, or before now when there is a minus.
+fn time_of(decorator: &str, now: SystemTime) -> Result<SystemTime, JobError> {
+    let invalid = || JobError::invalid(format!("Invalid snapshot decorator @{decorator}"));
+    let millis: i64 = decorator.parse().map_err(|_| invalid())?;
+    let age = Duration::from_millis(millis.unsigned_abs());
+    let at = if millis < 0 {
+        now.checked_sub(age)
+    } else {
+        // All of that millisecond.
+        SystemTime::UNIX_EPOCH.checked_add(age + Duration::from_micros(999))
+    };
+    at.filter(|at| *at <= now + Duration::from_millis(1))
+        .ok_or_else(invalid)
 }

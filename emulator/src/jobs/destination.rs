@@ -66,6 +66,10 @@ impl<'a> Dispositions<'a> {
                 }
             }
         }
+        let key = &self.settings["destinationEncryptionConfiguration"];
+        if key.is_object() {
+            resource.insert("encryptionConfiguration".to_owned(), key.clone());
+        }
         resource
     }
 }
@@ -306,6 +310,7 @@ fn extend(
                 });
                 changed = true;
             }
+            None if existing.is_empty() => {}
             None => {
                 return Err(mismatch(format!(
                     "Cannot add fields (field: {})",
@@ -318,22 +323,40 @@ fn extend(
                     column.name, known.kind, column.kind
                 )));
             }
-            Some(known) if known.mode != column.mode => {
-                let relaxes = known.mode == "REQUIRED" && column.mode == "NULLABLE";
+            Some(known) if known.mode() != column.mode() => {
+                let relaxes = known.mode == "REQUIRED" && column.mode() == "NULLABLE";
                 // Rows of a required column fit one that may be null.
-                let narrower = known.mode == "NULLABLE" && column.mode == "REQUIRED";
+                let narrower = known.mode() == "NULLABLE" && column.mode == "REQUIRED";
                 if relaxes && dispositions.option("ALLOW_FIELD_RELAXATION") {
                     known.mode.clone_from(&column.mode);
                     changed = true;
                 } else if !(narrower || relaxes && dispositions.settings["schema"].is_null()) {
                     return Err(mismatch(format!(
                         "Field {} has changed mode from {} to {}",
-                        column.name, known.mode, column.mode
+                        column.name,
+                        known.mode(),
+                        column.mode()
                     )));
                 }
             }
             Some(_) => {}
         }
+    }
+    if existing.is_empty() {
+        merged = columns.to_vec();
+        changed = !merged.is_empty();
+    }
+    let missing = merged.iter_mut().filter(|known| {
+        let mut names = columns.iter().map(|c| &c.name);
+        known.mode == "REQUIRED" && !names.any(|name| name.eq_ignore_ascii_case(&known.name))
+    });
+    for known in missing {
+        if !dispositions.option("ALLOW_FIELD_RELAXATION") {
+            let name = &known.name;
+            return Err(mismatch(format!("Required field {name} is missing")));
+        }
+        "NULLABLE".clone_into(&mut known.mode);
+        changed = true;
     }
     if changed {
         work.catalog.update_table(table, |metadata| {

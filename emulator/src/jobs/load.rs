@@ -33,7 +33,7 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
     let columns = columns_of(work, &settings, &target, format)?;
     let decoded = file_formats::decode(format, &data, columns, &settings)?;
     let (rows, bytes) = write(work, &settings, &target, &decoded)?;
-    let mut done = Done::default();
+    let mut done = Done::at(work, &target);
     done.statistics.insert(
         "load".to_owned(),
         json!({

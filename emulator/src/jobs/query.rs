@@ -84,8 +84,10 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
         let sessions = sessions.unwrap_or_else(PoisonError::into_inner);
         sessions.get(id).cloned()
     });
+    // Names of two parts are of the default dataset's project, where there is one.
+    let project = settings["defaultDataset"]["projectId"].as_str();
     let defaults = Defaults {
-        project: work.project.to_owned(),
+        project: project.unwrap_or(work.project).to_owned(),
         dataset: settings["defaultDataset"]["datasetId"].as_str().map(|d| {
             let project = settings["defaultDataset"]["projectId"].as_str();
             (project.unwrap_or(work.project).to_owned(), d.to_owned())

@@ -14,7 +14,7 @@ use super::QueryError;
 ///
 /// # Errors
 /// [`QueryError`] for a text that does not consist of BigQuery's words and literals.
-pub(super) fn parser(sql: &str) -> Result<Parser<'static>, QueryError> {
+pub(crate) fn parser(sql: &str) -> Result<Parser<'static>, QueryError> {
     let mut tokens = Tokenizer::new(&BigQueryDialect, sql)
         .with_unescape(false)
         .tokenize_with_location()

@@ -127,7 +127,12 @@ fn backticks(sql: &str) -> Result<String, QueryError> {
                 out.push_str(&name.replacen(':', ".", 1));
                 out.push('`');
             }
-            (None, '\'' | '"' | '`') => {
+            (None, '`') => {
+                return Err(QueryError::Invalid {
+                    message: "Invalid table name: names in backticks are standard SQL. To use it, set useLegacySql to false".to_owned(),
+                });
+            }
+            (None, '\'' | '"') => {
                 quote = Some(c);
                 out.push(c);
             }

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 
 use super::{QueryError, functions, sql_types, unsupported};
 use crate::schema::FieldSchema;
-use crate::wire;
+use crate::{picoseconds, wire};
 
 /// Says again what kind of value a CASE gives where its branches have one that Arrow's types cannot tell.
 pub(super) fn keep_types(plan: LogicalPlan) -> Result<LogicalPlan, QueryError> {
@@ -134,6 +134,10 @@ pub(super) fn check(plan: &LogicalPlan) -> Result<(), QueryError> {
             });
         node.apply_expressions(|expr| {
             expr.apply(|e| {
+                if takes_picoseconds(e, &schema)? {
+                    wrong = Some(format!("a value of TIMESTAMP(12) in {}", e.schema_name()));
+                    return Ok(TreeNodeRecursion::Stop);
+                }
                 let (inner, to) = match e {
                     Expr::Cast(cast) => (&cast.expr, cast.field.data_type()),
                     Expr::TryCast(cast) => (&cast.expr, cast.field.data_type()),
@@ -150,6 +154,35 @@ pub(super) fn check(plan: &LogicalPlan) -> Result<(), QueryError> {
         })
     })?;
     wrong.map_or(Ok(()), |construct| Err(unsupported(construct)))
+}
+
+/// Whether an expression would take the text that points in time with picoseconds are kept as for mere text. What only
+/// hands them on, compares two of them or converts them does not.
+fn takes_picoseconds(expr: &Expr, schema: &DFSchema) -> Result<bool, DataFusionError> {
+    let hands_on = match expr {
+        Expr::Column(_) | Expr::Alias(_) | Expr::IsNull(_) | Expr::IsNotNull(_) => true,
+        Expr::AggregateFunction(call) => call.func.name() == "count",
+        Expr::ScalarFunction(call) => {
+            call.name().starts_with("millpond_") && call.name().ends_with("cast")
+        }
+        _ => false,
+    };
+    if hands_on {
+        return Ok(false);
+    }
+    let (mut with, mut all) = (0, 0);
+    expr.apply_children(|child| {
+        all += 1;
+        if let Ok((_, field)) = child.to_field(schema) {
+            with += usize::from(picoseconds::is_here(&field));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let compared = matches!(
+        expr,
+        Expr::BinaryExpr(_) | Expr::Between(_) | Expr::InList(_)
+    );
+    Ok(with > 0 && !(compared && with == all))
 }
 
 /// Floats are cut off where BigQuery rounds, and numbers and times are written in other forms.

@@ -116,6 +116,14 @@ fn literal(field: &FieldSchema, value: &Json) -> Expr {
         });
     }
     match field.kind.as_str() {
+        // A struct without any value is null.
+        "RECORD"
+            if value["structValues"]
+                .as_object()
+                .is_none_or(|v| v.is_empty()) =>
+        {
+            build::cast(Expr::Value(Value::Null.into()), field)
+        }
         "RECORD" => {
             let members = field.fields.iter().flat_map(|child| {
                 let value = &value["structValues"][child.name.as_str()];

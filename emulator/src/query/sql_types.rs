@@ -67,6 +67,7 @@ pub(crate) fn column(name: &str, sql_type: &SqlType) -> Result<FieldSchema, Quer
                 set(&mut field, "scale", i128::from(*scale));
             }
         },
+        SqlType::Timestamp(Some(12), _) => set(&mut field, "timestampPrecision", 12),
         SqlType::Timestamp(Some(precision), _) if *precision != 6 => {
             return Err(QueryError::Invalid {
                 message: format!("Timestamp precision type parameter is not supported: {sql_type}"),
@@ -255,7 +256,7 @@ pub(super) fn described(field: &FieldSchema) -> String {
 
 fn bare(field: &FieldSchema) -> FieldSchema {
     let mut other = field.other.clone();
-    other.retain(|key, _| key == "precision" || key == "scale");
+    other.retain(|key, _| ["precision", "scale", "timestampPrecision"].contains(&key.as_str()));
     FieldSchema {
         fields: field.fields.iter().map(bare).collect(),
         other,

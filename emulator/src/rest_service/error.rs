@@ -57,6 +57,18 @@ impl RestError {
         Self::new(StatusCode::NOT_FOUND, "notFound", "NOT_FOUND", text)
     }
 
+    /// SQL that is none.
+    pub fn invalid_query(message: &str) -> Self {
+        let text = message.to_owned();
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalidQuery",
+            "INVALID_ARGUMENT",
+            text,
+        )
+        .at(Some("query".to_owned()))
+    }
+
     /// A request that makes no sense.
     pub fn invalid(message: &str) -> Self {
         Self::new(

@@ -80,6 +80,9 @@ pub(super) struct Location {
     location: Option<String>,
 }
 
+/// Where a job is found by those who do not say where it is.
+const KNOWN_PLACES: [&str; 2] = ["US", "EU"];
+
 /// A job, which is found only where it is.
 fn find(
     state: &RestState,
@@ -89,7 +92,10 @@ fn find(
 ) -> Result<Arc<Job>, RestError> {
     let found = state.jobs.get(project, id).filter(|job| {
         let place = place.location.as_deref().filter(|place| !place.is_empty());
-        place.is_none_or(|place| place.eq_ignore_ascii_case(&job.location))
+        match place {
+            Some(place) => place.eq_ignore_ascii_case(&job.location),
+            None => KNOWN_PLACES.contains(&job.location.as_str()),
+        }
     });
     found.ok_or_else(|| RestError::not_found(&format!("Job {project}:{id}")))
 }
@@ -120,10 +126,10 @@ pub(super) async fn delete(
     State(state): Shared,
     Path((project, id)): Path<(String, String)>,
     Params(place): Params<Location>,
-) -> Result<StatusCode, RestError> {
+) -> Answer {
     find(&state, &project, &id, &place)?;
     state.jobs.delete(&project, &id);
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Json(json!({})))
 }
 
 /// Which jobs a list has.
@@ -348,13 +354,10 @@ async fn arrow_answer(
         without_rows(job, &mut body);
         return Ok(Json(body));
     };
-    let codec = options["bufferCompression"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
+    let options = options.clone();
     let (page, columns) = blocking(state, move |catalog| {
         let columns = schema::from_arrow(&catalog.table(&result.table)?.schema);
-        let page = arrow_page::first(catalog, &result.table, max, &codec)?;
+        let page = arrow_page::first(catalog, &result.table, max, &options)?;
         Ok::<_, RestError>((page, columns))
     })
     .await?;

@@ -47,20 +47,42 @@ pub(super) fn table(endpoint: &str, location: &str, table: &Table) -> Value {
     Value::Object(value)
 }
 
+/// Whether rows may be read without saying of which partitions.
+pub(super) const FILTER_REQUIRED: &str = "requirePartitionFilter";
+
+/// What is said of the table in a change holds for its partitioning, too.
+pub(super) fn require_filter(table: &mut Map<String, Value>, said: Option<Value>) {
+    let Some(said) = said else { return };
+    let partitioning = table
+        .get_mut("timePartitioning")
+        .and_then(Value::as_object_mut);
+    if let Some(known) = partitioning.and_then(|p| p.get_mut(FILTER_REQUIRED)) {
+        *known = said;
+    }
+}
+
+/// Leaves out what is counted.
+pub(super) fn without_statistics(table: &mut Value) {
+    let counted =
+        |key: &str| key == "lastModifiedTime" || key.ends_with("Bytes") || key.ends_with("Rows");
+    if let Value::Object(members) = table {
+        members.retain(|key, _| !counted(key));
+    }
+}
+
 /// That a filter over partitions is required is said by the table and by its partitioning, whichever of them was told.
 fn tell_filter_twice(table: &mut Map<String, Value>) {
-    const KEY: &str = "requirePartitionFilter";
-    let by_table = table.get(KEY).cloned();
+    let by_table = table.get(FILTER_REQUIRED).cloned();
     let partitioning = table
         .get_mut("timePartitioning")
         .and_then(Value::as_object_mut);
     let Some(partitioning) = partitioning else {
         return;
     };
-    let wanted = [by_table, partitioning.get(KEY).cloned()];
+    let wanted = [by_table, partitioning.get(FILTER_REQUIRED).cloned()];
     if wanted.contains(&Some(json!(true))) {
-        partitioning.insert(KEY.to_owned(), json!(true));
-        table.insert(KEY.to_owned(), json!(true));
+        partitioning.insert(FILTER_REQUIRED.to_owned(), json!(true));
+        table.insert(FILTER_REQUIRED.to_owned(), json!(true));
     }
 }
 

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::DateTime;
 use serde_json::{Value, json};
 
-use crate::{value_text, wire};
+use crate::{picoseconds, value_text, wire};
 
 /// How points in time are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,6 +71,15 @@ fn cell(field: &Field, column: &ArrayRef, row: usize, timestamps: TimestampForm)
                 .map(|(f, c)| json!({"v": cell(f, c, row, timestamps)}))
                 .collect();
             json!({"f": cells})
+        }
+        DataType::Utf8 if picoseconds::is_here(field) => {
+            let text = column.as_string::<i32>().value(row);
+            let micros = || picoseconds::micros(text).unwrap_or_default();
+            Value::String(match timestamps {
+                TimestampForm::Iso => text.to_owned(),
+                TimestampForm::Micros => micros().to_string(),
+                TimestampForm::Seconds => seconds(micros()),
+            })
         }
         _ => Value::String(scalar(column, row, timestamps)),
     }

@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::DataType;
 use axum::Json;
 use axum::extract::{Path, State};
 use serde::Deserialize;
-use serde_json::{Value, json};
-use tokio::runtime::Handle;
+use serde_json::{Map, Value, json};
 
 use super::error::RestError;
 use super::incoming::{Body, Params};
@@ -17,12 +14,10 @@ use super::tables::table_name;
 use super::{Answer, Shared, blocking, object, partitions, resource};
 use crate::catalog::{Catalog, Table};
 use crate::cells::{self, Cell, JsonReading, UnknownFields, json_row};
+use crate::default_cells::DefaultCells;
 use crate::name::TableName;
 use crate::partition_ids::{self, PartitionError};
-use crate::query::column_defaults;
-use crate::schema::FieldSchema;
 use crate::table_rows::{RowsError, TableRows};
-use crate::value_text;
 
 /// Rows of a page when the client does not say.
 const DEFAULT_ROWS: u64 = 10_000;
@@ -67,21 +62,28 @@ impl PageOptions {
     }
 
     fn timestamps(&self) -> Result<TimestampForm, RestError> {
-        match self.timestamp_output_format.as_deref() {
-            None | Some("" | "TIMESTAMP_OUTPUT_FORMAT_UNSPECIFIED") => {}
-            Some("FLOAT64") => return Ok(TimestampForm::Seconds),
-            Some("INT64") => return Ok(TimestampForm::Micros),
-            Some("ISO8601_STRING") => return Ok(TimestampForm::Iso),
+        let micros = matches!(self.use_int64_timestamp.as_deref(), Some("true" | "True"));
+        let form = match self.timestamp_output_format.as_deref() {
+            None | Some("" | "TIMESTAMP_OUTPUT_FORMAT_UNSPECIFIED") if micros => {
+                TimestampForm::Micros
+            }
+            None | Some("" | "TIMESTAMP_OUTPUT_FORMAT_UNSPECIFIED" | "FLOAT64") => {
+                TimestampForm::Seconds
+            }
+            Some("INT64") => TimestampForm::Micros,
+            Some("ISO8601_STRING") => TimestampForm::Iso,
             Some(other) => {
                 return Err(RestError::invalid(&format!(
                     "Invalid value for formatOptions.timestampOutputFormat: {other}"
                 )));
             }
+        };
+        if micros && form != TimestampForm::Micros {
+            return Err(RestError::invalid(
+                "Cannot specify both use_int64_timestamp and timestamp_output_format.",
+            ));
         }
-        Ok(match self.use_int64_timestamp.as_deref() {
-            Some("true" | "True") => TimestampForm::Micros,
-            _ => TimestampForm::Seconds,
-        })
+        Ok(form)
     }
 
     /// The columns that are asked for; none means all.
@@ -247,14 +249,20 @@ fn insert_rows(
     skip_invalid: bool,
 ) -> Result<Vec<Value>, RestError> {
     let table = catalog.table(name)?;
-    let filling = Filling::new(catalog, &table, rows.len())?;
+    let known = table.metadata.as_ref().map(|m| m.schema.as_slice());
+    let filling = DefaultCells::try_new(catalog, known.unwrap_or_default(), rows.len(), |_| true)
+        .map_err(|e| RestError::invalid(&e.to_string()))?;
     let error = |row: usize, message: &str| json!({"index": row, "errors": [{"reason": "invalid", "location": "", "debugInfo": "", "message": message}]});
     let mut errors = Vec::new();
     let mut good: Vec<Cell> = Vec::new();
     for (index, row) in rows.iter().enumerate() {
         let reading = JsonReading::of_request(unknown);
-        let cell = json_row(table.schema.fields(), row, reading)
-            .and_then(|cell| filling.filled(cell, row, index));
+        let cell = json_row(table.schema.fields(), row, reading).and_then(|cell| {
+            filling.filled(cell, index, |name, _| {
+                let mut keys = row.as_object().into_iter().flat_map(Map::keys);
+                !keys.any(|key| key.eq_ignore_ascii_case(name))
+            })
+        });
         let fits =
             cell.and_then(
                 |cell| match cells::batch(&table.schema, std::slice::from_ref(&cell)) {
@@ -283,65 +291,4 @@ fn insert_rows(
         writer.commit()?;
     }
     Ok(errors)
-}
-
-/// What columns hold that a row does not name: their defaults.
-struct Filling {
-    /// Positions in the table, and the values of each.
-    columns: Vec<(usize, String, ArrayRef)>,
-}
-
-impl Filling {
-    /// Computes the defaults of all columns for so many rows. Blocks, on a thread of a runtime.
-    fn new(catalog: &Catalog, table: &Table, rows: usize) -> Result<Self, RestError> {
-        let known = table.metadata.as_ref().map(|m| m.schema.as_slice());
-        let (places, columns): (Vec<usize>, Vec<FieldSchema>) = known
-            .unwrap_or_default()
-            .iter()
-            .enumerate()
-            .filter(|(_, c)| column_defaults::of(c).is_some())
-            .map(|(place, c)| (place, c.clone()))
-            .unzip();
-        if columns.is_empty() || rows == 0 {
-            let columns = Vec::new();
-            return Ok(Self { columns });
-        }
-        let values = column_defaults::values(catalog, &columns, rows);
-        let values = Handle::current().block_on(values);
-        let values = values.map_err(|e| RestError::invalid(&e.to_string()))?;
-        let arrays = values.columns().iter().cloned();
-        let named = places.into_iter().zip(columns).zip(arrays);
-        Ok(Self {
-            columns: named.map(|((at, c), array)| (at, c.name, array)).collect(),
-        })
-    }
-
-    fn filled(&self, cell: Cell, row: &Value, index: usize) -> Result<Cell, String> {
-        let Cell::Record(mut cells) = cell else {
-            return Ok(cell);
-        };
-        for (place, name, values) in &self.columns {
-            let named = row.as_object().is_some_and(|row| {
-                let mut keys = row.keys();
-                keys.any(|key| key.eq_ignore_ascii_case(name))
-            });
-            if let (false, Some(slot)) = (named, cells.get_mut(*place)) {
-                *slot = cell_of(values, index, name)?;
-            }
-        }
-        Ok(Cell::Record(cells))
-    }
-}
-
-fn cell_of(values: &ArrayRef, row: usize, name: &str) -> Result<Cell, String> {
-    if values.is_null(row) {
-        return Ok(Cell::Null);
-    }
-    match values.data_type() {
-        DataType::Binary => Ok(Cell::Bytes(values.as_binary::<i32>().value(row).to_vec())),
-        DataType::List(_) | DataType::Struct(_) => Err(format!(
-            "the default of column {name} is no single value, which is not supported by this emulator"
-        )),
-        _ => Ok(Cell::Text(value_text::scalar(values, row))),
-    }
 }

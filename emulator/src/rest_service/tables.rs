@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 
@@ -135,7 +136,23 @@ fn view_columns(
         project: project.to_owned(),
         ..Defaults::default()
     };
+    let said_standard = view.is_some_and(|view| view["useLegacySql"] == false);
+    let standard;
+    let sql = match view.map(|view| &view["useLegacySql"]) {
+        Some(Value::Bool(true)) => {
+            match query::to_standard(sql) {
+                Ok(text) => standard = text,
+                Err(QueryError::Unsupported { .. }) => return Ok(None),
+                Err(e) => return Err(RestError::invalid_query(&e.to_string())),
+            }
+            &standard
+        }
+        _ => sql,
+    };
     let planned = match (query::select(sql), Handle::try_current()) {
+        (Err(QueryError::Syntax(e)), _) if said_standard => {
+            return Err(RestError::invalid_query(&QueryError::Syntax(e).to_string()));
+        }
         (Ok(select), Ok(handle)) => handle.block_on(query::plan(catalog, select, &defaults, &[])),
         _ => return Ok(None),
     };
@@ -196,12 +213,19 @@ fn external_columns(external: &External<'_>) -> Result<Vec<FieldSchema>, Catalog
     }
 }
 
+/// How much of a table is told.
+#[derive(Debug, Deserialize)]
+pub(super) struct TableView {
+    view: Option<String>,
+}
+
 pub(super) async fn get(
     State(state): Shared,
     Path((project, dataset, table)): Path<(String, String, String)>,
+    Params(view): Params<TableView>,
 ) -> Answer {
     let endpoint = state.endpoint.clone();
-    let found = blocking(&state, move |catalog| {
+    let mut found = blocking(&state, move |catalog| {
         let name = table_name(&project, &dataset, &table)?;
         let whole = described(catalog, &endpoint, &name)?;
         Ok::<_, CatalogError>(match partitions::asked_of(&table) {
@@ -210,6 +234,9 @@ pub(super) async fn get(
         })
     })
     .await?;
+    if view.view.as_deref() == Some("BASIC") {
+        resource::without_statistics(&mut found);
+    }
     Ok(Json(found))
 }
 
@@ -285,7 +312,9 @@ async fn change(
                     metadata.schema = columns;
                 }
             }
+            let filter = settings.get(resource::FILTER_REQUIRED).cloned();
             combine(&mut metadata.resource, settings);
+            resource::require_filter(&mut metadata.resource, filter);
             Ok(())
         })?;
         Ok::<_, RestError>(described(catalog, &endpoint, &name)?)
@@ -305,7 +334,7 @@ pub(super) async fn delete(
         precondition::check(&headers, &described(catalog, &endpoint, &name)?)?;
         match table.split_once('$') {
             Some((_, id)) => Ok(partition_removal::empty(catalog, &name, id)?),
-            None => catalog.delete_table(&name).map_err(RestError::from),
+            None => catalog.drop_table(&name).map_err(RestError::from),
         }
     })
     .await?;

@@ -79,12 +79,13 @@ fn ids(filter: &str) -> Vec<i64> {
 
 #[test]
 fn bigquery_spellings_are_understood() {
-    let cases: [(&str, &[i64]); 24] = [
+    let cases: [(&str, &[i64]); 25] = [
         ("id >= 2", &[2, 3]),
         ("`ID` IN (1, 3)", &[1, 3]),
         ("id BETWEEN 2 AND 2", &[2]),
         ("name = \"ann\"", &[1]),
         ("name = 'O\\'Neil'", &[3]),
+        ("name = '\\x61\\u006e\\156'", &[1]),
         ("name IS NOT NULL AND NOT name LIKE 'a%'", &[3]),
         ("x > 0 OR x IS NULL", &[1, 3]),
         ("x = -1", &[2]),

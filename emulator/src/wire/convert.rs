@@ -8,11 +8,11 @@ use arrow::array::{
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
+use arrow::datatypes::{DataType, Field, Fields, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
 use super::storage;
-use crate::geography;
+use crate::{geography, picoseconds};
 
 /// Converts `array` to the type of the wire field `target`.
 ///
@@ -44,6 +44,13 @@ pub(crate) fn to_wire(array: &ArrayRef, target: &Field) -> Result<ArrayRef, Arro
         (DataType::FixedSizeBinary(_), DataType::Interval(_)) => storage::intervals(array),
         (DataType::Binary, DataType::Utf8) if super::sql_type(target) == Some("geography") => {
             places(array)
+        }
+        (DataType::Timestamp(_, _), DataType::Utf8) if picoseconds::is_here(target) => {
+            let micros = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+            let micros = cast(array, &micros)?;
+            let times = micros.as_primitive::<TimestampMicrosecondType>().iter();
+            let texts = times.map(|at| at.and_then(picoseconds::text_of_micros));
+            Ok(Arc::new(StringArray::from_iter(texts)))
         }
         (DataType::Null, wire) => Ok(new_null_array(wire, array.len())),
         (stored, wire) if stored == wire => Ok(Arc::clone(array)),

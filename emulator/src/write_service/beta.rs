@@ -23,7 +23,7 @@ impl generated_beta::big_query_write_server::BigQueryWrite for BetaWriteService 
 
     async fn append_rows(
         &self,
-        request: Request<Streaming<proto::AppendRowsRequest>>,
+        request: Request<Streaming<super::AppendRequest>>,
     ) -> Result<Response<Self::AppendRowsStream>, Status> {
         self.0.append_rows(request).await
     }

@@ -36,7 +36,7 @@ fn field(column: &FieldSchema) -> proto::TableFieldSchema {
         let value = column.other.get(key).and_then(serde_json::Value::as_str);
         value.unwrap_or_default().to_owned()
     };
-    let number = |key: &str| text(key).parse().unwrap_or(0);
+    let number = |key: &str| column.number(key).unwrap_or(0);
     proto::TableFieldSchema {
         name: column.name.clone(),
         r#type: kind(&column.kind).into(),
@@ -47,7 +47,7 @@ fn field(column: &FieldSchema) -> proto::TableFieldSchema {
         precision: number("precision"),
         scale: number("scale"),
         default_value_expression: text("defaultValueExpression"),
-        timestamp_precision: None,
+        timestamp_precision: column.number("timestampPrecision"),
         range_element_type: column
             .range_element_type
             .as_ref()

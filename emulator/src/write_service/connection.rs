@@ -1,6 +1,5 @@
 //! One connection of appends: requests in, answers out, strictly in order.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
@@ -12,9 +11,13 @@ use proto::row_error::RowErrorCode;
 use proto::storage_error::StorageErrorCode;
 use tonic::{Code, Status, Streaming};
 
+use super::append_request::AppendRequest;
 use super::faulty::Answering;
-use super::rows::{RowsError, WriterSchema};
-use super::{WriteService, blocking, code, columns, denied, status, storage_error};
+use super::missing_values::MissingValues;
+use super::rows::{Arrived, Destination, RowsError, WriterSchema};
+use super::{
+    WriteService, blocking, code, columns, denied, detailed, packed, status, storage_error,
+};
 use crate::catalog::CatalogError;
 use crate::cells::CellError;
 use crate::connection::ConnectionHandle;
@@ -34,9 +37,10 @@ const FLAKY_REQUESTS: u64 = 10;
 /// A connection and what it remembers from one request to the next.
 pub(super) struct Appending {
     service: WriteService,
-    requests: Streaming<proto::AppendRowsRequest>,
+    requests: Streaming<AppendRequest>,
     stream: String,
     writer: WriterSchema,
+    missing: MissingValues,
     /// The table's schema when the connection last told it.
     told: Option<proto::TableSchema>,
     served: u64,
@@ -57,7 +61,7 @@ enum Fault {
 impl Appending {
     pub fn new(
         service: WriteService,
-        requests: Streaming<proto::AppendRowsRequest>,
+        requests: Streaming<AppendRequest>,
         transport: Option<ConnectionHandle>,
     ) -> Self {
         Self {
@@ -65,6 +69,7 @@ impl Appending {
             requests,
             stream: String::new(),
             writer: WriterSchema::default(),
+            missing: MissingValues::default(),
             told: None,
             served: 0,
             fault: Fault::Unknown,
@@ -106,7 +111,7 @@ impl Appending {
 
     async fn answer(
         &mut self,
-        request: proto::AppendRowsRequest,
+        request: AppendRequest,
     ) -> Result<proto::AppendRowsResponse, Status> {
         let bytes = request.encoded_len();
         if bytes > MAX_REQUEST_BYTES {
@@ -129,7 +134,14 @@ impl Appending {
                 self.stream
             )));
         }
+        self.missing
+            .ask(
+                request.default_missing_value_interpretation,
+                request.missing_value_interpretations,
+            )
+            .map_err(Status::invalid_argument)?;
         let service = self.service.clone();
+        let missing = self.missing.clone();
         let mut writer = self.writer.clone();
         let served = self.served;
         let worked = blocking(move || {
@@ -143,11 +155,20 @@ impl Appending {
                 .catalog
                 .table(target.table())
                 .map_err(|e| denied(&e.into(), "TABLES_UPDATE_DATA", target.table()))?;
-            let schema = Arc::clone(&table.schema);
             let described = columns::table_schema(&service.catalog, target.table())?;
-            let outcome = match writer.read(request.rows, &schema) {
-                Ok(batch) => target
+            let destination = Destination {
+                catalog: &service.catalog,
+                table: &table,
+                missing: &missing,
+            };
+            let outcome = match writer.read(request.rows, &destination) {
+                Ok(Arrived::Rows(batch)) => target
                     .append(&service.catalog, &batch, request.offset)
+                    .map_err(Refusal::Write),
+                Ok(Arrived::Changes(changes)) => service
+                    .streams
+                    .change(&target, &changes)
+                    .map(|()| None)
                     .map_err(Refusal::Write),
                 Err(e) => Err(Refusal::Rows(e)),
             };
@@ -232,32 +253,22 @@ enum Refusal {
 }
 
 impl Refusal {
-    /// Puts the error into the answer, so that the connection goes on; errors of the server itself end it.
+    /// Puts the error into the answer, so that the connection goes on; errors of the server itself end it, and a writer's schema
+    /// with fields that the table does not have.
     fn fill(self, answer: &mut proto::AppendRowsResponse, stream: &str) -> Result<(), Status> {
         let (code, message, detail) = match self {
             Self::Write(WriteError::Catalog(e)) => return Err(status(&WriteError::Catalog(e))),
             Self::Write(e) => (code(&e), e.to_string(), Some(storage_error(&e))),
+            Self::Rows(e) if e.is_extra_field() => return Err(extra_fields(&e, stream)),
             Self::Rows(e) => {
-                let detail = e.is_extra_field().then(|| proto::StorageError {
-                    code: StorageErrorCode::SchemaMismatchExtraFields.into(),
-                    entity: stream.to_owned(),
-                    error_message: e.to_string(),
-                });
                 let message = format!("{e} Entity: {stream}");
                 if let RowsError::Rows(rows) = e {
                     answer.row_errors = row_errors(rows);
                 }
-                (Code::InvalidArgument, message, detail)
+                (Code::InvalidArgument, message, None)
             }
         };
-        let details = detail
-            .map(|error| prost_types::Any {
-                type_url: "type.googleapis.com/google.cloud.bigquery.storage.v1.StorageError"
-                    .to_owned(),
-                value: error.encode_to_vec(),
-            })
-            .into_iter()
-            .collect();
+        let details = detail.iter().map(packed).collect();
         answer.response = Some(Response::Error(rpc::Status {
             code: code.into(),
             message,
@@ -265,6 +276,17 @@ impl Refusal {
         }));
         Ok(())
     }
+}
+
+/// The status that ends a connection whose writer has more columns than the table.
+fn extra_fields(error: &RowsError, stream: &str) -> Status {
+    let message = format!("{error} Entity: {stream}");
+    let detail = proto::StorageError {
+        code: StorageErrorCode::SchemaMismatchExtraFields.into(),
+        entity: stream.to_owned(),
+        error_message: "Schema mismatch due to extra fields in user schema".to_owned(),
+    };
+    detailed(Code::InvalidArgument, message, &detail)
 }
 
 fn row_errors(rows: Vec<CellError>) -> Vec<proto::RowError> {

@@ -4,14 +4,20 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::buffer::Buffer;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Field};
 use arrow_ipc::reader::StreamDecoder;
 use bytes::Bytes;
-use googleapis_tonic_google_cloud_bigquery_storage_v1::google::cloud::bigquery::storage::v1 as proto;
 use prost_types::DescriptorProto;
-use proto::append_rows_request::Rows;
+use tokio::runtime::Handle;
 
+use super::append_request::Rows;
+use super::missing_values::MissingValues;
+use crate::catalog::{Catalog, Table};
 use crate::cells::{self, Cell, CellError, ProtoReader, ProtoSchemaError};
+use crate::default_cells::DefaultCells;
+use crate::query::{QueryError, column_defaults};
+use crate::schema::FieldSchema;
+use crate::write_streams::Changes;
 use crate::{geography, interval, wire};
 
 /// Why an append holds no rows that can be written.
@@ -20,8 +26,14 @@ use crate::{geography, interval, wire};
 pub(super) enum RowsError {
     #[error("the first request of a connection must have a writer schema")]
     NoSchema,
-    #[error("the request has no rows")]
+    #[error("Rows must be specified.")]
     NoRows,
+    #[error(transparent)]
+    NoDescriptor(#[from] cells::NotADescriptor),
+    #[error("the default of a missing value cannot be computed: {0}")]
+    Default(#[from] QueryError),
+    #[error("{CHANGE_SEQUENCE} is not supported by this emulator")]
+    Sequence,
     #[error(transparent)]
     Proto(#[from] ProtoSchemaError),
     #[error("Input schema has more fields than BigQuery schema, extra fields: '{field}'")]
@@ -58,21 +70,41 @@ pub(super) struct WriterSchema {
     arrow: Option<Bytes>,
 }
 
+/// Where rows go, and what stands for values that they do not have.
+pub(super) struct Destination<'a> {
+    pub catalog: &'a Catalog,
+    pub table: &'a Table,
+    pub missing: &'a MissingValues,
+}
+
+impl Destination<'_> {
+    fn columns(&self) -> &[FieldSchema] {
+        let known = self.table.metadata.as_ref();
+        known.map_or(&[], |metadata| metadata.schema.as_slice())
+    }
+}
+
+/// Rows to add, or changes of rows that a table has already.
+pub(super) enum Arrived {
+    Rows(RecordBatch),
+    Changes(Changes),
+}
+
 impl WriterSchema {
-    /// Reads the rows of a request for a table of `schema`.
+    /// Reads the rows of a request. Blocks, on a thread of a runtime.
     pub fn read(
         &mut self,
         rows: Option<Rows>,
-        schema: &SchemaRef,
-    ) -> Result<RecordBatch, RowsError> {
+        destination: &Destination<'_>,
+    ) -> Result<Arrived, RowsError> {
         match rows {
             Some(Rows::ProtoRows(data)) => {
-                if let Some(descriptor) = data.writer_schema.and_then(|s| s.proto_descriptor) {
-                    self.proto = Some(Arc::new(descriptor));
+                if let Some(bytes) = data.writer_schema.and_then(|s| s.proto_descriptor) {
+                    self.proto = Some(Arc::new(cells::descriptor(&bytes)?));
                 }
                 let descriptor = self.proto.as_ref().ok_or(RowsError::NoSchema)?;
                 let rows = data.rows.ok_or(RowsError::NoRows)?.serialized_rows;
-                proto_rows(descriptor, &rows, schema)
+                proto_rows(descriptor, &rows, destination)
             }
             Some(Rows::ArrowRows(data)) => {
                 if let Some(written) = data.writer_schema {
@@ -80,23 +112,61 @@ impl WriterSchema {
                 }
                 let written = self.arrow.clone().ok_or(RowsError::NoSchema)?;
                 let rows = data.rows.ok_or(RowsError::NoRows)?.serialized_record_batch;
-                arrow_rows(written, rows, schema)
+                arrow_rows(written, rows, destination).map(Arrived::Rows)
             }
             None => Err(RowsError::NoRows),
         }
     }
 }
 
+/// The pseudo column that tells what becomes of the row with a row's key.
+const CHANGE_TYPE: &str = "_CHANGE_TYPE";
+
+/// The one that tells which of several changes is the last.
+const CHANGE_SEQUENCE: &str = "_CHANGE_SEQUENCE_NUMBER";
+
 fn proto_rows(
     descriptor: &DescriptorProto,
     rows: &[Bytes],
-    schema: &SchemaRef,
-) -> Result<RecordBatch, RowsError> {
-    let reader = ProtoReader::try_new(descriptor, schema.fields())?;
+    destination: &Destination<'_>,
+) -> Result<Arrived, RowsError> {
+    let schema = &destination.table.schema;
+    let names = |wanted: &str| {
+        let mut fields = descriptor.field.iter();
+        fields.any(|field| field.name().eq_ignore_ascii_case(wanted))
+    };
+    if names(CHANGE_SEQUENCE) {
+        return Err(RowsError::Sequence);
+    }
+    let changes = names(CHANGE_TYPE);
+    let mut fields = schema.fields().to_vec();
+    if changes {
+        fields.push(Arc::new(Field::new(CHANGE_TYPE, DataType::Utf8, false)));
+    }
+    let reader = ProtoReader::try_new(descriptor, &fields.into())?;
+    if rows.is_empty() {
+        return Err(RowsError::NoRows);
+    }
+    let Destination {
+        catalog, missing, ..
+    } = destination;
+    let defaults = DefaultCells::try_new(catalog, destination.columns(), rows.len(), |column| {
+        missing.is_default(&column.name)
+    })?;
     let mut errors = Vec::new();
+    let mut deleted: Vec<bool> = Vec::new();
     let mut read: Vec<Cell> = Vec::with_capacity(rows.len());
     for (row, bytes) in rows.iter().enumerate() {
-        match reader.row(bytes) {
+        let cell = reader
+            .row(bytes)
+            .and_then(|cell| defaults.filled(cell, row, |_, value| *value == Cell::Null))
+            .and_then(|mut cell| {
+                if changes {
+                    deleted.push(is_deleted(&mut cell)?);
+                }
+                Ok(cell)
+            });
+        match cell {
             Ok(cell) => read.push(cell),
             Err(message) => errors.push(CellError { row, message }),
         }
@@ -104,10 +174,37 @@ fn proto_rows(
     if !errors.is_empty() {
         return Err(RowsError::Rows(errors));
     }
-    cells::batch(schema, &read).map_err(RowsError::Rows)
+    let rows = cells::batch(schema, &read).map_err(RowsError::Rows)?;
+    Ok(if changes {
+        Arrived::Changes(Changes { rows, deleted })
+    } else {
+        Arrived::Rows(rows)
+    })
 }
 
-fn arrow_rows(written: Bytes, rows: Bytes, schema: &SchemaRef) -> Result<RecordBatch, RowsError> {
+/// Takes the kind of change off a row's end.
+fn is_deleted(row: &mut Cell) -> Result<bool, String> {
+    let kind = match row {
+        Cell::Record(cells) => cells.pop(),
+        _ => None,
+    };
+    match kind {
+        // Rows that are inserted take the place of those with their key.
+        Some(Cell::Text(kind)) if ["UPSERT", "INSERT"].contains(&kind.as_str()) => Ok(false),
+        Some(Cell::Text(kind)) if kind == "DELETE" => Ok(true),
+        Some(Cell::Text(kind)) => Err(format!(
+            "Invalid {CHANGE_TYPE} {kind:?}: it must be UPSERT or DELETE"
+        )),
+        _ => Err(format!("Missing required field: {CHANGE_TYPE}.")),
+    }
+}
+
+fn arrow_rows(
+    written: Bytes,
+    rows: Bytes,
+    destination: &Destination<'_>,
+) -> Result<RecordBatch, RowsError> {
+    let schema = &destination.table.schema;
     let mut decoder = StreamDecoder::new();
     decoder.decode(&mut Buffer::from(written))?;
     let mut body = Buffer::from(rows);
@@ -135,10 +232,7 @@ fn arrow_rows(written: Bytes, rows: Bytes, schema: &SchemaRef) -> Result<RecordB
                 &interval::from_arrow(batch.column(index))?,
                 &field.as_ref().clone().with_nullable(true),
             )?,
-            None => wire::absent(
-                &field.as_ref().clone().with_nullable(true),
-                batch.num_rows(),
-            )?,
+            None => left_out(field, batch.num_rows(), destination)?,
         };
         let column = if wire::sql_type(field) == Some("geography") {
             places(&column, field.name(), &mut errors)
@@ -165,6 +259,26 @@ fn arrow_rows(written: Bytes, rows: Bytes, schema: &SchemaRef) -> Result<RecordB
         columns,
         &options,
     )?)
+}
+
+/// A column that the writer does not have: its default where that is asked for, else null.
+fn left_out(
+    field: &Field,
+    rows: usize,
+    destination: &Destination<'_>,
+) -> Result<ArrayRef, RowsError> {
+    let mut columns = destination.columns().iter();
+    let known = columns.find(|c| c.name.eq_ignore_ascii_case(field.name()));
+    let default = known.filter(|c| column_defaults::of(c).is_some());
+    match default {
+        Some(column) if rows > 0 && destination.missing.is_default(&column.name) => {
+            let columns = std::slice::from_ref(column);
+            let values = column_defaults::values(destination.catalog, columns, rows);
+            let values = Handle::current().block_on(values)?;
+            Ok(Arc::clone(values.column(0)))
+        }
+        _ => Ok(wire::absent(&field.clone().with_nullable(true), rows)?),
+    }
 }
 
 /// Places in BigQuery's form; those that are none are named.

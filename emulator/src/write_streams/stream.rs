@@ -294,7 +294,7 @@ pub(super) fn write_now(
 }
 
 /// Rows of an older schema of the table, in its schema of now.
-fn fit(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+pub(super) fn fit(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     if batch.schema() == *schema {
         return Ok(batch.clone());
     }

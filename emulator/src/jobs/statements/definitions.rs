@@ -51,7 +51,7 @@ pub(super) fn drop_object(
             if running.is_dry_run() {
                 return Ok(Effect::ddl(statement, "DROP", &table));
             }
-            catalog.delete_table(&table)?;
+            catalog.drop_table(&table)?;
             running.defaults.temporary.retain(|_, t| *t != table);
             Ok(Effect::ddl(statement, "DROP", &table))
         }

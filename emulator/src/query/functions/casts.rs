@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, Int64Array, ListArray, NullArray, RecordBatch,
-    StringArray, StructArray, new_null_array,
+    StringArray, StructArray, TimestampMicrosecondArray, new_null_array,
 };
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
@@ -16,7 +16,7 @@ use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 use super::{Call, Function, argument, constant, decimals, external, text};
 use crate::cells::{self, Cell};
 use crate::schema::FieldSchema;
-use crate::{value_text, wire};
+use crate::{picoseconds, value_text, wire};
 
 /// What the names of functions begin with that no query can call by itself.
 pub(crate) const PREFIX: &str = "millpond_";
@@ -92,6 +92,22 @@ fn convert(array: &ArrayRef, from: &Field, to: &Field, mode: Mode) -> Result<Arr
                 records.nulls().cloned(),
                 records.len(),
             )?))
+        }
+        (DataType::Utf8, kind @ DataType::Timestamp(_, Some(_))) if picoseconds::is_here(from) => {
+            let texts = array.as_string::<i32>().iter();
+            let times = texts.map(|text| text.and_then(picoseconds::micros));
+            let times: TimestampMicrosecondArray = times.collect();
+            plain(
+                &(Arc::new(times.with_timezone("UTC")) as ArrayRef),
+                kind,
+                mode,
+            )
+        }
+        (own, _) if picoseconds::is_here(from) => {
+            exec_err!("Invalid cast from TIMESTAMP(12) ({own}): not supported by this emulator")
+        }
+        (DataType::Timestamp(_, Some(_)), DataType::Utf8) if picoseconds::is_here(to) => {
+            Ok(wire::to_wire(array, to)?)
         }
         (_, DataType::Utf8) if wire::sql_type(to).is_none() => match array.data_type() {
             DataType::Binary => utf8(array, mode),
