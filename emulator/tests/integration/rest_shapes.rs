@@ -435,3 +435,28 @@ async fn structs_without_values_are_null_and_nothing_is_told_of_nothing() {
     );
     emulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn names_of_two_parts_are_of_the_default_dataset_s_project_and_jobs_where_their_table_is() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_empty(&root).await;
+    make_table(&emulator, json!([{"name": "n", "type": "INT64"}])).await;
+    for sql in ["SELECT n FROM d.t", "SELECT n FROM t"] {
+        let query = json!({
+            "query": sql,
+            "useLegacySql": false,
+            "defaultDataset": {"projectId": "p", "datasetId": "d"},
+        });
+        let (code, answer) = send_json(&emulator, "POST", "/projects/payer/queries", &query).await;
+        assert_eq!(code, 200, "{answer}");
+        let elsewhere = json!({"query": sql, "useLegacySql": false});
+        let (code, _) = send_json(&emulator, "POST", "/projects/payer/queries", &elsewhere).await;
+        assert_ne!(code, 200, "{sql}");
+    }
+    let table = |id: &str| json!({"projectId": "p", "datasetId": "d", "tableId": id});
+    let copy = json!({"sourceTable": table("t"), "destinationTable": table("u")});
+    let body = json!({"configuration": {"copy": copy}});
+    let (_, job) = send_json(&emulator, "POST", "/projects/p/jobs", &body).await;
+    assert_eq!(job["jobReference"]["location"], "EU", "{job}");
+    emulator.shutdown().await;
+}
