@@ -36,6 +36,7 @@ pub(crate) mod column_defaults;
 pub(crate) mod escapes;
 mod fields;
 mod functions;
+mod gathered;
 mod information;
 mod lateral;
 mod legacy;
@@ -235,7 +236,7 @@ pub(crate) async fn plan(
     for variable in variables::functions(&defaults.variables) {
         context.register_udf(variable);
     }
-    for function in functions::all() {
+    for function in functions::all().into_iter().chain(functions::all_safely()) {
         context.register_udf(function);
     }
     for aggregate in aggregates::all() {

@@ -152,7 +152,16 @@ impl Running<'_, '_> {
                     });
                 }
             }
-            Act::Set { names, value } => self.set(step, names, value)?,
+            Act::Set {
+                names,
+                fields: true,
+                value,
+            } => self.set_fields(step, names, value)?,
+            Act::Set { names, value, .. } => {
+                for name in names {
+                    self.set(step, name, value)?;
+                }
+            }
             Act::If {
                 branches,
                 otherwise,

@@ -20,6 +20,7 @@ mod altered_columns;
 mod arriving_rows;
 mod changed_rows;
 mod definitions;
+mod functions;
 mod merged_rows;
 pub(super) mod options;
 mod procedures;
@@ -29,7 +30,8 @@ pub(super) use alterations::check_collation;
 pub(super) use procedures::{create_procedure, drop_procedure};
 
 use changed_rows::{Keep, insert_rows, rewrite};
-use definitions::{create_function, create_table, drop_function, drop_object};
+use definitions::{create_table, drop_object};
+use functions::{create_function, drop_function};
 use views::create_view;
 
 /// What a statement has done.

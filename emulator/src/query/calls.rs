@@ -3,15 +3,13 @@
 
 use datafusion::sql::sqlparser::ast::{
     self, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
-    Ident, ObjectNamePart, Query,
+    Ident, ObjectName, ObjectNamePart,
 };
-use datafusion::sql::sqlparser::dialect::BigQueryDialect;
-use datafusion::sql::sqlparser::parser::Parser;
 
-use super::functions::PREFIX;
+use super::functions::{PREFIX, SAFELY};
 use super::shapes::part_name;
 use super::sql_types::plain;
-use super::{QueryError, build, shapes, unsupported};
+use super::{QueryError, build, functions, gathered, shapes, unsupported};
 use crate::row_restriction;
 
 /// Functions with one name and one meaning in both.
@@ -147,6 +145,15 @@ const RENAMED: &[(&str, &str)] = &[
 /// # Errors
 /// [`QueryError::Unsupported`] naming a function that is not known.
 pub(super) fn spell(function: &mut Function) -> Result<Option<Expr>, QueryError> {
+    if let [ObjectNamePart::Identifier(family), own] = function.name.0.as_slice()
+        && family.value.eq_ignore_ascii_case("SAFE")
+    {
+        let mut plain = function.clone();
+        plain.name = ObjectName(vec![own.clone()]);
+        let name = function.name.to_string();
+        let spelled = spell(&mut plain)?;
+        return safely(spelled.unwrap_or(Expr::Function(plain)), &name).map(Some);
+    }
     let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
         return Err(unsupported(format!("the function {}", function.name)));
     };
@@ -161,7 +168,7 @@ pub(super) fn spell(function: &mut Function) -> Result<Option<Expr>, QueryError>
         return Ok(None);
     }
     if lower == "array" {
-        return array_of(function).map(Some);
+        return gathered::array_of(function).map(Some);
     }
     if !matches!(function.args, FunctionArguments::Subquery(_))
         && let Some(given) = row_restriction::arguments(function)
@@ -194,6 +201,39 @@ pub(super) fn spell(function: &mut Function) -> Result<Option<Expr>, QueryError>
     in_order(function);
     function.name = vec![Ident::new(new)].into();
     Ok(None)
+}
+
+/// Functions that no value of their arguments makes fail.
+const TOTAL: &[&str] = &[
+    "character_length",
+    "ends_with",
+    "lower",
+    "ltrim",
+    "octet_length",
+    "reverse",
+    "rtrim",
+    "starts_with",
+    "strpos",
+    "trim",
+    "upper",
+];
+
+/// A call that gives null where it would fail.
+fn safely(call: Expr, name: &str) -> Result<Expr, QueryError> {
+    let Expr::Function(mut function) = call else {
+        return Err(unsupported(format!("the function {name}")));
+    };
+    let own = function.name.to_string();
+    if TOTAL.contains(&own.as_str()) {
+        return Ok(Expr::Function(function));
+    }
+    let known = own.strip_prefix(PREFIX);
+    let is_scalar = functions::named(&own).is_ok();
+    let Some(rest) = known.filter(|_| is_scalar && function.over.is_none()) else {
+        return Err(unsupported(format!("the function {name}")));
+    };
+    function.name = vec![Ident::new(format!("{SAFELY}{rest}"))].into();
+    Ok(Expr::Function(function))
 }
 
 /// Clauses inside a call that would be passed over in silence.
@@ -447,106 +487,4 @@ pub(super) fn week_from(function: &Function) -> Option<Expr> {
         .into_iter()
         .find(|d| d.eq_ignore_ascii_case(&day.value))?;
     Some(Expr::Identifier(Ident::new(format!("WEEK({day})"))))
-}
-
-/// `ARRAY(SELECT ...)`: the column's values gathered in the query's order.
-fn array_of(function: &Function) -> Result<Expr, QueryError> {
-    let FunctionArguments::Subquery(query) = &function.args else {
-        return Err(unsupported("the function ARRAY without a query"));
-    };
-    let text = if query.order_by.is_some() {
-        "SELECT millpond_some(array_agg(`element` ORDER BY `millpond_at`)) FROM \
-         (SELECT `element`, ROW_NUMBER() OVER () AS `millpond_at` FROM (SELECT 1) AS `gathered`) AS `counted`"
-    } else {
-        "SELECT millpond_some(array_agg(`element`)) FROM (SELECT 1) AS `gathered`"
-    };
-    let mut parsed = Parser::parse_sql(&BigQueryDialect {}, text)?;
-    let Some(ast::Statement::Query(mut outer)) = parsed.pop() else {
-        return Err(unsupported("ARRAY(SELECT ...)"));
-    };
-    let mut inner = query.as_ref().clone();
-    one_value(&mut inner)?;
-    place(&mut outer, &inner);
-    Ok(Expr::Subquery(outer))
-}
-
-/// Makes one struct of what `SELECT AS STRUCT` in an expression gives.
-///
-/// # Errors
-/// [`QueryError::Unsupported`] for a star, whose columns are not known here.
-pub(super) fn one_value(query: &mut Query) -> Result<(), QueryError> {
-    let ast::SetExpr::Select(select) = query.body.as_mut() else {
-        return Ok(());
-    };
-    let mode = select.value_table_mode.take();
-    let as_struct = matches!(
-        mode,
-        Some(ast::ValueTableMode::AsStruct | ast::ValueTableMode::DistinctAsStruct)
-    );
-    if !as_struct {
-        return Ok(());
-    }
-    let mut arguments = Vec::new();
-    for (index, item) in select.projection.iter().enumerate() {
-        let (name, value) = match item {
-            ast::SelectItem::ExprWithAlias { expr, alias } => {
-                // What has no name of its own has been numbered.
-                let numbered = alias
-                    .value
-                    .strip_prefix('f')
-                    .and_then(|n| n.strip_suffix('_'));
-                let unnamed = numbered.is_some_and(|n| n.parse::<usize>().is_ok());
-                let name = if unnamed {
-                    super::sql_types::unnamed(index)
-                } else {
-                    alias.value.clone()
-                };
-                (name, expr.clone())
-            }
-            ast::SelectItem::UnnamedExpr(expr) => {
-                let name = match expr {
-                    Expr::Identifier(name) => Some(name.value.clone()),
-                    Expr::CompoundIdentifier(path) => path.last().map(|n| n.value.clone()),
-                    _ => None,
-                };
-                let name = name.unwrap_or_else(|| super::sql_types::unnamed(index));
-                (name, expr.clone())
-            }
-            other => return Err(unsupported(format!("{other} in SELECT AS STRUCT"))),
-        };
-        arguments.extend([build::text(&name), value]);
-    }
-    select.projection = vec![ast::SelectItem::ExprWithAlias {
-        expr: build::call("named_struct", arguments),
-        alias: Ident::with_quote('`', "millpond_struct"),
-    }];
-    Ok(())
-}
-
-/// Puts a query in the place of the only derived table of another one, with one column called `element`.
-fn place(outer: &mut Query, inner: &Query) {
-    let ast::SetExpr::Select(select) = outer.body.as_mut() else {
-        return;
-    };
-    for table in &mut select.from {
-        if let ast::TableFactor::Derived {
-            subquery, alias, ..
-        } = &mut table.relation
-        {
-            if subquery
-                .body
-                .as_select()
-                .is_some_and(|s| !s.from.is_empty())
-            {
-                return place(subquery, inner);
-            }
-            **subquery = inner.clone();
-            if let Some(alias) = alias {
-                alias.columns = vec![ast::TableAliasColumnDef {
-                    name: Ident::with_quote('`', "element"),
-                    data_type: None,
-                }];
-            }
-        }
-    }
 }

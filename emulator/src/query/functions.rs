@@ -26,10 +26,12 @@ mod members;
 mod numbers;
 mod parts;
 mod patterns;
+mod safely;
 mod texts;
 mod values;
 
 pub(crate) use casts::{PREFIX, assign};
+pub(super) use safely::SAFELY;
 
 /// The arguments of a call, all of one length.
 struct Call {
@@ -227,6 +229,11 @@ pub(super) fn all() -> Vec<ScalarUDF> {
     all.extend(texts::functions());
     all.extend(values::functions());
     all
+}
+
+/// The same functions, with a null for every row that they fail for.
+pub(super) fn all_safely() -> Vec<ScalarUDF> {
+    safely::functions(&all())
 }
 
 /// A function by its name in the planner.

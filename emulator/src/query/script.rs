@@ -39,9 +39,10 @@ pub(crate) enum Act {
         data_type: Option<DataType>,
         default: Option<Expr>,
     },
-    /// More than one name takes the fields of a struct.
     Set {
         names: Vec<String>,
+        /// Whether the names, in parentheses, take the fields of a struct.
+        fields: bool,
         value: Expr,
     },
     If {

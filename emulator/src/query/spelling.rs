@@ -5,7 +5,7 @@
 use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, Interval};
 
 use super::sql_types::{self, plain, unnamed};
-use super::{QueryError, build, calls, unsupported};
+use super::{QueryError, build, calls, gathered, unsupported};
 
 /// What an expression is to be replaced with; its parts have been through here before.
 ///
@@ -97,7 +97,7 @@ pub(super) fn expression(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
             })
         }
         Expr::Subquery(query) => {
-            calls::one_value(query)?;
+            gathered::one_value(query)?;
             None
         }
         Expr::AtTimeZone {

@@ -86,6 +86,10 @@ async fn variables_decide_what_runs() {
             "BEGIN BEGIN RAISE USING MESSAGE = 'boo'; EXCEPTION WHEN ERROR THEN RAISE; END; EXCEPTION WHEN ERROR THEN SELECT @@error.message; END",
             "boo",
         ),
+        (
+            "DECLARE a ARRAY<INT64>; SET (a) = (SELECT AS STRUCT ARRAY_AGG(id ORDER BY id) FROM d.t); SELECT a[OFFSET(1)]",
+            "2",
+        ),
         ("SELECT 1; RETURN; SELECT 2", "1"),
     ] {
         assert_eq!(row(&emulator, sql).await, wanted, "{sql}");

@@ -98,21 +98,23 @@ impl Running<'_, '_> {
         assigned(column, field, to)
     }
 
-    pub(super) fn set(
+    pub(super) fn set(&mut self, step: &Step, name: &str, value: &Expr) -> Result<(), JobError> {
+        if is_system(name) {
+            return self.set_by_script(step, name, value);
+        }
+        let to = Field::clone(&self.variable(name)?.field);
+        let (_, value) = self.value(step, value, Some(&to))?;
+        self.variable(name)?.value = value;
+        Ok(())
+    }
+
+    /// Puts the fields of a struct into variables.
+    pub(super) fn set_fields(
         &mut self,
         step: &Step,
         names: &[String],
         value: &Expr,
     ) -> Result<(), JobError> {
-        if let [name] = names {
-            if is_system(name) {
-                return self.set_by_script(step, name, value);
-            }
-            let to = Field::clone(&self.variable(name)?.field);
-            let (_, value) = self.value(step, value, Some(&to))?;
-            self.variable(name)?.value = value;
-            return Ok(());
-        }
         let rows = self.row(step, value)?;
         let record = rows.columns().first().and_then(|c| c.as_struct_opt());
         let Some(record) = record.filter(|r| r.num_columns() == names.len()) else {

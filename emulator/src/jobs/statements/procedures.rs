@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::definitions::of_routine;
+use super::functions::of_routine;
 use super::{Effect, invalid, refuse_half, unsupported};
 use crate::catalog::{CatalogError, Existing};
 use crate::jobs::JobError;

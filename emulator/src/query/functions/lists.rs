@@ -340,7 +340,7 @@ fn top_count(call: &Call) -> Result<ArrayRef> {
 /// The type of the second field of pairs.
 fn value_of_pair(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     match item(argument(args, 0)?)?.data_type() {
-        DataType::Struct(fields) => match fields.iter().nth(1) {
+        DataType::Struct(fields) => match fields.get(1) {
             Some(value) => Ok(Arc::new(Field::clone(value).with_nullable(true))),
             None => plan_err!("a pair has two fields"),
         },

@@ -390,13 +390,18 @@ impl Reading<'_> {
             self.parser.expect_token(&Token::RParen)?;
             self.parser.expect_token(&Token::Eq)?;
             let value = self.parser.parse_expr()?;
-            return Ok(Act::Set { names, value });
+            return Ok(Act::Set {
+                names,
+                fields: true,
+                value,
+            });
         }
         // Names of system variables have dots in them.
         let path = self.parser.parse_object_name(false)?.to_string();
         self.parser.expect_token(&Token::Eq)?;
         Ok(Act::Set {
             names: vec![path.replace('`', "")],
+            fields: false,
             value: self.parser.parse_expr()?,
         })
     }

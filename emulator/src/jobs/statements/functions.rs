@@ -1,0 +1,161 @@
+//! `CREATE FUNCTION` and `DROP FUNCTION`.
+
+use serde_json::{Map, Value, json};
+
+use super::{Effect, unsupported};
+use crate::catalog::{CatalogError, Existing};
+use crate::jobs::JobError;
+use crate::jobs::query::Running;
+use crate::name::TableName;
+use crate::query::ast::{self, CreateFunction, CreateFunctionBody, Expr, FunctionReturnType};
+use crate::query::{self, routines, sql_types};
+
+/// `CREATE [TEMP] FUNCTION name(arguments) [RETURNS type] AS (expression)`; a function in another language is kept, not called.
+pub(super) fn create_function(
+    running: &mut Running<'_, '_>,
+    create: &CreateFunction,
+) -> Result<Effect, JobError> {
+    if create.remote_connection.is_some() {
+        return Err(unsupported("CREATE FUNCTION with a connection"));
+    }
+    let body = match &create.function_body {
+        Some(
+            CreateFunctionBody::AsBeforeOptions { body, .. }
+            | CreateFunctionBody::AsAfterOptions(body),
+        ) => body,
+        _ => return Err(unsupported("CREATE FUNCTION without a body")),
+    };
+    let language = create.language.as_ref().map(|l| l.value.to_uppercase());
+    let (language, body) = match (language.as_deref(), body) {
+        (None | Some("SQL"), Expr::Nested(body)) => ("SQL", body.to_string()),
+        (None | Some("SQL"), body) => ("SQL", body.to_string()),
+        (Some("JS"), Expr::Value(text)) => {
+            let text = text.clone().into_string();
+            ("JAVASCRIPT", text.unwrap_or_default())
+        }
+        (Some(other), _) => return Err(unsupported(format!("a function in {other}"))),
+    };
+    let mut arguments = Vec::new();
+    for argument in create.args.iter().flatten() {
+        let name = argument.name.as_ref().map(|n| n.value.clone());
+        let any = argument
+            .data_type
+            .to_string()
+            .eq_ignore_ascii_case("ANY TYPE");
+        let mut described = json!({"name": name});
+        if any {
+            described["argumentKind"] = json!("ANY_TYPE");
+        } else {
+            let field = sql_types::column("value", &argument.data_type)?;
+            described["dataType"] = routines::described(&field);
+        }
+        arguments.push(described);
+    }
+    let mut resource = Map::from_iter([
+        ("routineType".to_owned(), json!("SCALAR_FUNCTION")),
+        ("language".to_owned(), json!(language)),
+        ("arguments".to_owned(), Value::Array(arguments)),
+        ("definitionBody".to_owned(), json!(body)),
+    ]);
+    for option in create.options.iter().flatten() {
+        let (key, value) = function_option(option)?;
+        resource.insert(key.to_owned(), value);
+    }
+    if let Some(FunctionReturnType::DataType(returns)) = &create.return_type {
+        let field = sql_types::column("value", returns)?;
+        resource.insert("returnType".to_owned(), routines::described(&field));
+    }
+    let parts = query::name_parts(&create.name)?;
+    if create.temporary {
+        let name = parts.join(".").to_ascii_lowercase();
+        running.defaults.functions.insert(name, resource);
+        return Ok(Effect::named("CREATE_FUNCTION"));
+    }
+    let name = routines::routine_name(&parts, &running.defaults)?;
+    let catalog = running.work.catalog;
+    let exists = match catalog.routine(&name) {
+        Ok(_) => true,
+        Err(CatalogError::RoutineNotFound { .. }) => false,
+        Err(e) => return Err(e.into()),
+    };
+    if exists && create.if_not_exists {
+        return Ok(of_routine("CREATE_FUNCTION", "SKIP", &name));
+    }
+    let existing = if create.or_replace {
+        Existing::Replace
+    } else {
+        Existing::Keep
+    };
+    let operation = if exists { "REPLACE" } else { "CREATE" };
+    if running.is_dry_run() {
+        if exists && !create.or_replace {
+            return Err(CatalogError::RoutineExists { routine: name }.into());
+        }
+        return Ok(of_routine("CREATE_FUNCTION", operation, &name));
+    }
+    catalog.put_routine(&name, resource, existing)?;
+    Ok(of_routine("CREATE_FUNCTION", operation, &name))
+}
+
+/// A member of a routine that an option makes.
+fn function_option(option: &ast::SqlOption) -> Result<(&'static str, Value), JobError> {
+    let refused = || unsupported(format!("the option {option} of a function"));
+    let ast::SqlOption::KeyValue { key, value } = option else {
+        return Err(refused());
+    };
+    let text = |value: &Expr| match value {
+        Expr::Value(value) => value.value.clone().into_string().ok_or_else(refused),
+        _ => Err(refused()),
+    };
+    match (key.value.to_ascii_lowercase().as_str(), value) {
+        ("description", value) => Ok(("description", json!(text(value)?))),
+        ("library", Expr::Array(all)) => {
+            let all = all.elem.iter().map(text);
+            Ok((
+                "importedLibraries",
+                json!(all.collect::<Result<Vec<_>, _>>()?),
+            ))
+        }
+        ("library", value) => Ok(("importedLibraries", json!([text(value)?]))),
+        _ => Err(refused()),
+    }
+}
+
+/// `DROP FUNCTION name`.
+pub(super) fn drop_function(
+    running: &Running<'_, '_>,
+    drop: &ast::DropFunction,
+) -> Result<Effect, JobError> {
+    let [function] = drop.func_desc.as_slice() else {
+        return Err(unsupported("DROP of several things"));
+    };
+    let parts = query::name_parts(&function.name)?;
+    let name = routines::routine_name(&parts, &running.defaults)?;
+    let catalog = running.work.catalog;
+    let gone = match running.is_dry_run() {
+        true => catalog.routine(&name).map(|_| ()),
+        false => catalog.delete_routine(&name),
+    };
+    match gone {
+        Ok(()) => Ok(of_routine("DROP_FUNCTION", "DROP", &name)),
+        Err(CatalogError::RoutineNotFound { .. }) if drop.if_exists => {
+            Ok(of_routine("DROP_FUNCTION", "SKIP", &name))
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+pub(super) fn of_routine(statement: &'static str, operation: &str, name: &TableName) -> Effect {
+    let target = json!({
+        "projectId": name.project(),
+        "datasetId": name.dataset(),
+        "routineId": name.table(),
+    });
+    Effect {
+        statement,
+        members: Map::from_iter([
+            ("ddlOperationPerformed".to_owned(), json!(operation)),
+            ("ddlTargetRoutine".to_owned(), target),
+        ]),
+    }
+}

@@ -1,0 +1,172 @@
+//! What names can mean in one SELECT: columns of its tables, aliases of its list, and what USING has made one.
+
+use datafusion::sql::sqlparser::ast::{Expr, Ident, JoinOperator};
+
+use super::{Columns, Names, QueryError, at, build, same, variables};
+
+/// Something behind FROM.
+#[derive(Debug, Clone)]
+pub(super) struct Relation {
+    pub name: Option<String>,
+    pub columns: Columns,
+    /// Whether it is the elements of an array, whose fields may stand alone.
+    pub elements: bool,
+}
+
+/// What the names of one SELECT can mean.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    pub relations: Vec<Relation>,
+    /// Names that the SELECT list gives.
+    pub results: Vec<String>,
+    /// Columns that USING has made one, and what each is.
+    pub merged: Vec<(String, Option<Expr>)>,
+}
+
+/// Which of two meanings a name has first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum First {
+    Columns,
+    Results,
+}
+
+/// Which side of a join has all its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    Left,
+    Right,
+    Both,
+}
+
+impl Kept {
+    pub fn of(operator: &JoinOperator) -> Self {
+        match operator {
+            JoinOperator::Right(_) | JoinOperator::RightOuter(_) => Self::Right,
+            JoinOperator::FullOuter(_) => Self::Both,
+            _ => Self::Left,
+        }
+    }
+
+    /// What a column of USING is, which both sides spell like this; relations from `left` on are those of the right side.
+    pub fn column(self, scope: &Scope, left: usize, name: &str) -> Option<Expr> {
+        let of = |relations: &[Relation]| {
+            let has = |r: &&Relation| r.columns.iter().flatten().any(|c| same(c, name));
+            let table = relations.iter().find(has)?.name.clone()?;
+            let path = [table, name.to_owned()];
+            let path = path.map(|part| Ident::with_quote('`', part)).to_vec();
+            Some(Expr::CompoundIdentifier(path))
+        };
+        let (before, own) = scope.relations.split_at_checked(left)?;
+        let earlier = scope.merged.iter().rev().find(|(m, _)| same(m, name));
+        let before = || match earlier {
+            Some((_, expr)) => expr.clone(),
+            None => of(before),
+        };
+        match self {
+            Self::Left => before(),
+            Self::Right => of(own),
+            Self::Both => Some(build::call("coalesce", vec![before()?, of(own)?])),
+        }
+    }
+}
+
+/// What a name means.
+pub(super) enum Found {
+    /// This column or alias.
+    Name(String),
+    /// A column that USING has made of two.
+    Merged(Box<Expr>),
+    /// A field of the elements called so.
+    Field(String),
+    /// Perhaps something of a relation whose columns are not known.
+    Unknown,
+    Nothing,
+}
+
+impl Names<'_> {
+    /// The relation of a name; one whose name is spelled alike comes before others.
+    pub(super) fn relation(&self, name: &str) -> Option<(&String, &Relation)> {
+        let relations = self.scopes.iter().rev().flat_map(|s| &s.relations);
+        let named = relations.filter_map(|r| Some((r.name.as_ref()?, r)));
+        let exact = named.clone().find(|(n, _)| *n == name);
+        exact.or_else(|| named.clone().find(|(n, _)| same(n, name)))
+    }
+
+    pub(super) fn is_column(&self, path: &[Ident]) -> bool {
+        let [table, _] = path else { return false };
+        let mut relations = self.scopes.iter().flat_map(|s| &s.relations);
+        relations.any(|r| !r.elements && r.name.as_ref().is_some_and(|n| same(n, &table.value)))
+    }
+
+    pub(super) fn find_in(&self, scope: &Scope, name: &str) -> Result<Found, QueryError> {
+        let mut found: Vec<&String> = Vec::new();
+        let mut unknown = false;
+        for relation in &scope.relations {
+            match &relation.columns {
+                Some(columns) => found.extend(columns.iter().find(|c| same(c, name))),
+                None => unknown = true,
+            }
+        }
+        let merged = scope.merged.iter().rev().find(|(m, _)| same(m, name));
+        if let Some((_, Some(expr))) = merged {
+            return Ok(Found::Merged(Box::new(expr.clone())));
+        }
+        match found.as_slice() {
+            [first, rest @ ..] if rest.is_empty() || merged.is_some() => {
+                Ok(Found::Name((*first).clone()))
+            }
+            [] => {
+                let mut elements = scope.relations.iter().filter(|r| r.elements);
+                match (unknown, elements.next(), elements.next()) {
+                    (true, _, _) => Ok(Found::Unknown),
+                    (
+                        false,
+                        Some(Relation {
+                            name: Some(name), ..
+                        }),
+                        None,
+                    ) => Ok(Found::Field(name.clone())),
+                    _ => Ok(Found::Nothing),
+                }
+            }
+            _ => Err(QueryError::Invalid {
+                message: format!("Column name {name} is ambiguous"),
+            }),
+        }
+    }
+
+    /// What a name that stands alone means.
+    pub(super) fn find(&self, ident: &Ident, first: First) -> Result<Found, QueryError> {
+        let name = &ident.value;
+        let mut field = None;
+        for scope in self.scopes.iter().rev() {
+            let result = scope.results.iter().find(|r| same(r, name));
+            if let (Some(result), First::Results) = (result, first) {
+                return Ok(Found::Name(result.clone()));
+            }
+            match self.find_in(scope, name).map_err(|e| match e {
+                QueryError::Invalid { message } => QueryError::Invalid {
+                    message: message + &at(ident),
+                },
+                other => other,
+            })? {
+                Found::Nothing => {}
+                Found::Field(of) => {
+                    field.get_or_insert(of);
+                }
+                other => return Ok(other),
+            }
+            if let Some(result) = result {
+                return Ok(Found::Name(result.clone()));
+            }
+            let named = scope.relations.iter().filter_map(|r| r.name.as_ref());
+            if let Some(relation) = named.into_iter().find(|n| same(n, name)) {
+                return Ok(Found::Name(relation.clone()));
+            }
+        }
+        if variables::find(self.variables, name).is_some() {
+            return Ok(Found::Nothing);
+        }
+        Ok(field.map_or(Found::Nothing, Found::Field))
+    }
+}
