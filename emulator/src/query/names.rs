@@ -3,7 +3,7 @@
 //!
 //! Works on queries whose tables go by their keys. Must not know types: fields of structs are found by [`super::fields`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
@@ -44,16 +44,13 @@ pub(super) fn spell(
 
 /// Names that more than one column of a result has.
 pub(super) fn duplicates(columns: &Columns) -> Vec<String> {
-    let mut seen: Vec<&String> = Vec::new();
-    let mut twice: Vec<String> = Vec::new();
-    for name in columns.iter().flatten() {
-        let known = seen.iter().any(|other| same(other, name));
-        if known && !twice.iter().any(|other| same(other, name)) {
-            twice.push(name.clone());
-        }
-        seen.push(name);
-    }
-    twice
+    let mut seen = BTreeSet::new();
+    let mut told = BTreeSet::new();
+    let twice = columns.iter().flatten().filter(|name| {
+        let name = name.to_lowercase();
+        !seen.insert(name.clone()) && told.insert(name)
+    });
+    twice.cloned().collect()
 }
 
 /// Whether two names are one.
