@@ -21,6 +21,7 @@ mod arriving_rows;
 mod changed_rows;
 mod definitions;
 mod functions;
+mod kept_routines;
 mod merged_rows;
 pub(super) mod options;
 mod procedures;

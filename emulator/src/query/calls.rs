@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
     Ident, ObjectName, ObjectNamePart,
 };
 
-use super::functions::{PREFIX, SAFELY};
+use super::functions::{DAYS_OF_WEEK, PREFIX, SAFELY};
 use super::shapes::part_name;
 use super::sql_types::plain;
 use super::{QueryError, build, functions, gathered, shapes, unsupported};
@@ -467,15 +467,6 @@ fn unit(name: &str) -> i64 {
 
 /// `WEEK(MONDAY)`, which is the name of a part of a date, as a name.
 pub(super) fn week_from(function: &Function) -> Option<Expr> {
-    const DAYS: [&str; 7] = [
-        "SUNDAY",
-        "MONDAY",
-        "TUESDAY",
-        "WEDNESDAY",
-        "THURSDAY",
-        "FRIDAY",
-        "SATURDAY",
-    ];
     if !function.name.to_string().eq_ignore_ascii_case("WEEK") {
         return None;
     }
@@ -483,7 +474,7 @@ pub(super) fn week_from(function: &Function) -> Option<Expr> {
     let [Expr::Identifier(day)] = given.as_slice() else {
         return None;
     };
-    let day = DAYS
+    let day = DAYS_OF_WEEK
         .into_iter()
         .find(|d| d.eq_ignore_ascii_case(&day.value))?;
     Some(Expr::Identifier(Ident::new(format!("WEEK({day})"))))

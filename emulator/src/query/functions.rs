@@ -31,6 +31,7 @@ mod texts;
 mod values;
 
 pub(crate) use casts::{PREFIX, assign};
+pub(super) use dates::DAYS_OF_WEEK;
 pub(super) use safely::SAFELY;
 
 /// The arguments of a call, all of one length.

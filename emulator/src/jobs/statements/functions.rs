@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::kept_routines::{Made, of_routine};
 use super::{Effect, unsupported};
-use crate::catalog::{CatalogError, Existing};
+use crate::catalog::CatalogError;
 use crate::jobs::JobError;
 use crate::jobs::query::Running;
-use crate::name::TableName;
 use crate::query::ast::{self, CreateFunction, CreateFunctionBody, Expr, FunctionReturnType};
 use crate::query::{self, routines, sql_types};
 
@@ -72,29 +72,12 @@ pub(super) fn create_function(
         return Ok(Effect::named("CREATE_FUNCTION"));
     }
     let name = routines::routine_name(&parts, &running.defaults)?;
-    let catalog = running.work.catalog;
-    let exists = match catalog.routine(&name) {
-        Ok(_) => true,
-        Err(CatalogError::RoutineNotFound { .. }) => false,
-        Err(e) => return Err(e.into()),
+    let made = Made {
+        statement: "CREATE_FUNCTION",
+        or_replace: create.or_replace,
+        if_not_exists: create.if_not_exists,
     };
-    if exists && create.if_not_exists {
-        return Ok(of_routine("CREATE_FUNCTION", "SKIP", &name));
-    }
-    let existing = if create.or_replace {
-        Existing::Replace
-    } else {
-        Existing::Keep
-    };
-    let operation = if exists { "REPLACE" } else { "CREATE" };
-    if running.is_dry_run() {
-        if exists && !create.or_replace {
-            return Err(CatalogError::RoutineExists { routine: name }.into());
-        }
-        return Ok(of_routine("CREATE_FUNCTION", operation, &name));
-    }
-    catalog.put_routine(&name, resource, existing)?;
-    Ok(of_routine("CREATE_FUNCTION", operation, &name))
+    made.keep(running, &name, resource)
 }
 
 /// A member of a routine that an option makes.
@@ -142,20 +125,5 @@ pub(super) fn drop_function(
             Ok(of_routine("DROP_FUNCTION", "SKIP", &name))
         }
         Err(e) => Err(e.into()),
-    }
-}
-
-pub(super) fn of_routine(statement: &'static str, operation: &str, name: &TableName) -> Effect {
-    let target = json!({
-        "projectId": name.project(),
-        "datasetId": name.dataset(),
-        "routineId": name.table(),
-    });
-    Effect {
-        statement,
-        members: Map::from_iter([
-            ("ddlOperationPerformed".to_owned(), json!(operation)),
-            ("ddlTargetRoutine".to_owned(), target),
-        ]),
     }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::functions::of_routine;
+use super::kept_routines::{Made, of_routine};
 use super::{Effect, invalid, refuse_half, unsupported};
-use crate::catalog::{CatalogError, Existing};
+use crate::catalog::CatalogError;
 use crate::jobs::JobError;
 use crate::jobs::query::Running;
 use crate::query::ast::{Expr, ObjectName, SqlOption};
@@ -60,23 +60,12 @@ pub(in crate::jobs) fn create_procedure(
     }
     let parts = query::name_parts(&create.name)?;
     let name = routines::routine_name(&parts, &running.defaults)?;
-    let catalog = running.work.catalog;
-    let exists = match catalog.routine(&name) {
-        Ok(_) => true,
-        Err(CatalogError::RoutineNotFound { .. }) => false,
-        Err(e) => return Err(e.into()),
+    let made = Made {
+        statement: "CREATE_PROCEDURE",
+        or_replace: create.or_replace,
+        if_not_exists: create.if_not_exists,
     };
-    if exists && create.if_not_exists {
-        return Ok(of_routine("CREATE_PROCEDURE", "SKIP", &name));
-    }
-    let existing = if create.or_replace {
-        Existing::Replace
-    } else {
-        Existing::Keep
-    };
-    catalog.put_routine(&name, resource, existing)?;
-    let operation = if exists { "REPLACE" } else { "CREATE" };
-    Ok(of_routine("CREATE_PROCEDURE", operation, &name))
+    made.keep(running, &name, resource)
 }
 
 /// Drops a procedure.

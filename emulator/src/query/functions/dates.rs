@@ -213,19 +213,21 @@ pub(super) fn step(micros: i64, count: i64, part: &str) -> Option<i64> {
     }
 }
 
+/// Days on which a week may begin.
+pub(in crate::query) const DAYS_OF_WEEK: [&str; 7] = [
+    "SUNDAY",
+    "MONDAY",
+    "TUESDAY",
+    "WEDNESDAY",
+    "THURSDAY",
+    "FRIDAY",
+    "SATURDAY",
+];
+
 /// The day that a week begins with, as days after Sunday, where a part says so: `WEEK(MONDAY)`.
 fn first_of_week(part: &str) -> Option<u32> {
     let day = part.strip_prefix("WEEK(")?.strip_suffix(')')?;
-    let days = [
-        "SUNDAY",
-        "MONDAY",
-        "TUESDAY",
-        "WEDNESDAY",
-        "THURSDAY",
-        "FRIDAY",
-        "SATURDAY",
-    ];
-    let at = days.iter().position(|d| *d == day)?;
+    let at = DAYS_OF_WEEK.iter().position(|d| *d == day)?;
     u32::try_from(at).ok()
 }
 
