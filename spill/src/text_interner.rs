@@ -8,7 +8,7 @@ use crate::error::SpillError;
 
 /// Gives each distinct text a key, in the order of first sight.
 pub(crate) struct TextInterner {
-    keys: TextTable<i32>,
+    keys: TextTable,
     /// The distinct texts, one behind the other, and where each ends.
     bytes: Vec<u8>,
     ends: Vec<i32>,
@@ -85,14 +85,14 @@ impl TextInterner {
     fn key<'a>(&mut self, search: Search, text: impl Fn() -> &'a str) -> Option<i32> {
         let (bytes, ends) = (&mut self.bytes, &mut self.ends);
         // The caller has checked that bytes, of which there are more than texts, can be counted so.
-        let next = i32::try_from(ends.len()).unwrap_or(i32::MAX);
-        let is_it = |key: &i32| text_at(bytes, ends, *key) == text().as_bytes();
+        let next = u32::try_from(ends.len()).unwrap_or(u32::MAX);
+        let is_it = |key| text_at(bytes, ends, key) == text().as_bytes();
         let key = *self.keys.get_or_insert_with(search, is_it, || next)?;
         if key == next {
             bytes.extend_from_slice(text().as_bytes());
             ends.push(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
         }
-        Some(key)
+        i32::try_from(key).ok()
     }
 
     /// The distinct texts in the order of their keys.
@@ -120,14 +120,14 @@ impl TextInterner {
     }
 }
 
-fn text_at<'a>(bytes: &'a [u8], ends: &[i32], key: i32) -> &'a [u8] {
+fn text_at<'a>(bytes: &'a [u8], ends: &[i32], key: u32) -> &'a [u8] {
     let at = |index: Option<usize>| {
         let end = index.and_then(|index| ends.get(index)).copied();
         usize::try_from(end.unwrap_or(0)).unwrap_or(0)
     };
-    let index = usize::try_from(key).ok();
-    let start = at(index.and_then(|index| index.checked_sub(1)));
-    bytes.get(start..at(index)).unwrap_or_default()
+    let index = key as usize;
+    let start = at(index.checked_sub(1));
+    bytes.get(start..at(Some(index))).unwrap_or_default()
 }
 
 #[cfg(test)]

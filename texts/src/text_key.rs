@@ -1,11 +1,11 @@
-//! Texts as sixteen bytes, so that most of them are found in a table without touching their own bytes.
+//! Texts as twelve bytes, so that most of them are found in a table without touching their own bytes.
 //!
 //! Owns the representation; knows nothing of tables or counts.
 //!
-//! A text of at most twelve bytes is its own key, laid out like an [Arrow string view](https://arrow.apache.org/docs/format/Columnar.html#variable-size-binary-view-layout):
-//! four bytes of length, then the bytes, then zeros. Two short texts are equal exactly if their keys are. A longer one has its
-//! length, its first four bytes and a hash of all of them: equal texts have equal keys, and whoever finds equal keys compares
-//! the texts.
+//! A text of at most eleven bytes is its own key: a byte of length, then the bytes, then zeros. Two short texts are equal exactly
+//! if their keys are. A longer one has a mark, and eleven bytes of its length and a hash: equal texts have equal keys, and
+//! whoever finds equal keys compares the texts. Beside a key there is room for a number of four bytes in sixteen, so that four
+//! places of a table share a line of the caches.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -13,23 +13,27 @@ use arrow::array::StringViewArray;
 use hashbrown::DefaultHashBuilder;
 
 /// Bytes that fit into a key beside the length.
-const MOST_INLINE: usize = 12;
+const MOST_INLINE: usize = 11;
+/// Stands for the length of a text that does not fit.
+const LONG: u64 = 0xFE;
 
-/// A text of at most twelve bytes, or the outline of a longer one.
+/// A text of at most eleven bytes, or the outline of a longer one.
 ///
-/// Two numbers and not an array of two: so a key travels in registers. Written to memory as halves and read back as a whole, it
+/// Two numbers and not an array: so a key travels in registers. Written to memory as halves and read back as a whole, it
 /// would make the processor wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TextKey {
-    low: u64,
-    high: u64,
+    /// The length, which is the lowest byte, and the first seven bytes.
+    pub(crate) low: u64,
+    /// The other four.
+    pub(crate) high: u32,
 }
 
 impl TextKey {
-    /// The key of no text: none is so long and begins with bytes that are in no text.
+    /// The key of no text: none is so long.
     pub const NONE: Self = Self {
         low: u64::MAX,
-        high: u64::MAX,
+        high: u32::MAX,
     };
 
     /// The key of `text`; `hasher` hashes long ones.
@@ -44,73 +48,59 @@ impl TextKey {
     /// The key of the text at `index`, which must be valid, of an array of views.
     #[inline]
     pub fn of_view(array: &StringViewArray, index: usize, hasher: &DefaultHashBuilder) -> Self {
+        // The lowest four bytes of a view are the length. Up to twelve bytes of text stand in it, of which we can have eleven.
         match array.views().get(index) {
-            // The low half holds the length and the first four bytes.
-            Some(&view) if (view as u32) as usize <= MOST_INLINE => Self {
-                low: view as u64,
-                high: (view >> 64) as u64,
-            },
+            Some(&view) if (view as u32) as usize <= MOST_INLINE => {
+                Self::of_number(view >> 32, (view as u32) as usize)
+            }
             _ => Self::long(array.value(index).as_bytes(), hasher),
         }
     }
 
-    /// Length and bytes as one little-endian number of sixteen bytes.
     #[inline]
     fn short(text: &[u8]) -> Option<Self> {
-        let number = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
-        let half = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
-        let (low, high) = match text.len() {
+        let number = |bytes: &[u8; 8]| u128::from(u64::from_le_bytes(*bytes));
+        let half = |bytes: &[u8; 4]| u128::from(u32::from_le_bytes(*bytes));
+        // Where the last bytes overlap the first, both are the same.
+        let bytes = match text.len() {
             len @ 8..=MOST_INLINE => {
-                let (first, last) = (text.first_chunk()?, text.last_chunk()?);
-                // The last eight bytes overlap the first; what is new in them is at their top.
-                let new = number(last).checked_shr(128 - 8 * len as u32).unwrap_or(0);
-                (number(first), new)
+                number(text.first_chunk()?) | number(text.last_chunk()?) << (8 * len - 64)
             }
-            len @ 4..=7 => {
-                let (first, last) = (text.first_chunk()?, text.last_chunk()?);
-                let new = half(last) >> (64 - 8 * len as u32);
-                (half(first) | new << 32, 0)
-            }
-            0..=3 => {
-                let bytes = text.iter().rev();
-                (bytes.fold(0, |low, &byte| low << 8 | u64::from(byte)), 0)
-            }
+            len @ 4..=7 => half(text.first_chunk()?) | half(text.last_chunk()?) << (8 * len - 32),
+            0..=3 => text
+                .iter()
+                .rev()
+                .fold(0, |bytes, &byte| bytes << 8 | u128::from(byte)),
             _ => return None,
         };
-        let len = text.len() as u64;
-        Some(Self {
-            low: len | low << 32,
-            high: low >> 32 | high << 32,
-        })
+        Some(Self::of_number(bytes, text.len()))
+    }
+
+    /// The key of the bytes that are a little-endian number.
+    #[inline]
+    fn of_number(bytes: u128, len: usize) -> Self {
+        let key = bytes << 8 | len as u128;
+        Self {
+            low: key as u64,
+            high: (key >> 64) as u32,
+        }
     }
 
     #[cold]
     fn long(text: &[u8], hasher: &DefaultHashBuilder) -> Self {
         let mut state = hasher.build_hasher();
         state.write(text);
-        let first = text.first_chunk().map_or(0, |b| u32::from_le_bytes(*b));
+        let hash = state.finish();
         Self {
-            low: text.len() as u64 & u64::from(u32::MAX) | u64::from(first) << 32,
-            high: state.finish(),
+            low: LONG | hash << 8,
+            high: (hash >> 56) as u32 | (text.len() as u32) << 8,
         }
     }
 
     /// Whether equal keys are equal texts.
     #[inline]
     pub fn is_whole(self) -> bool {
-        self.text_len() <= MOST_INLINE
-    }
-
-    /// Bytes of the text.
-    #[inline]
-    pub fn text_len(self) -> usize {
-        (self.low as u32) as usize
-    }
-
-    /// Something that cannot be known without reading all of the key.
-    #[inline]
-    pub(crate) fn folded(self) -> u64 {
-        self.low ^ self.high
+        self.low & 0xFF != LONG
     }
 
     /// A hash of the key.
@@ -118,19 +108,23 @@ impl TextKey {
     pub fn hash(self, hasher: &DefaultHashBuilder) -> u64 {
         let mut state = hasher.build_hasher();
         state.write_u64(self.low);
-        state.write_u64(self.high);
+        state.write_u32(self.high);
         state.finish()
     }
 
-    /// All sixteen bytes, in which [`text_in`](Self::text_in) finds the text of a [whole](Self::is_whole) key.
-    pub fn to_bytes(self) -> [u8; 16] {
-        (u128::from(self.low) | u128::from(self.high) << 64).to_le_bytes()
+    /// Twelve bytes, in which [`text_in`](Self::text_in) finds the text of a [whole](Self::is_whole) key.
+    pub fn to_bytes(self) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        let (low, high) = bytes.split_at_mut(size_of_val(&self.low));
+        low.copy_from_slice(&self.low.to_le_bytes());
+        high.copy_from_slice(&self.high.to_le_bytes());
+        bytes
     }
 
     /// The text in the bytes of a [whole](Self::is_whole) key; none for others.
-    pub fn text_in(bytes: &[u8; 16]) -> Option<&[u8]> {
-        let len = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
-        bytes.get(4..)?.get(..len)
+    pub fn text_in(bytes: &[u8; 12]) -> Option<&[u8]> {
+        let [len, text @ ..] = bytes;
+        text.get(..usize::from(*len))
     }
 }
 
@@ -150,14 +144,14 @@ mod tests {
                 "\0a",
                 "ä",
                 "€uro",
-                "0123456789ab",
-                "0123456789ac",
-                "1123456789ab",
+                "0123456789a",
+                "0123456789b",
+                "1123456789a",
             ]
             .map(str::to_owned),
         );
-        texts.extend((0..13).map(|at| {
-            let mut bytes = [b'x'; 13];
+        texts.extend((0..12).map(|at| {
+            let mut bytes = [b'x'; 12];
             bytes[at] = b'y';
             String::from_utf8(bytes.into()).unwrap()
         }));

@@ -19,20 +19,47 @@ const OF: usize = 4;
 /// Slots of a table that has got its first text.
 const FEWEST: usize = 16;
 
-/// Texts with a `V` each: open addressing with linear probing, in the order of the hashes, so that growing reads and writes one
+/// Texts with a number each: open addressing with linear probing, in the order of the hashes, so that growing reads and writes one
 /// slot after the other.
 #[derive(Debug, Clone)]
-pub struct TextTable<V> {
-    slots: Vec<Slot<V>>,
+pub struct TextTable {
+    slots: Vec<Slot>,
     len: usize,
     hasher: DefaultHashBuilder,
 }
 
+/// Sixteen bytes: four of them share a line of the caches.
 #[derive(Debug, Clone, Copy)]
-struct Slot<V> {
-    /// [`TextKey::NONE`] in an empty slot.
-    key: TextKey,
-    value: V,
+struct Slot {
+    low: u64,
+    high: u32,
+    value: u32,
+}
+
+impl Slot {
+    const EMPTY: Self = Self::new(TextKey::NONE, 0);
+
+    const fn new(key: TextKey, value: u32) -> Self {
+        Self {
+            low: key.low,
+            high: key.high,
+            value,
+        }
+    }
+
+    #[inline]
+    fn key(&self) -> TextKey {
+        TextKey {
+            low: self.low,
+            high: self.high,
+        }
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        // The lowest byte, which is the length, alone tells it.
+        self.low == TextKey::NONE.low
+    }
 }
 
 /// A text to be found, in any table.
@@ -49,6 +76,12 @@ impl Search {
         hash: 0,
     };
 
+    /// The key of the text.
+    #[inline]
+    pub fn key(self) -> TextKey {
+        self.key
+    }
+
     /// Whether the text stands in its key, so that it need not be compared with any other.
     #[inline]
     pub fn is_whole(self) -> bool {
@@ -56,7 +89,7 @@ impl Search {
     }
 }
 
-impl<V> Default for TextTable<V> {
+impl Default for TextTable {
     fn default() -> Self {
         Self {
             slots: Vec::new(),
@@ -66,7 +99,7 @@ impl<V> Default for TextTable<V> {
     }
 }
 
-impl<V: Copy + Default> TextTable<V> {
+impl TextTable {
     /// An empty table with room for `texts`.
     pub fn with_capacity(texts: usize) -> Self {
         let mut table = Self::default();
@@ -100,16 +133,16 @@ impl<V: Copy + Default> TextTable<V> {
     pub fn touch(&self, block: &Block<Search>) {
         block.touch(|search| {
             let slot = self.slots.get(place(search.hash, self.slots.len()));
-            slot.map_or(0, |slot| slot.key.folded())
+            slot.map_or(0, |slot| slot.low)
         });
     }
 
     /// What stands beside the text, if the table has it. `is_it` compares the text itself with one that has the same key but is
     /// too long to stand in it.
     #[inline]
-    pub fn get(&self, search: Search, is_it: impl Fn(&V) -> bool) -> Option<&V> {
+    pub fn get(&self, search: Search, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let found = self.find(search, is_it).ok()?;
-        self.slots.get(found).map(|slot| &slot.value)
+        self.slots.get(found).map(|slot| slot.value)
     }
 
     /// What stands beside the text, which is added with `new` if the table does not have it. There must be
@@ -118,17 +151,14 @@ impl<V: Copy + Default> TextTable<V> {
     pub fn get_or_insert_with(
         &mut self,
         search: Search,
-        is_it: impl Fn(&V) -> bool,
-        new: impl FnOnce() -> V,
-    ) -> Option<&mut V> {
+        is_it: impl Fn(u32) -> bool,
+        new: impl FnOnce() -> u32,
+    ) -> Option<&mut u32> {
         let found = match self.find(search, is_it) {
             Ok(found) => found,
             Err(empty) => {
                 self.len += 1;
-                *self.slots.get_mut(empty)? = Slot {
-                    key: search.key,
-                    value: new(),
-                };
+                *self.slots.get_mut(empty)? = Slot::new(search.key, new());
                 empty
             }
         };
@@ -137,7 +167,7 @@ impl<V: Copy + Default> TextTable<V> {
 
     /// Where the text is, or else the empty slot where it would be.
     #[inline]
-    fn find(&self, search: Search, is_it: impl Fn(&V) -> bool) -> Result<usize, usize> {
+    fn find(&self, search: Search, is_it: impl Fn(u32) -> bool) -> Result<usize, usize> {
         let mut index = place(search.hash, self.slots.len());
         loop {
             let Some(slot) = self.slots.get(index) else {
@@ -148,10 +178,10 @@ impl<V: Copy + Default> TextTable<V> {
                 index = 0;
                 continue;
             };
-            if slot.key == search.key && (search.key.is_whole() || is_it(&slot.value)) {
+            if slot.key() == search.key && (search.key.is_whole() || is_it(slot.value)) {
                 return Ok(index);
             }
-            if slot.key == TextKey::NONE {
+            if slot.is_empty() {
                 return Err(index);
             }
             index += 1;
@@ -171,30 +201,27 @@ impl<V: Copy + Default> TextTable<V> {
     fn grow(&mut self, texts: usize) {
         let needed = texts.div_ceil(TAKEN).saturating_mul(OF);
         let slots = needed.max(self.slots.len() / 2 * 3).max(FEWEST);
-        let empty = Slot {
-            key: TextKey::NONE,
-            value: V::default(),
-        };
-        let old = std::mem::replace(&mut self.slots, vec![empty; slots.next_multiple_of(OF)]);
+        let old = std::mem::replace(
+            &mut self.slots,
+            vec![Slot::EMPTY; slots.next_multiple_of(OF)],
+        );
         self.len = 0;
-        for slot in old.into_iter().filter(|slot| slot.key != TextKey::NONE) {
+        for slot in old.into_iter().filter(|slot| !slot.is_empty()) {
             // All texts are different, however alike their keys.
-            self.get_or_insert_with(self.search_key(slot.key), |_| false, || slot.value);
+            self.get_or_insert_with(self.search_key(slot.key()), |_| false, || slot.value);
         }
     }
 
     /// Forgets all texts, and keeps the memory for the next ones.
     pub fn clear(&mut self) {
-        for slot in &mut self.slots {
-            slot.key = TextKey::NONE;
-        }
+        self.slots.fill(Slot::EMPTY);
         self.len = 0;
     }
 
     /// Keys and values, in no order that means anything.
-    pub fn iter(&self) -> impl Iterator<Item = (&TextKey, &V)> {
-        let taken = self.slots.iter().filter(|slot| slot.key != TextKey::NONE);
-        taken.map(|slot| (&slot.key, &slot.value))
+    pub fn iter(&self) -> impl Iterator<Item = (TextKey, u32)> {
+        let taken = self.slots.iter().filter(|slot| !slot.is_empty());
+        taken.map(|slot| (slot.key(), slot.value))
     }
 
     /// Number of texts.
@@ -209,7 +236,7 @@ impl<V: Copy + Default> TextTable<V> {
 
     /// Bytes held.
     pub fn memory_bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<Slot<V>>()
+        self.slots.capacity() * size_of::<Slot>()
     }
 }
 
@@ -226,10 +253,10 @@ mod tests {
 
     use super::*;
 
-    fn insert(table: &mut TextTable<usize>, text: &str, texts: &[String], value: usize) -> usize {
+    fn insert(table: &mut TextTable, text: &str, texts: &[String], value: u32) -> u32 {
         table.reserve(1);
         let search = table.search(text.as_bytes());
-        let is_it = |index: &usize| texts[*index] == text;
+        let is_it = |index: u32| texts[index as usize] == text;
         *table.get_or_insert_with(search, is_it, || value).unwrap()
     }
 
@@ -243,11 +270,11 @@ mod tests {
             })
             .collect();
         let mut table = TextTable::default();
-        for (index, text) in texts.iter().enumerate() {
+        for (index, text) in (0..).zip(&texts) {
             assert_eq!(insert(&mut table, text, &texts, index), index);
         }
-        for (index, text) in texts.iter().enumerate() {
-            assert_eq!(insert(&mut table, text, &texts, usize::MAX), index);
+        for (index, text) in (0..).zip(&texts) {
+            assert_eq!(insert(&mut table, text, &texts, u32::MAX), index);
         }
         assert_eq!(table.len(), texts.len());
         assert_eq!(table.iter().count(), texts.len());
@@ -264,13 +291,13 @@ mod tests {
 
     #[test]
     fn an_empty_table_has_nothing_and_the_empty_text_is_one() {
-        let mut table = TextTable::<usize>::default();
+        let mut table = TextTable::default();
         let search = table.search(b"");
         table.touch(&Block::new(search));
         assert_eq!(table.get(search, |_| true), None);
         assert!(table.is_empty());
         assert_eq!(insert(&mut table, "", &[], 7), 7);
-        assert_eq!(table.get(table.search(b""), |_| false), Some(&7));
+        assert_eq!(table.get(table.search(b""), |_| false), Some(7));
         assert_eq!(table.len(), 1);
         table.clear();
         assert_eq!((table.len(), table.iter().count()), (0, 0));
@@ -279,31 +306,31 @@ mod tests {
 
     #[test]
     fn long_texts_with_one_key_are_told_apart_by_the_caller() {
-        let mut table = TextTable::<usize>::with_capacity(2);
+        let mut table = TextTable::with_capacity(2);
         let search = table.search(b"thirteen byte");
         for value in [1, 2] {
-            table.get_or_insert_with(search, |found| *found == value, || value);
+            table.get_or_insert_with(search, |found| found == value, || value);
         }
-        assert_eq!(table.get(search, |found| *found == 2), Some(&2));
-        assert_eq!(table.get(search, |found| *found == 3), None);
+        assert_eq!(table.get(search, |found| found == 2), Some(2));
+        assert_eq!(table.get(search, |found| found == 3), None);
         table.reserve(1000);
-        assert_eq!(table.get(search, |found| *found == 1), Some(&1));
+        assert_eq!(table.get(search, |found| found == 1), Some(1));
     }
 
     #[test]
     fn the_last_slots_go_on_with_the_first() {
-        let mut table = TextTable::<usize>::with_capacity(12);
+        let mut table = TextTable::with_capacity(12);
         let searches: Vec<Search> = (0..12_u8)
             .map(|byte| Search {
                 hash: u64::MAX,
                 ..table.search(&[byte])
             })
             .collect();
-        for (value, search) in searches.iter().enumerate() {
+        for (value, search) in (0..).zip(&searches) {
             table.get_or_insert_with(*search, |_| false, || value);
         }
-        for (value, search) in searches.iter().enumerate() {
-            assert_eq!(table.get(*search, |_| false), Some(&value));
+        for (value, search) in (0..).zip(&searches) {
+            assert_eq!(table.get(*search, |_| false), Some(value));
         }
     }
 }

@@ -189,7 +189,7 @@ impl CategoryCounts {
                     *own.entry(value).or_insert(0) += count;
                 }
             }
-            (Values::Text(own), Values::Text(others)) => own.merge(&others),
+            (Values::Text(own), Values::Text(others)) => own.merge(&others)?,
             _ => {
                 return Err(CategoryError::MixedKinds);
             }

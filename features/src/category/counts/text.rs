@@ -1,28 +1,40 @@
-//! Counts of distinct texts: one table of fixed-size entries, and one arena for the bytes of long ones.
+//! Counts of distinct texts: one table of small entries, and one arena for the bytes of long ones.
 //!
 //! Owns the storage of texts; knows nothing of missing values or dictionaries.
 
 use arrow::array::{ArrayRef, AsArray, GenericByteArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{ByteArrayType, DataType, LargeUtf8Type, Utf8Type};
+use hashbrown::HashMap;
 use millpond_texts::{Block, Search, TextKey, TextTable};
 
 use crate::category::CategoryError;
 
-/// How often a text was seen.
-#[derive(Debug, Clone, Copy, Default)]
-struct Count {
-    count: u64,
-    /// Where the arena has a text that is not in its key.
-    start: usize,
-}
-
 /// Counts of distinct texts.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TextCounts {
+    /// The lower 32 bits of the count, or for a text that is not in its key its place among the long ones.
+    table: TextTable,
+    /// What is above 32 bits.
+    carried: HashMap<TextKey, u64>,
+    long: Vec<LongText>,
     arena: Vec<u8>,
-    table: TextTable<Count>,
     text_bytes: usize,
+}
+
+/// How often a text was seen that is not in its key.
+#[derive(Debug, Clone, Copy)]
+struct LongText {
+    count: u64,
+    /// Where the arena has it, up to the next one.
+    start: usize,
+}
+
+/// A text in the table with its count.
+struct Counted {
+    key: TextKey,
+    value: u32,
+    count: u64,
 }
 
 impl TextCounts {
@@ -34,9 +46,13 @@ impl TextCounts {
         weight: impl Fn(usize) -> u64,
     ) -> Result<(), CategoryError> {
         match values.data_type() {
-            DataType::Utf8 => self.add_bytes(values.as_bytes_opt::<Utf8Type>(), rows, weight),
+            DataType::Utf8 => {
+                let array = values.as_bytes_opt::<Utf8Type>();
+                array.map(|array| self.add_bytes(array, rows, weight))
+            }
             DataType::LargeUtf8 => {
-                self.add_bytes(values.as_bytes_opt::<LargeUtf8Type>(), rows, weight)
+                let array = values.as_bytes_opt::<LargeUtf8Type>();
+                array.map(|array| self.add_bytes(array, rows, weight))
             }
             DataType::Utf8View => values.as_string_view_opt().map(|array| {
                 self.add_blocks(
@@ -44,28 +60,26 @@ impl TextCounts {
                     |table, index| table.search_view(array, index),
                     |index| array.value(index).as_bytes(),
                     weight,
-                );
+                )
             }),
             _ => None,
         }
-        .ok_or_else(|| super::unreadable(values))
+        .unwrap_or_else(|| Err(super::unreadable(values)))
     }
 
     fn add_bytes<T: ByteArrayType<Native = str>>(
         &mut self,
-        array: Option<&GenericByteArray<T>>,
+        array: &GenericByteArray<T>,
         rows: &BooleanBuffer,
         weight: impl Fn(usize) -> u64,
-    ) -> Option<()> {
-        let array = array?;
+    ) -> Result<(), CategoryError> {
         let text = |index| array.value(index).as_bytes();
         self.add_blocks(
             rows.set_indices(),
             |table, index| table.search(text(index)),
             text,
             weight,
-        );
-        Some(())
+        )
     }
 
     /// Counts the texts at `indices`, a block at a time.
@@ -73,72 +87,114 @@ impl TextCounts {
     fn add_blocks<'a>(
         &mut self,
         mut indices: impl Iterator<Item = usize>,
-        search: impl Fn(&TextTable<Count>, usize) -> Search,
+        search: impl Fn(&TextTable, usize) -> Search,
         text: impl Fn(usize) -> &'a [u8],
         weight: impl Fn(usize) -> u64,
-    ) {
+    ) -> Result<(), CategoryError> {
         let mut block = Block::new(Search::NONE);
         while block.fill(&mut indices, |index| search(&self.table, index)) {
             self.table.reserve(block.searches().len());
             self.table.touch(&block);
             for (index, search) in block.iter() {
-                self.add_one(search, || text(index), weight(index));
+                self.add_one(search, || text(index), weight(index))?;
             }
         }
+        Ok(())
     }
 
     /// There must be room in the table.
     #[inline]
-    fn add_one<'a>(&mut self, search: Search, text: impl Fn() -> &'a [u8], count: u64) {
-        let (arena, text_bytes) = (&mut self.arena, &mut self.text_bytes);
-        let mut added = None;
-        let start = arena.len();
+    fn add_one<'a>(
+        &mut self,
+        search: Search,
+        text: impl Fn() -> &'a [u8],
+        count: u64,
+    ) -> Result<(), CategoryError> {
+        if !search.is_whole() {
+            return self.add_long(search, text(), count);
+        }
+        let mut new = false;
         let counted = self.table.get_or_insert_with(
             search,
-            |counted| in_arena(arena, counted.start, text().len()) == text(),
+            |_| true,
             || {
-                added = Some(text());
-                Count { count: 0, start }
+                new = true;
+                0
             },
         );
         if let Some(counted) = counted {
+            let sum = u64::from(*counted) + count;
+            *counted = sum as u32;
+            if sum > u64::from(u32::MAX) {
+                *self.carried.entry(search.key()).or_insert(0) += sum & !u64::from(u32::MAX);
+            }
+        }
+        if new {
+            self.text_bytes += text().len();
+        }
+        Ok(())
+    }
+
+    fn add_long(&mut self, search: Search, text: &[u8], count: u64) -> Result<(), CategoryError> {
+        let next = place_after(self.long.len())?;
+        let (long, arena) = (&self.long, &self.arena);
+        let is_it = |place| long_text(long, arena, place) == text;
+        let place = self
+            .table
+            .get_or_insert_with(search, is_it, || next)
+            .copied();
+        if place == Some(next) {
+            self.long.push(LongText {
+                count,
+                start: self.arena.len(),
+            });
+            self.arena.extend_from_slice(text);
+            self.text_bytes += text.len();
+        } else if let Some(counted) = place.and_then(|place| self.long.get_mut(place as usize)) {
             counted.count += count;
         }
-        if let Some(text) = added {
-            if !search.is_whole() {
-                arena.extend_from_slice(text);
-            }
-            *text_bytes += text.len();
-        }
+        Ok(())
     }
 
     /// Adds the counts of `other`.
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: &Self) -> Result<(), CategoryError> {
         // Only texts that are new need room, and most are not; the order is that of memory, so looking twice costs little.
-        let new = other.texts().filter(|(key, bytes, counted)| {
-            let text = other.text(*key, bytes, counted);
-            let is_it = |own: &Count| in_arena(&self.arena, own.start, text.len()) == text;
-            self.table.get(self.table.search_key(*key), is_it).is_none()
+        let new = other.texts().filter(|counted| {
+            let is_it = |place| self.long_text(place) == other.long_text(counted.value);
+            let search = self.table.search_key(counted.key);
+            self.table.get(search, is_it).is_none()
         });
         self.table.reserve(new.count());
-        for (key, bytes, counted) in other.texts() {
-            let text = other.text(key, &bytes, counted);
-            self.add_one(self.table.search_key(key), || text, counted.count);
+        for counted in other.texts() {
+            let bytes = counted.key.to_bytes();
+            let text = other.text(&counted, &bytes);
+            let search = self.table.search_key(counted.key);
+            self.add_one(search, || text, counted.count)?;
         }
+        Ok(())
     }
 
-    /// Keys, their bytes and counts, in no order that means anything.
-    fn texts(&self) -> impl Iterator<Item = (TextKey, [u8; 16], &Count)> {
-        let entries = self.table.iter();
-        entries.map(|(key, counted)| (*key, key.to_bytes(), counted))
+    /// In no order that means anything.
+    fn texts(&self) -> impl Iterator<Item = Counted> {
+        self.table.iter().map(|(key, value)| {
+            let count = match key.is_whole() {
+                true => u64::from(value) + self.carried.get(&key).copied().unwrap_or(0),
+                false => self.long.get(value as usize).map_or(0, |long| long.count),
+            };
+            Counted { key, value, count }
+        })
     }
 
-    /// The text of a key whose bytes are `bytes`.
-    fn text<'a>(&'a self, key: TextKey, bytes: &'a [u8; 16], counted: &Count) -> &'a [u8] {
+    /// The text of an entry whose key has these bytes.
+    fn text<'a>(&'a self, counted: &Counted, bytes: &'a [u8; 12]) -> &'a [u8] {
         match TextKey::text_in(bytes) {
             Some(text) => text,
-            None => in_arena(&self.arena, counted.start, key.text_len()),
+            None => self.long_text(counted.value),
         }
+    }
+
+    fn long_text(&self, place: u32) -> &[u8] {
+        long_text(&self.long, &self.arena, place)
     }
 
     /// Number of distinct texts.
@@ -153,20 +209,22 @@ impl TextCounts {
 
     /// Bytes held by the table and the arena.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.table.memory_bytes() + self.arena.capacity()
+        self.table.memory_bytes()
+            + self.carried.allocation_size()
+            + self.long.capacity() * size_of::<LongText>()
+            + self.arena.capacity()
     }
 
     /// Gives `take` texts and counts in code point order, which for UTF-8 is byte order.
     pub(super) fn sorted<R>(&self, take: impl FnOnce(&[(&str, u64)]) -> R) -> R {
         // Short texts stand in their keys, and keys in no order of bytes.
-        let bytes: Vec<[u8; 16]> = self.texts().map(|(_, bytes, _)| bytes).collect();
+        let bytes: Vec<[u8; 12]> = self.table.iter().map(|(key, _)| key.to_bytes()).collect();
         let mut sorted: Vec<(&str, u64)> = self
-            .table
-            .iter()
+            .texts()
             .zip(&bytes)
-            .filter_map(|((key, counted), bytes)| {
+            .filter_map(|(counted, bytes)| {
                 // Every text was copied from a str.
-                let text = std::str::from_utf8(self.text(*key, bytes, counted)).ok()?;
+                let text = std::str::from_utf8(self.text(&counted, bytes)).ok()?;
                 Some((text, counted.count))
             })
             .collect();
@@ -175,10 +233,64 @@ impl TextCounts {
     }
 }
 
-/// Texts are whole in the arena; nothing stands for one that is not.
-fn in_arena(arena: &[u8], start: usize, len: usize) -> &[u8] {
-    start
-        .checked_add(len)
-        .and_then(|end| arena.get(start..end))
+/// The place of a long text when there are so many already.
+fn place_after(texts: usize) -> Result<u32, CategoryError> {
+    u32::try_from(texts).map_err(|_| CategoryError::TooManyCategories {
+        categories: texts,
+        limit: u32::MAX as usize,
+    })
+}
+
+/// Texts are whole in the arena, one behind the other; nothing stands for one that is not there.
+fn long_text<'a>(long: &[LongText], arena: &'a [u8], place: u32) -> &'a [u8] {
+    let start = |place: usize| long.get(place).map(|text| text.start);
+    let place = place as usize;
+    let end = start(place + 1).unwrap_or(arena.len());
+    start(place)
+        .and_then(|start| arena.get(start..end))
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::Arc;
+
+    use arrow::array::StringArray;
+
+    use super::*;
+
+    fn counts(texts: &[&str], weight: u64) -> TextCounts {
+        let array: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+        let mut counts = TextCounts::default();
+        let rows = BooleanBuffer::new_set(texts.len());
+        counts.add(&array, &rows, |_| weight).unwrap();
+        counts
+    }
+
+    #[test]
+    fn counts_go_beyond_32_bits_alone_and_merged() {
+        let most = u64::from(u32::MAX);
+        let texts = ["short", "a long text, not in its key"];
+        let mut all = counts(&texts, most);
+        all.merge(&counts(&texts, 1)).unwrap();
+        all.merge(&counts(&["short"], 5 * (most + 1) + 2)).unwrap();
+        all.merge(&all.clone()).unwrap();
+        all.sorted(|sorted| {
+            let expected = [(texts[1], 2 * (most + 1)), (texts[0], 12 * (most + 1) + 4)];
+            assert_eq!(sorted, expected);
+        });
+        assert_eq!((all.len(), all.text_bytes()), (2, 5 + 27));
+    }
+
+    #[test]
+    fn long_texts_are_numbered_as_far_as_there_are_numbers() {
+        assert_eq!(place_after(u32::MAX as usize), Ok(u32::MAX));
+        let error = place_after(u32::MAX as usize + 1).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "4294967296 distinct values are more than the 4294967295 that can be numbered"
+        );
+    }
 }

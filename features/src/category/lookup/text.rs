@@ -12,13 +12,15 @@ use super::UNKNOWN;
 #[derive(Debug, Clone)]
 pub(super) struct TextIndex {
     texts: LargeStringArray,
-    table: TextTable<Found>,
+    /// The code, or for a text that is not in its key its place among the long ones.
+    table: TextTable,
+    long: Vec<LongText>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Found {
-    /// Where the array has a text that is not in its key.
-    position: u32,
+#[derive(Debug, Clone, Copy)]
+struct LongText {
+    /// Where the array has it.
+    position: usize,
     code: i32,
 }
 
@@ -26,16 +28,25 @@ impl TextIndex {
     /// The missing text, if any, has no place in the table.
     pub(super) fn new(texts: &LargeStringArray, codes: &[i32]) -> Self {
         let mut table = TextTable::with_capacity(codes.len());
+        let mut long = Vec::new();
         for ((position, text), &code) in texts.iter().enumerate().zip(codes) {
-            let (Some(text), Ok(position)) = (text, u32::try_from(position)) else {
+            let Some(text) = text else {
                 continue;
             };
             let search = table.search(text.as_bytes());
-            table.get_or_insert_with(search, |_| false, || Found { position, code });
+            let value = if search.is_whole() {
+                code.cast_unsigned()
+            } else {
+                long.push(LongText { position, code });
+                // The texts of a vocabulary in memory have 32-bit codes, so there are not more of them.
+                u32::try_from(long.len() - 1).unwrap_or(u32::MAX)
+            };
+            table.get_or_insert_with(search, |_| false, || value);
         }
         Self {
             texts: texts.clone(),
             table,
+            long,
         }
     }
 
@@ -93,16 +104,26 @@ impl TextIndex {
         while block.fill(&mut indices, &search) {
             self.table.touch(&block);
             for (index, search) in block.iter() {
-                let is_it =
-                    |found: &Found| self.texts.value(found.position as usize) == text(index);
-                let code = self.table.get(search, is_it).map(|found| found.code);
+                let is_it = |place| {
+                    let known = self.long(place).map(|long| self.texts.value(long.position));
+                    known == Some(text(index))
+                };
+                let value = self.table.get(search, is_it);
+                let code = match search.is_whole() {
+                    true => value.map(u32::cast_signed),
+                    false => value.and_then(|place| Some(self.long(place)?.code)),
+                };
                 found(index, code.unwrap_or(UNKNOWN));
             }
         }
     }
 
+    fn long(&self, place: u32) -> Option<&LongText> {
+        self.long.get(place as usize)
+    }
+
     /// Bytes of the table.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.table.memory_bytes()
+        self.table.memory_bytes() + self.long.capacity() * size_of::<LongText>()
     }
 }
