@@ -1,8 +1,7 @@
-//! Rows on their way into one row group, texts interned while they come. Owns which columns are interned and for how long;
-//! encoding and files belong to others.
+//! Rows on their way into one row group, texts interned while they come. Owns the forms that columns take; encoding and files
+//! belong to others.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, RecordBatch};
 use arrow::compute::take;
@@ -12,69 +11,8 @@ use crate::batch_size::BatchMeasure;
 use crate::compact::compact_if_wasteful;
 use crate::error::SpillError;
 use crate::reservoir::COLUMN_OVERHEAD_BYTES;
+use crate::seen_texts::SeenTexts;
 use crate::text_interner::TextInterner;
-
-/// Rows after which a column of nearly as many texts as rows is given up at once, at the first try. Four times as many
-/// at each further one: texts that hardly repeat among a few rows may well do so among many.
-const FEW_ROWS: usize = 4096;
-
-/// Columns in which texts hardly repeat. Clones share them, so that what one file has found out the next one knows.
-#[derive(Debug, Clone, Default)]
-pub struct RareTexts(Arc<Mutex<Judgements>>);
-
-#[derive(Debug, Default)]
-struct Judgements {
-    columns: BTreeMap<usize, Judgement>,
-    /// Rows of the largest row group so far.
-    largest: usize,
-}
-
-/// What is known of a column whose texts were rare.
-#[derive(Debug, Clone, Copy, Default)]
-struct Judgement {
-    /// Rows they were rare among.
-    rows: usize,
-    tries: u32,
-}
-
-impl RareTexts {
-    /// Whether it is not worth it to intern the texts of a column. They are tried again when row groups have become twice as large
-    /// as the one they were rare in.
-    pub(crate) fn contains(&self, column: usize) -> bool {
-        let judgements = self.lock();
-        let judged = judgements.columns.get(&column);
-        judged.is_some_and(|judged| judged.rows.saturating_mul(2) > judgements.largest)
-    }
-
-    fn insert(&self, column: usize, rows: usize) {
-        let mut judgements = self.lock();
-        let judged = judgements.columns.entry(column).or_default();
-        judged.rows = judged.rows.max(rows);
-        judged.tries += 1;
-    }
-
-    /// Rows after which the texts of a column may be given up before their row group is complete.
-    fn patience(&self, column: usize) -> usize {
-        let tries = self
-            .lock()
-            .columns
-            .get(&column)
-            .map_or(0, |judged| judged.tries);
-        FEW_ROWS.saturating_mul(4_usize.saturating_pow(tries))
-    }
-
-    /// Takes note of a row group of so many rows, and says whether others are not so much larger that it tells nothing of them.
-    fn saw(&self, rows: usize) -> bool {
-        let mut judgements = self.lock();
-        judgements.largest = judgements.largest.max(rows);
-        rows.saturating_mul(2) > judgements.largest
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Judgements> {
-        // What a panic left behind is at worst a judgement less.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// How texts are kept.
 #[derive(Debug, Clone)]
@@ -82,7 +20,7 @@ pub(crate) enum Texts {
     /// As they come.
     Plain,
     /// Each once per row group, in columns where they repeat.
-    Interned(RareTexts),
+    Interned(SeenTexts),
 }
 
 /// Gathers batches.
@@ -92,7 +30,7 @@ pub(crate) struct RowGroup {
     /// Of what is not interned.
     measure: BatchMeasure,
     bytes: usize,
-    rare: RareTexts,
+    seen: SeenTexts,
 }
 
 /// What becomes of the values of a column.
@@ -117,13 +55,16 @@ impl Gathered {
 
 impl RowGroup {
     pub(crate) fn new(schema: &Schema, texts: &Texts) -> Self {
-        let (interns, rare) = match texts {
-            Texts::Plain => (false, RareTexts::default()),
-            Texts::Interned(rare) => (true, rare.clone()),
+        let (interns, seen) = match texts {
+            Texts::Plain => (false, SeenTexts::default()),
+            Texts::Interned(seen) => (true, seen.clone()),
         };
         let columns = schema.fields().iter().enumerate().map(|(index, field)| {
-            match interns && field.data_type() == &DataType::Utf8 && !rare.contains(index) {
-                true => Form::Interned(TextInterner::new(), rare.patience(index)),
+            match interns && field.data_type() == &DataType::Utf8 && !seen.are_rare(index) {
+                true => {
+                    let interner = TextInterner::with_capacity(seen.expected(index));
+                    Form::Interned(interner, seen.patience(index))
+                }
                 false => Form::Kept,
             }
         });
@@ -132,7 +73,7 @@ impl RowGroup {
             batches: Vec::new(),
             measure: BatchMeasure::new(),
             bytes: 0,
-            rare,
+            seen,
         }
     }
 
@@ -217,7 +158,7 @@ impl RowGroup {
             return Ok(());
         };
         if let Form::Interned(interner, _) = std::mem::replace(form, Form::Kept) {
-            self.rare.insert(index, interner.rows());
+            self.seen.rare(index, interner.rows());
             let values = interner.values()?;
             for batch in &mut self.batches {
                 if let Some(column) = batch.columns.get_mut(index) {
@@ -238,7 +179,7 @@ impl RowGroup {
     /// [`SpillError::Arrow`] never for rows that were pushed.
     pub(crate) fn settle(&mut self) -> Result<Vec<RecordBatch>, SpillError> {
         let rows = self.batches.iter().map(Gathered::rows).sum();
-        let telling = rows >= FEW_ROWS && self.rare.saw(rows);
+        let telling = self.seen.is_telling(rows);
         let mut dictionaries: Vec<Option<ArrayRef>> = Vec::with_capacity(self.columns.len());
         for (index, form) in self.columns.iter_mut().enumerate() {
             let Form::Interned(interner, _) = form else {
@@ -247,8 +188,9 @@ impl RowGroup {
             };
             dictionaries.push(Some(Arc::new(interner.values()?)));
             let rows = interner.rows();
+            self.seen.expect(index, interner.distinct());
             if telling && interner.distinct() > rows / 4 * 3 {
-                self.rare.insert(index, rows);
+                self.seen.rare(index, rows);
                 *form = Form::Kept;
             } else {
                 interner.clear();

@@ -14,7 +14,8 @@ use crate::lease::Lease;
 use crate::ledger::Pressure;
 use crate::pond::{MemoryPart, Part, Replay};
 use crate::reservoir::COLUMN_OVERHEAD_BYTES;
-use crate::row_group::{RareTexts, Texts};
+use crate::row_group::Texts;
+use crate::seen_texts::SeenTexts;
 use crate::spill_dir::SpillDir;
 use crate::spill_file::{KeptFile, SpillFile};
 use crate::spill_writer::SpillWriter;
@@ -74,7 +75,7 @@ impl Copy {
 }
 
 impl SegmentWriter {
-    /// Begins the file `name` of `dir` for rows of `schema`, which has at least one column. `rare` is shared by the segments of one
+    /// Begins the file `name` of `dir` for rows of `schema`, which has at least one column. `seen` is shared by the segments of one
     /// table.
     ///
     /// # Errors
@@ -85,9 +86,9 @@ impl SegmentWriter {
         name: &str,
         schema: &SchemaRef,
         budget: &MemoryBudget,
-        rare: &RareTexts,
+        seen: &SeenTexts,
     ) -> Result<Self, SpillError> {
-        let texts = Texts::Interned(rare.clone());
+        let texts = Texts::Interned(seen.clone());
         Ok(Self {
             writer: SpillWriter::create_named(dir, name, schema, budget, &texts)?,
             schema: Arc::clone(schema),

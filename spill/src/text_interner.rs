@@ -16,11 +16,12 @@ pub(crate) struct TextInterner {
 }
 
 impl TextInterner {
-    pub(crate) fn new() -> Self {
+    /// With room for so many distinct texts.
+    pub(crate) fn with_capacity(texts: usize) -> Self {
         Self {
-            keys: TextTable::default(),
+            keys: TextTable::with_capacity(texts),
             bytes: Vec::new(),
-            ends: Vec::new(),
+            ends: Vec::with_capacity(texts),
             rows: 0,
         }
     }
@@ -152,7 +153,7 @@ mod tests {
             })
             .collect();
         let texts = StringArray::from(texts);
-        let mut interner = TextInterner::new();
+        let mut interner = TextInterner::with_capacity(0);
         for _ in 0..2 {
             // Slices that begin inside of a byte of the validity, and one without nulls.
             let pieces = [

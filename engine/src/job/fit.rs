@@ -167,7 +167,7 @@ impl FitWorker {
                             &name,
                             schema,
                             &rows.budget,
-                            &rows.rare_texts,
+                            &rows.seen_texts,
                         )?)
                     }
                 };

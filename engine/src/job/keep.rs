@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use millpond_spill::{MemoryBudget, RareTexts, SpillDir};
+use millpond_spill::{MemoryBudget, SeenTexts, SpillDir};
 
 use super::checkpoints::Checkpoints;
 use crate::plan::RowPlan;
@@ -32,7 +32,7 @@ pub(super) struct LastingRows {
     pub learning: Vec<usize>,
     pub batch_rows: usize,
     /// What has been found out about the texts of the table.
-    pub rare_texts: RareTexts,
+    pub seen_texts: SeenTexts,
     /// Bytes on the wire after which the rows of a unit so far are made durable.
     pub segment_bytes: u64,
 }

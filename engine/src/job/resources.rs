@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
 use millpond_spill::{
-    MemoryBudget, ProcessSampler, RareTexts, RssMonitor, SpillDir, default_memory_limit, sweep,
+    MemoryBudget, ProcessSampler, RssMonitor, SeenTexts, SpillDir, default_memory_limit, sweep,
 };
 
 use super::JobSettings;
@@ -135,7 +135,7 @@ impl Resources {
             checkpoints: Arc::clone(checkpoints),
             learning: Vec::new(),
             batch_rows,
-            rare_texts: RareTexts::default(),
+            seen_texts: SeenTexts::default(),
             segment_bytes: self
                 .settings
                 .checkpoint

@@ -56,7 +56,7 @@ impl Fixture {
     }
 
     fn writer(&self, dir: &Arc<SpillDir>, name: &str) -> SegmentWriter {
-        SegmentWriter::create(dir, name, &schema(), &self.budget, &RareTexts::default()).unwrap()
+        SegmentWriter::create(dir, name, &schema(), &self.budget, &SeenTexts::default()).unwrap()
     }
 }
 
@@ -182,10 +182,10 @@ fn named(rows: usize, name: impl Fn(usize) -> String) -> RecordBatch {
 fn texts_that_repeat_are_dictionaries_and_others_are_not() {
     let place = fixture(64 << 20);
     let dir = place.dir();
-    let rare = RareTexts::default();
+    let seen = SeenTexts::default();
     let segment = |name: &str, batches: &[RecordBatch]| {
         let mut writer =
-            SegmentWriter::create(&dir, name, &schema(), &place.budget, &rare).unwrap();
+            SegmentWriter::create(&dir, name, &schema(), &place.budget, &seen).unwrap();
         let mut settled = Vec::new();
         for batch in batches {
             settled.extend(writer.push(batch).unwrap());
@@ -229,15 +229,15 @@ fn texts_that_repeat_are_dictionaries_and_others_are_not() {
         types(&segment("b", &[few])),
         std::slice::from_ref(&dictionary)
     );
-    assert!(!rare.contains(1));
+    assert!(!seen.are_rare(1));
     // More than three of four texts are new: this segment has them in a dictionary that is read as plain texts, the next does without.
     let most = named(12_000, |i| format!("{}", i % 9500));
     assert_eq!(types(&segment("c", &[most])), [DataType::Utf8]);
-    assert!(rare.contains(1));
+    assert!(seen.are_rare(1));
     // Among twice as many rows they may repeat, as the one after next finds out.
     let more = vec![repeating; 4];
     assert_eq!(types(&segment("d", &more)), [DataType::Utf8]);
-    assert!(!rare.contains(1));
+    assert!(!seen.are_rare(1));
     assert_eq!(types(&segment("e", &more)), [dictionary]);
 }
 

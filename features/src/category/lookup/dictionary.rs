@@ -88,6 +88,11 @@ impl DictionaryCache {
     }
 }
 
+/// Whether a code is a mark that it is not known.
+fn is_open(code: i32) -> bool {
+    matches!(code, UNRESOLVED | ASKED_FOR)
+}
+
 impl Clone for DictionaryCache {
     /// A clone starts empty: what is remembered is not part of the value.
     fn clone(&self) -> Self {
@@ -137,19 +142,24 @@ impl DictionaryCodes {
         let nulls = keys.nulls().filter(|nulls| nulls.null_count() > 0);
         let is_valid = |row| nulls.is_none_or(|nulls| nulls.is_valid(row));
         let mut codes = vec![missing; keys.len()];
-        let mut complete = self.load(keys.values(), &mut codes);
+        let mut open = Vec::new();
+        for (row, (key, code)) in keys.values().iter().zip(&mut codes).enumerate() {
+            *code = self.known(*key, missing);
+            if is_open(*code) {
+                open.push(row);
+            }
+        }
         // First those that nobody has asked for, each once; then what another thread has asked for and does not know yet.
         for state in [UNRESOLVED, ASKED_FOR] {
-            if complete {
+            open.retain(|&row| is_valid(row));
+            if open.is_empty() {
                 break;
             }
             let mut wanted = Vec::new();
-            for (row, key) in keys.values().iter().enumerate() {
-                let index = key.as_usize();
-                let is_open = |code: &&AtomicI32| code.load(Ordering::Relaxed) == state;
-                if let Some(code) = self.codes.get(index).filter(is_open)
-                    && is_valid(row)
-                {
+            for &row in &open {
+                let index = keys.value(row).as_usize();
+                let is_wanted = |code: &&AtomicI32| code.load(Ordering::Relaxed) == state;
+                if let Some(code) = self.codes.get(index).filter(is_wanted) {
                     code.store(ASKED_FOR, Ordering::Relaxed);
                     wanted.push(index);
                 }
@@ -159,7 +169,13 @@ impl DictionaryCodes {
                     place.store(code, Ordering::Relaxed);
                 }
             })?;
-            complete = self.load(keys.values(), &mut codes);
+            open.retain(|&row| {
+                let code = self.known(keys.value(row), missing);
+                if let Some(place) = codes.get_mut(row) {
+                    *place = code;
+                }
+                is_open(code)
+            });
         }
         for (code, valid) in codes.iter_mut().zip(nulls.into_iter().flatten()) {
             if !valid {
@@ -169,16 +185,11 @@ impl DictionaryCodes {
         Some(codes)
     }
 
-    /// The codes of `keys` as far as they are known; says whether all of them are. Arrow has checked that keys of valid rows lie
-    /// inside the dictionary; the others may be anything, and are passed over.
-    fn load<K: ArrowNativeType>(&self, keys: &[K], codes: &mut [i32]) -> bool {
-        let mut complete = true;
-        for (key, code) in keys.iter().zip(codes) {
-            if let Some(known) = self.codes.get(key.as_usize()) {
-                *code = known.load(Ordering::Relaxed);
-                complete &= !matches!(*code, UNRESOLVED | ASKED_FOR);
-            }
-        }
-        complete
+    /// The code of a key, or a mark that it is not known yet. Arrow has checked that keys of valid rows lie inside the dictionary; the
+    /// others may be anything, and are `missing` in the end.
+    #[inline]
+    fn known<K: ArrowNativeType>(&self, key: K, missing: i32) -> i32 {
+        let known = self.codes.get(key.as_usize());
+        known.map_or(missing, |code| code.load(Ordering::Relaxed))
     }
 }
