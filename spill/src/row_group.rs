@@ -12,7 +12,7 @@ use crate::compact::compact_if_wasteful;
 use crate::error::SpillError;
 use crate::reservoir::COLUMN_OVERHEAD_BYTES;
 use crate::seen_texts::SeenTexts;
-use crate::text_interner::TextInterner;
+use crate::text_interner::{InternedTexts, TextInterner};
 
 /// How texts are kept.
 #[derive(Debug, Clone)]
@@ -41,16 +41,17 @@ enum Form {
     Interned(TextInterner, usize),
 }
 
-/// One batch: what is kept of its columns, keys where texts are interned.
+/// One batch: what is kept of its columns.
 struct Gathered {
     schema: SchemaRef,
-    columns: Vec<ArrayRef>,
+    rows: usize,
+    columns: Vec<GatheredColumn>,
 }
 
-impl Gathered {
-    fn rows(&self) -> usize {
-        self.columns.first().map_or(0, |column| column.len())
-    }
+enum GatheredColumn {
+    Kept(ArrayRef),
+    /// The numbers of interned texts.
+    Numbers(Int32Array),
 }
 
 impl RowGroup {
@@ -108,13 +109,13 @@ impl RowGroup {
     /// # Errors
     /// [`SpillError::Arrow`] when a column cannot be copied.
     pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<(), SpillError> {
-        let mut keys: Vec<Option<ArrayRef>> = Vec::with_capacity(batch.num_columns());
+        let mut numbers: Vec<Option<Int32Array>> = Vec::with_capacity(batch.num_columns());
         for index in 0..batch.num_columns() {
-            keys.push(self.intern(index, batch.column(index))?);
+            numbers.push(self.intern(index, batch.column(index))?);
         }
         // What is interned is not needed any more; without it a message from the wire need not be kept.
-        let kept: Vec<usize> = (0..keys.len())
-            .filter(|index| keys.get(*index).is_some_and(Option::is_none))
+        let kept: Vec<usize> = (0..numbers.len())
+            .filter(|index| numbers.get(*index).is_some_and(Option::is_none))
             .collect();
         let kept = batch
             .project(&kept)
@@ -122,29 +123,31 @@ impl RowGroup {
         let kept = compact_if_wasteful(kept)?;
         self.bytes += self.measure.add(&kept) + batch.num_columns() * COLUMN_OVERHEAD_BYTES;
         let mut kept = kept.columns().iter();
-        let mut columns = Vec::with_capacity(keys.len());
-        for keys in keys {
-            self.bytes += keys.as_ref().map_or(0, |k| k.get_buffer_memory_size());
-            columns.extend(keys.or_else(|| kept.next().cloned()));
+        let mut columns = Vec::with_capacity(numbers.len());
+        for numbers in numbers {
+            self.bytes += numbers.as_ref().map_or(0, Array::get_buffer_memory_size);
+            let kept = || kept.next().cloned().map(GatheredColumn::Kept);
+            columns.extend(numbers.map(GatheredColumn::Numbers).or_else(kept));
         }
         self.batches.push(Gathered {
             schema: batch.schema(),
+            rows: batch.num_rows(),
             columns,
         });
         Ok(())
     }
 
-    /// Keys for the texts of a column that is interned.
-    fn intern(&mut self, index: usize, texts: &ArrayRef) -> Result<Option<ArrayRef>, SpillError> {
+    /// Numbers for the texts of a column that is interned.
+    fn intern(&mut self, index: usize, texts: &ArrayRef) -> Result<Option<Int32Array>, SpillError> {
         let Some(Form::Interned(interner, patience)) = self.columns.get_mut(index) else {
             return Ok(None);
         };
-        let keys = texts
+        let numbers = texts
             .as_string_opt::<i32>()
             .and_then(|texts| interner.intern(texts));
         let rare = interner.rows() >= *patience && interner.distinct() > interner.rows() / 10 * 9;
-        match keys {
-            Some(keys) if !rare => Ok(Some(Arc::new(keys))),
+        match numbers {
+            Some(numbers) if !rare => Ok(Some(numbers)),
             _ => {
                 self.give_up(index)?;
                 Ok(None)
@@ -159,13 +162,16 @@ impl RowGroup {
         };
         if let Form::Interned(interner, _) = std::mem::replace(form, Form::Kept) {
             self.seen.rare(index, interner.rows());
-            let values = interner.values()?;
+            let interned = interner.texts()?;
             for batch in &mut self.batches {
-                if let Some(column) = batch.columns.get_mut(index) {
-                    let texts = take(&values, column, None)
+                if let Some(column) = batch.columns.get_mut(index)
+                    && let GatheredColumn::Numbers(numbers) = column
+                {
+                    let keys = interned.keys(numbers.clone());
+                    let texts = take(interned.values(), &keys, None)
                         .map_err(SpillError::arrow("look up a dictionary"))?;
                     self.bytes += texts.get_buffer_memory_size();
-                    *column = texts;
+                    *column = GatheredColumn::Kept(texts);
                 }
             }
         }
@@ -178,15 +184,15 @@ impl RowGroup {
     /// # Errors
     /// [`SpillError::Arrow`] never for rows that were pushed.
     pub(crate) fn settle(&mut self) -> Result<Vec<RecordBatch>, SpillError> {
-        let rows = self.batches.iter().map(Gathered::rows).sum();
+        let rows = self.batches.iter().map(|batch| batch.rows).sum();
         let telling = self.seen.is_telling(rows);
-        let mut dictionaries: Vec<Option<ArrayRef>> = Vec::with_capacity(self.columns.len());
+        let mut dictionaries: Vec<Option<InternedTexts>> = Vec::with_capacity(self.columns.len());
         for (index, form) in self.columns.iter_mut().enumerate() {
             let Form::Interned(interner, _) = form else {
                 dictionaries.push(None);
                 continue;
             };
-            dictionaries.push(Some(Arc::new(interner.values()?)));
+            dictionaries.push(Some(interner.texts()?));
             let rows = interner.rows();
             self.seen.expect(index, interner.distinct());
             if telling && interner.distinct() > rows / 4 * 3 {
@@ -206,8 +212,11 @@ impl RowGroup {
     }
 }
 
-fn settled(batch: Gathered, dictionaries: &[Option<ArrayRef>]) -> Result<RecordBatch, SpillError> {
-    let failed = SpillError::arrow("make a dictionary");
+fn settled(
+    batch: Gathered,
+    dictionaries: &[Option<InternedTexts>],
+) -> Result<RecordBatch, SpillError> {
+    let failed = || SpillError::arrow("make a dictionary");
     let mut fields = Vec::with_capacity(batch.columns.len());
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(batch.columns.len());
     for ((column, field), dictionary) in batch
@@ -216,19 +225,22 @@ fn settled(batch: Gathered, dictionaries: &[Option<ArrayRef>]) -> Result<RecordB
         .zip(batch.schema.fields())
         .zip(dictionaries)
     {
-        let (Some(values), Some(keys)) = (dictionary, column.as_primitive_opt()) else {
-            fields.push(Arc::clone(field));
-            columns.push(column);
-            continue;
-        };
-        let keys: &Int32Array = keys;
-        let texts = DictionaryArray::try_new(keys.clone(), Arc::clone(values));
-        columns.push(Arc::new(
-            texts.map_err(SpillError::arrow("make a dictionary"))?,
-        ));
-        fields.push(Arc::new(interned_field(field)));
+        match (column, dictionary) {
+            (GatheredColumn::Numbers(numbers), Some(interned)) => {
+                let values = Arc::clone(interned.values());
+                let texts = DictionaryArray::try_new(interned.keys(numbers), values);
+                columns.push(Arc::new(texts.map_err(failed())?));
+                fields.push(Arc::new(interned_field(field)));
+            }
+            (GatheredColumn::Kept(column), _) => {
+                columns.push(column);
+                fields.push(Arc::clone(field));
+            }
+            // Numbers are there only as long as their column is interned; without it a batch would be a column short, and refused.
+            (GatheredColumn::Numbers(_), None) => {}
+        }
     }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(failed)
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(failed())
 }
 
 /// The field of a column of texts as dictionaries.

@@ -1,27 +1,63 @@
-//! Texts of one column, each kept once. Owns the table from text to key; when interning is worth it is decided elsewhere.
+//! Texts of one column, each kept once. Owns the table from text to number and the order of the dictionary that it becomes; when
+//! interning is worth it is decided elsewhere.
 
-use arrow::array::{Array, Int32Array, StringArray};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Int32Array, StringArray};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use millpond_texts::{Block, Search, TextTable};
+use millpond_texts::{Block, Search, TextKey, TextTable};
 
 use crate::error::SpillError;
 
-/// Gives each distinct text a key, in the order of first sight.
+/// Gives each distinct text a number, in the order of first sight.
 pub(crate) struct TextInterner {
-    keys: TextTable,
-    /// The distinct texts, one behind the other, and where each ends.
+    numbers: TextTable,
+    /// The texts that are not in their keys, one behind the other, and where each text ends: nothing is there of those that are.
     bytes: Vec<u8>,
     ends: Vec<i32>,
+    /// Bytes of all distinct texts.
+    text_bytes: usize,
     rows: usize,
+}
+
+/// The distinct texts of a column, in the order of their hashes.
+///
+/// All tables of texts in the process have that order too. So whoever counts the texts of a dictionary, or looks them up, goes through his
+/// table from one end to the other, instead of to a place that is in no cache for each.
+pub(crate) struct InternedTexts {
+    values: ArrayRef,
+    /// Where the text of each number is.
+    places: Vec<i32>,
+}
+
+impl InternedTexts {
+    /// The texts.
+    pub(crate) fn values(&self) -> &ArrayRef {
+        &self.values
+    }
+
+    /// The places of texts that are given by their numbers.
+    pub(crate) fn keys(&self, numbers: Int32Array) -> Int32Array {
+        let place = |number: i32| {
+            let place = usize::try_from(number)
+                .ok()
+                .and_then(|n| self.places.get(n));
+            place.copied().unwrap_or(0)
+        };
+        // Nobody else has the numbers, so that they are replaced where they are.
+        let replaced = numbers.unary_mut(place);
+        replaced.unwrap_or_else(|shared| shared.unary(place))
+    }
 }
 
 impl TextInterner {
     /// With room for so many distinct texts.
     pub(crate) fn with_capacity(texts: usize) -> Self {
         Self {
-            keys: TextTable::with_capacity(texts),
+            numbers: TextTable::with_capacity(texts),
             bytes: Vec::new(),
             ends: Vec::with_capacity(texts),
+            text_bytes: 0,
             rows: 0,
         }
     }
@@ -38,18 +74,20 @@ impl TextInterner {
 
     /// Bytes held.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.keys.memory_bytes() + self.bytes.capacity() + self.ends.capacity() * size_of::<i32>()
+        self.numbers.memory_bytes()
+            + self.bytes.capacity()
+            + self.ends.capacity() * size_of::<i32>()
     }
 
-    /// One key per row, sharing no memory with `texts`; nothing when the dictionary would be larger than its offsets can say.
+    /// One number per row, sharing no memory with `texts`; nothing when the dictionary would be larger than its offsets can say.
     pub(crate) fn intern(&mut self, texts: &StringArray) -> Option<Int32Array> {
-        let most = self.bytes.len() + texts.value_data().len();
+        let most = self.text_bytes + texts.value_data().len();
         i32::try_from(most).ok()?;
         let nulls = texts.nulls().filter(|nulls| nulls.null_count() > 0);
-        let mut keys = vec![0; texts.len()];
+        let mut numbers = vec![0; texts.len()];
         match nulls {
-            None => self.intern_rows(texts, 0..texts.len(), &mut keys),
-            Some(nulls) => self.intern_rows(texts, nulls.valid_indices(), &mut keys),
+            None => self.intern_rows(texts, 0..texts.len(), &mut numbers),
+            Some(nulls) => self.intern_rows(texts, nulls.valid_indices(), &mut numbers),
         }
         self.rows += texts.len();
         let nulls = nulls.map(|nulls| {
@@ -57,76 +95,96 @@ impl TextInterner {
             let copy = Buffer::from_slice_ref(bits.as_slice());
             NullBuffer::new(BooleanBuffer::new(copy, 0, nulls.len()))
         });
-        Some(Int32Array::new(ScalarBuffer::from(keys), nulls))
+        Some(Int32Array::new(ScalarBuffer::from(numbers), nulls))
     }
 
     fn intern_rows(
         &mut self,
         texts: &StringArray,
         mut rows: impl Iterator<Item = usize>,
-        keys: &mut [i32],
+        numbers: &mut [i32],
     ) {
         let mut block = Block::new(Search::NONE);
         while block.fill(&mut rows, |row| {
-            self.keys.search(texts.value(row).as_bytes())
+            self.numbers.search(texts.value(row).as_bytes())
         }) {
-            self.keys.reserve(block.searches().len());
-            self.keys.touch(&block);
+            self.numbers.reserve(block.searches().len());
+            self.numbers.touch(&block);
             for (row, search) in block.iter() {
-                let found = self.key(search, || texts.value(row));
-                if let (Some(key), Some(found)) = (keys.get_mut(row), found) {
-                    *key = found;
+                let found = self.number(search, || texts.value(row));
+                if let (Some(number), Some(found)) = (numbers.get_mut(row), found) {
+                    *number = found;
                 }
             }
         }
     }
 
-    /// The key of a text, for which there is room in the table.
+    /// The number of a text, for which there is room in the table.
     #[inline]
-    fn key<'a>(&mut self, search: Search, text: impl Fn() -> &'a str) -> Option<i32> {
+    fn number<'a>(&mut self, search: Search, text: impl Fn() -> &'a str) -> Option<i32> {
         let (bytes, ends) = (&mut self.bytes, &mut self.ends);
         // The caller has checked that bytes, of which there are more than texts, can be counted so.
         let next = u32::try_from(ends.len()).unwrap_or(u32::MAX);
-        let is_it = |key| text_at(bytes, ends, key) == text().as_bytes();
-        let key = *self.keys.get_or_insert_with(search, is_it, || next)?;
-        if key == next {
-            bytes.extend_from_slice(text().as_bytes());
+        let is_it = |number| text_at(bytes, ends, number) == text().as_bytes();
+        let number = *self.numbers.get_or_insert_with(search, is_it, || next)?;
+        if number == next {
+            if !search.is_whole() {
+                bytes.extend_from_slice(text().as_bytes());
+            }
             ends.push(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
+            self.text_bytes += text().len();
         }
-        i32::try_from(key).ok()
+        i32::try_from(number).ok()
     }
 
-    /// The distinct texts in the order of their keys.
+    /// The distinct texts.
     ///
     /// # Errors
     /// Never for texts that were interned.
-    pub(crate) fn values(&self) -> Result<StringArray, SpillError> {
-        let mut offsets = Vec::with_capacity(self.ends.len() + 1);
+    pub(crate) fn texts(&self) -> Result<InternedTexts, SpillError> {
+        let mut places = vec![0; self.distinct()];
+        let mut offsets = Vec::with_capacity(self.distinct() + 1);
+        let mut data = Vec::with_capacity(self.text_bytes);
         offsets.push(0);
-        offsets.extend_from_slice(&self.ends);
-        StringArray::try_new(
+        for (place, (key, number)) in (0..).zip(self.numbers.iter()) {
+            if let Some(of_number) = places.get_mut(number as usize) {
+                *of_number = place;
+            }
+            let bytes = key.to_bytes();
+            let text = TextKey::text_in(&bytes);
+            data.extend_from_slice(
+                text.unwrap_or_else(|| text_at(&self.bytes, &self.ends, number)),
+            );
+            offsets.push(i32::try_from(data.len()).unwrap_or(i32::MAX));
+        }
+        let values = StringArray::try_new(
             OffsetBuffer::new(ScalarBuffer::from(offsets)),
-            Buffer::from_slice_ref(&self.bytes),
+            Buffer::from_vec(data),
             None,
         )
-        .map_err(SpillError::arrow("make a dictionary"))
+        .map_err(SpillError::arrow("make a dictionary"))?;
+        Ok(InternedTexts {
+            values: Arc::new(values),
+            places,
+        })
     }
 
     /// Forgets all texts, and keeps the memory for the next ones.
     pub(crate) fn clear(&mut self) {
-        self.keys.clear();
+        self.numbers.clear();
         self.bytes.clear();
         self.ends.clear();
+        self.text_bytes = 0;
         self.rows = 0;
     }
 }
 
-fn text_at<'a>(bytes: &'a [u8], ends: &[i32], key: u32) -> &'a [u8] {
+fn text_at<'a>(bytes: &'a [u8], ends: &[i32], number: u32) -> &'a [u8] {
     let at = |index: Option<usize>| {
         let end = index.and_then(|index| ends.get(index)).copied();
         usize::try_from(end.unwrap_or(0)).unwrap_or(0)
     };
-    let index = key as usize;
+    let index = number as usize;
     let start = at(index.checked_sub(1));
     bytes.get(start..at(Some(index))).unwrap_or_default()
 }
@@ -135,7 +193,7 @@ fn text_at<'a>(bytes: &'a [u8], ends: &[i32], key: u32) -> &'a [u8] {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use arrow::array::{ArrayRef, DictionaryArray};
+    use arrow::array::DictionaryArray;
     use arrow::compute::cast;
     use arrow::datatypes::DataType;
 
@@ -161,8 +219,9 @@ mod tests {
                 texts.slice(1003, 1),
                 texts.slice(1004, 3996),
             ];
-            let keys: Vec<_> = pieces.iter().map(|p| interner.intern(p).unwrap()).collect();
-            let values: ArrayRef = std::sync::Arc::new(interner.values().unwrap());
+            let numbers: Vec<_> = pieces.iter().map(|p| interner.intern(p).unwrap()).collect();
+            let interned = interner.texts().unwrap();
+            let values = interned.values();
             let mut distinct: Vec<_> = texts.iter().flatten().collect();
             distinct.sort_unstable();
             distinct.dedup();
@@ -171,7 +230,11 @@ mod tests {
                 (distinct.len(), distinct.len())
             );
             assert_eq!(interner.rows(), 5000);
-            for (keys, piece) in keys.into_iter().zip(&pieces) {
+            for (numbers, piece) in numbers.into_iter().zip(&pieces) {
+                // Shared or not, numbers become keys.
+                let shared = interned.keys(numbers.clone());
+                let keys = interned.keys(numbers);
+                assert_eq!(keys, shared);
                 let array = DictionaryArray::try_new(keys, values.clone()).unwrap();
                 let plain = cast(&array, &DataType::Utf8).unwrap();
                 assert_eq!(plain.as_ref(), piece as &dyn Array);

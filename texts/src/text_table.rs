@@ -145,6 +145,13 @@ impl TextTable {
         self.slots.get(found).map(|slot| slot.value)
     }
 
+    /// As [`get`](Self::get), to be changed.
+    #[inline]
+    pub fn get_mut(&mut self, search: Search, is_it: impl Fn(u32) -> bool) -> Option<&mut u32> {
+        let found = self.find(search, is_it).ok()?;
+        self.slots.get_mut(found).map(|slot| &mut slot.value)
+    }
+
     /// What stands beside the text, which is added with `new` if the table does not have it. There must be
     /// [room](Self::reserve) for it.
     #[inline]
@@ -218,7 +225,7 @@ impl TextTable {
         self.len = 0;
     }
 
-    /// Keys and values, in no order that means anything.
+    /// Keys and values, in the order of their hashes: that of all tables in the process, up to neighbours.
     pub fn iter(&self) -> impl Iterator<Item = (TextKey, u32)> {
         let taken = self.slots.iter().filter(|slot| !slot.is_empty());
         taken.map(|slot| (slot.key(), slot.value))

@@ -19,7 +19,7 @@ use hashbrown::HashMap;
 
 use self::dictionary::PendingDictionary;
 pub(crate) use self::dictionary::same_array;
-use self::text::TextCounts;
+use self::text::{TextCounts, TextsFrom};
 use super::runs::{MergedRun, RunWriter, Spillable, VocabularyRoom};
 use super::store::{CategoryStore, CategoryTable};
 use super::vocabulary::{CountedRun, LearnedVocabulary, Vocabulary};
@@ -156,7 +156,13 @@ impl CategoryCounts {
             Values::Bool(counts) => add_bools(counts, values, rows, weight),
             Values::Int(counts) => add_ints(counts, values, rows, weight),
             Values::Float(counts) => add_floats(counts, &mut self.missing, values, rows, weight),
-            Values::Text(counts) => counts.add(values, rows, weight),
+            Values::Text(counts) => {
+                let from = match weights {
+                    None => TextsFrom::Rows,
+                    Some(_) => TextsFrom::Dictionary,
+                };
+                counts.add(values, rows, from, weight)
+            }
         }
     }
 

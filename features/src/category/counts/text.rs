@@ -30,6 +30,16 @@ struct LongText {
     start: usize,
 }
 
+/// Where texts to be counted stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TextsFrom {
+    /// Once per row.
+    Rows,
+    /// Once each, perhaps in the order of their hashes. The new ones are added last, when there is room for all of them: in a table that
+    /// grows with them they would all be at its beginning, each searched for behind all before it.
+    Dictionary,
+}
+
 /// A text in the table with its count.
 struct Counted {
     key: TextKey,
@@ -38,27 +48,29 @@ struct Counted {
 }
 
 impl TextCounts {
-    /// Counts the texts set in `rows`, each `weight` times. None of them may be null.
+    /// Counts the texts set in `rows`, each with its weight. None of them may be null.
     pub(super) fn add(
         &mut self,
         values: &ArrayRef,
         rows: &BooleanBuffer,
+        from: TextsFrom,
         weight: impl Fn(usize) -> u64,
     ) -> Result<(), CategoryError> {
         match values.data_type() {
             DataType::Utf8 => {
                 let array = values.as_bytes_opt::<Utf8Type>();
-                array.map(|array| self.add_bytes(array, rows, weight))
+                array.map(|array| self.add_bytes(array, rows, from, weight))
             }
             DataType::LargeUtf8 => {
                 let array = values.as_bytes_opt::<LargeUtf8Type>();
-                array.map(|array| self.add_bytes(array, rows, weight))
+                array.map(|array| self.add_bytes(array, rows, from, weight))
             }
             DataType::Utf8View => values.as_string_view_opt().map(|array| {
                 self.add_blocks(
                     rows.set_indices(),
                     |table, index| table.search_view(array, index),
                     |index| array.value(index).as_bytes(),
+                    from,
                     weight,
                 )
             }),
@@ -71,6 +83,7 @@ impl TextCounts {
         &mut self,
         array: &GenericByteArray<T>,
         rows: &BooleanBuffer,
+        from: TextsFrom,
         weight: impl Fn(usize) -> u64,
     ) -> Result<(), CategoryError> {
         let text = |index| array.value(index).as_bytes();
@@ -78,6 +91,7 @@ impl TextCounts {
             rows.set_indices(),
             |table, index| table.search(text(index)),
             text,
+            from,
             weight,
         )
     }
@@ -89,17 +103,48 @@ impl TextCounts {
         mut indices: impl Iterator<Item = usize>,
         search: impl Fn(&TextTable, usize) -> Search,
         text: impl Fn(usize) -> &'a [u8],
+        from: TextsFrom,
         weight: impl Fn(usize) -> u64,
     ) -> Result<(), CategoryError> {
         let mut block = Block::new(Search::NONE);
+        let mut new = Vec::new();
         while block.fill(&mut indices, |index| search(&self.table, index)) {
-            self.table.reserve(block.searches().len());
+            if from == TextsFrom::Rows {
+                self.table.reserve(block.searches().len());
+            }
             self.table.touch(&block);
             for (index, search) in block.iter() {
-                self.add_one(search, || text(index), weight(index))?;
+                match from {
+                    TextsFrom::Rows => self.add_one(search, || text(index), weight(index))?,
+                    TextsFrom::Dictionary => {
+                        if !self.add_known(search, || text(index), weight(index)) {
+                            new.push((index, search));
+                        }
+                    }
+                }
             }
         }
+        self.table.reserve(new.len());
+        for (index, search) in new {
+            self.add_one(search, || text(index), weight(index))?;
+        }
         Ok(())
+    }
+
+    /// Counts a text if it is not new, and says so.
+    #[inline]
+    fn add_known<'a>(&mut self, search: Search, text: impl Fn() -> &'a [u8], count: u64) -> bool {
+        let (long, arena) = (&self.long, &self.arena);
+        let is_it = |place| long_text(long, arena, place) == text();
+        let Some(counted) = self.table.get_mut(search, is_it) else {
+            return false;
+        };
+        if search.is_whole() {
+            carry(counted, count, search.key(), &mut self.carried);
+        } else if let Some(counted) = self.long.get_mut(*counted as usize) {
+            counted.count += count;
+        }
+        true
     }
 
     /// There must be room in the table.
@@ -123,11 +168,7 @@ impl TextCounts {
             },
         );
         if let Some(counted) = counted {
-            let sum = u64::from(*counted) + count;
-            *counted = sum as u32;
-            if sum > u64::from(u32::MAX) {
-                *self.carried.entry(search.key()).or_insert(0) += sum & !u64::from(u32::MAX);
-            }
+            carry(counted, count, search.key(), &mut self.carried);
         }
         if new {
             self.text_bytes += text().len();
@@ -233,6 +274,16 @@ impl TextCounts {
     }
 }
 
+/// Adds to a count, what does not fit into it beside it.
+#[inline]
+fn carry(counted: &mut u32, count: u64, key: TextKey, carried: &mut HashMap<TextKey, u64>) {
+    let sum = u64::from(*counted) + count;
+    *counted = sum as u32;
+    if sum > u64::from(u32::MAX) {
+        *carried.entry(key).or_insert(0) += sum & !u64::from(u32::MAX);
+    }
+}
+
 /// The place of a long text when there are so many already.
 fn place_after(texts: usize) -> Result<u32, CategoryError> {
     u32::try_from(texts).map_err(|_| CategoryError::TooManyCategories {
@@ -265,7 +316,9 @@ mod tests {
         let array: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
         let mut counts = TextCounts::default();
         let rows = BooleanBuffer::new_set(texts.len());
-        counts.add(&array, &rows, |_| weight).unwrap();
+        counts
+            .add(&array, &rows, TextsFrom::Rows, |_| weight)
+            .unwrap();
         counts
     }
 
@@ -282,6 +335,32 @@ mod tests {
             assert_eq!(sorted, expected);
         });
         assert_eq!((all.len(), all.text_bytes()), (2, 5 + 27));
+    }
+
+    #[test]
+    fn texts_in_the_order_of_their_hashes_are_counted() {
+        let texts: Vec<String> = (0..200_000).map(|i| format!("{i} {}", i % 7)).collect();
+        let mut table = TextTable::default();
+        for (index, text) in (0..).zip(&texts) {
+            table.reserve(1);
+            let search = table.search(text.as_bytes());
+            table.get_or_insert_with(search, |_| false, || index);
+        }
+        let ordered: Vec<&str> = table
+            .iter()
+            .map(|(_, i)| texts[i as usize].as_str())
+            .collect();
+        let array: ArrayRef = Arc::new(StringArray::from(ordered));
+        let mut counts = TextCounts::default();
+        let rows = BooleanBuffer::new_set(texts.len());
+        // Each behind all others would be twenty thousand million comparisons, and this test would not end in minutes.
+        for _ in 0..2 {
+            counts
+                .add(&array, &rows, TextsFrom::Dictionary, |_| 3)
+                .unwrap();
+        }
+        assert_eq!(counts.len(), 200_000);
+        counts.sorted(|sorted| assert!(sorted.iter().all(|(_, count)| *count == 6)));
     }
 
     #[test]

@@ -19,6 +19,10 @@ const UNRESOLVED: i32 = i32::MIN + 2;
 /// It is about to be looked up by somebody.
 const ASKED_FOR: i32 = i32::MIN + 3;
 
+/// A batch that asks for one of so many values of a dictionary has all of it looked up: the next batches would ask for the rest, and
+/// in the order in which a dictionary has its values they are often found faster.
+const DENSE: usize = 16;
+
 /// Dictionaries remembered at a time: threads work on different parts of the data, each with its own dictionary.
 const KEPT: usize = 8;
 /// Bytes of dictionaries and codes remembered at a time.
@@ -77,7 +81,7 @@ impl DictionaryCache {
         // A new one usually takes the place of one that is read to its end.
         kept.retain(|dictionary| dictionary.is_read());
         let dictionary = Arc::new(DictionaryCodes::new(values));
-        if dictionary.bytes <= KEPT_BYTES {
+        if dictionary.is_kept() {
             kept.push(Arc::clone(&dictionary));
             let mut bytes: usize = kept.iter().map(|dictionary| dictionary.bytes).sum();
             while kept.len() > KEPT || bytes > KEPT_BYTES {
@@ -123,6 +127,11 @@ impl DictionaryCodes {
         }
     }
 
+    /// Whether it is small enough to be remembered.
+    fn is_kept(&self) -> bool {
+        self.bytes <= KEPT_BYTES
+    }
+
     /// Whether somebody else holds the values as well.
     fn is_read(&self) -> bool {
         let data = self.values.to_data();
@@ -156,6 +165,9 @@ impl DictionaryCodes {
                 break;
             }
             let mut wanted = Vec::new();
+            if state == UNRESOLVED && self.is_kept() && open.len() >= self.codes.len() / DENSE {
+                self.want_all(&mut wanted);
+            }
             for &row in &open {
                 let index = keys.value(row).as_usize();
                 let is_wanted = |code: &&AtomicI32| code.load(Ordering::Relaxed) == state;
@@ -183,6 +195,16 @@ impl DictionaryCodes {
             }
         }
         Some(codes)
+    }
+
+    /// Asks for everything that nobody has asked for.
+    fn want_all(&self, wanted: &mut Vec<usize>) {
+        for (index, code) in self.codes.iter().enumerate() {
+            if code.load(Ordering::Relaxed) == UNRESOLVED {
+                code.store(ASKED_FOR, Ordering::Relaxed);
+                wanted.push(index);
+            }
+        }
     }
 
     /// The code of a key, or a mark that it is not known yet. Arrow has checked that keys of valid rows lie inside the dictionary; the
