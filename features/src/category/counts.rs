@@ -19,6 +19,7 @@ use hashbrown::HashMap;
 
 use self::dictionary::PendingDictionary;
 pub(crate) use self::dictionary::same_array;
+pub(super) use self::text::SortedTexts;
 use self::text::{TextCounts, TextsFrom};
 use super::runs::{MergedRun, RunWriter, Spillable, VocabularyRoom};
 use super::store::{CategoryStore, CategoryTable};
@@ -307,12 +308,13 @@ impl CategoryCounts {
                     pairs.iter().map(|pair| pair.1).collect(),
                 )
             }
-            Values::Text(counts) => counts.sorted(|sorted| {
+            Values::Text(counts) => {
+                let sorted = counts.sorted();
                 (
-                    texts(sorted, with_missing),
-                    sorted.iter().map(|pair| pair.1).collect(),
+                    texts(&sorted, with_missing),
+                    sorted.all().counts().collect(),
                 )
-            }),
+            }
         };
         counts.extend(std::iter::repeat_n(missing, with_missing));
         Vocabulary::try_new(self.kind, values, counts, self.total)
@@ -331,7 +333,7 @@ impl Spillable for CategoryCounts {
             Values::Bool(_) => {}
             Values::Int(counts) => run.ints(&sorted_ints(counts))?,
             Values::Float(counts) => run.floats(&sorted_floats(counts))?,
-            Values::Text(counts) => counts.sorted(|sorted| run.texts(sorted))?,
+            Values::Text(counts) => run.texts(&counts.sorted())?,
         }
         self.runs.push(run.finish()?);
         Ok(())
@@ -420,10 +422,10 @@ fn numbers<T: ArrowPrimitiveType>(
     )
 }
 
-fn texts(sorted: &[(&str, u64)], nulls: usize) -> ArrayRef {
-    let bytes = sorted.iter().map(|(text, _)| text.len()).sum();
-    let mut builder = LargeStringBuilder::with_capacity(sorted.len() + nulls, bytes);
-    for (text, _) in sorted {
+fn texts(sorted: &SortedTexts<'_>, nulls: usize) -> ArrayRef {
+    let all = sorted.all();
+    let mut builder = LargeStringBuilder::with_capacity(all.len() + nulls, sorted.text_bytes());
+    for text in all.texts() {
         builder.append_value(text);
     }
     for _ in 0..nulls {

@@ -12,6 +12,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 
+use super::counts::SortedTexts;
 use super::frequency::CountHistogram;
 use super::store::{
     CategoryStore, CategoryTable, Reservation, StoreError, TABLE_ROWS, TableWriter,
@@ -89,10 +90,10 @@ impl RunWriter {
     }
 
     /// Writes texts that rise.
-    pub(super) fn texts(&mut self, sorted: &[(&str, u64)]) -> Result<(), CategoryError> {
-        for part in sorted.chunks(TABLE_ROWS) {
-            let values = LargeStringArray::from_iter_values(part.iter().map(|pair| pair.0));
-            self.write(Arc::new(values), part.iter().map(|pair| pair.1))?;
+    pub(super) fn texts(&mut self, sorted: &SortedTexts<'_>) -> Result<(), CategoryError> {
+        for part in sorted.parts(TABLE_ROWS) {
+            let values = LargeStringArray::from_iter_values(part.texts());
+            self.write(Arc::new(values), part.counts())?;
         }
         Ok(())
     }

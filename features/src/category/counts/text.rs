@@ -2,12 +2,15 @@
 //!
 //! Owns the storage of texts; knows nothing of missing values or dictionaries.
 
+mod sorted;
+
 use arrow::array::{ArrayRef, AsArray, GenericByteArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{ByteArrayType, DataType, LargeUtf8Type, Utf8Type};
 use hashbrown::HashMap;
 use millpond_texts::{Block, Search, TextKey, TextTable};
 
+pub(in crate::category) use self::sorted::SortedTexts;
 use crate::category::CategoryError;
 
 /// Counts of distinct texts.
@@ -15,8 +18,8 @@ use crate::category::CategoryError;
 pub(super) struct TextCounts {
     /// The lower 32 bits of the count, or for a text that is not in its key its place among the long ones.
     table: TextTable,
-    /// What is above 32 bits.
-    carried: HashMap<TextKey, u64>,
+    /// What is above 32 bits, by the bytes of keys.
+    carried: HashMap<[u8; 12], u64>,
     long: Vec<LongText>,
     arena: Vec<u8>,
     text_bytes: usize,
@@ -219,8 +222,8 @@ impl TextCounts {
     fn texts(&self) -> impl Iterator<Item = Counted> {
         self.table.iter().map(|(key, value)| {
             let count = match key.is_whole() {
-                true => u64::from(value) + self.carried.get(&key).copied().unwrap_or(0),
-                false => self.long.get(value as usize).map_or(0, |long| long.count),
+                true => self.short_count(value, &key.to_bytes()),
+                false => self.long_count(value),
             };
             Counted { key, value, count }
         })
@@ -232,6 +235,15 @@ impl TextCounts {
             Some(text) => text,
             None => self.long_text(counted.value),
         }
+    }
+
+    /// The count of a text whose key has these bytes.
+    fn short_count(&self, value: u32, bytes: &[u8; 12]) -> u64 {
+        u64::from(value) + self.carried.get(bytes).copied().unwrap_or(0)
+    }
+
+    fn long_count(&self, place: u32) -> u64 {
+        self.long.get(place as usize).map_or(0, |long| long.count)
     }
 
     fn long_text(&self, place: u32) -> &[u8] {
@@ -256,31 +268,19 @@ impl TextCounts {
             + self.arena.capacity()
     }
 
-    /// Gives `take` texts and counts in code point order, which for UTF-8 is byte order.
-    pub(super) fn sorted<R>(&self, take: impl FnOnce(&[(&str, u64)]) -> R) -> R {
-        // Short texts stand in their keys, and keys in no order of bytes.
-        let bytes: Vec<[u8; 12]> = self.table.iter().map(|(key, _)| key.to_bytes()).collect();
-        let mut sorted: Vec<(&str, u64)> = self
-            .texts()
-            .zip(&bytes)
-            .filter_map(|(counted, bytes)| {
-                // Every text was copied from a str.
-                let text = std::str::from_utf8(self.text(&counted, bytes)).ok()?;
-                Some((text, counted.count))
-            })
-            .collect();
-        sorted.sort_unstable();
-        take(&sorted)
+    /// Texts and counts in code point order.
+    pub(super) fn sorted(&self) -> SortedTexts<'_> {
+        SortedTexts::new(self)
     }
 }
 
 /// Adds to a count, what does not fit into it beside it.
 #[inline]
-fn carry(counted: &mut u32, count: u64, key: TextKey, carried: &mut HashMap<TextKey, u64>) {
+fn carry(counted: &mut u32, count: u64, key: TextKey, carried: &mut HashMap<[u8; 12], u64>) {
     let sum = u64::from(*counted) + count;
     *counted = sum as u32;
     if sum > u64::from(u32::MAX) {
-        *carried.entry(key).or_insert(0) += sum & !u64::from(u32::MAX);
+        *carried.entry(key.to_bytes()).or_insert(0) += sum & !u64::from(u32::MAX);
     }
 }
 
@@ -330,10 +330,8 @@ mod tests {
         all.merge(&counts(&texts, 1)).unwrap();
         all.merge(&counts(&["short"], 5 * (most + 1) + 2)).unwrap();
         all.merge(&all.clone()).unwrap();
-        all.sorted(|sorted| {
-            let expected = [(texts[1], 2 * (most + 1)), (texts[0], 12 * (most + 1) + 4)];
-            assert_eq!(sorted, expected);
-        });
+        let found: Vec<u64> = all.sorted().all().counts().collect();
+        assert_eq!(found, [2 * (most + 1), 12 * (most + 1) + 4]);
         assert_eq!((all.len(), all.text_bytes()), (2, 5 + 27));
     }
 
@@ -360,7 +358,7 @@ mod tests {
                 .unwrap();
         }
         assert_eq!(counts.len(), 200_000);
-        counts.sorted(|sorted| assert!(sorted.iter().all(|(_, count)| *count == 6)));
+        assert!(counts.sorted().all().counts().all(|count| count == 6));
     }
 
     #[test]
