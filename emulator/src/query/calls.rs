@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::functions::{DAYS_OF_WEEK, PREFIX, SAFELY};
 use super::shapes::part_name;
 use super::sql_types::plain;
-use super::{QueryError, build, functions, gathered, shapes, unsupported};
+use super::{QueryError, build, functions, gathered, named, shapes, unsupported};
 use crate::row_restriction;
 
 /// Functions with one name and one meaning in both.
@@ -37,14 +37,11 @@ const SAME: &[&str] = &[
     "cume_dist",
     "current_date",
     "dense_rank",
-    "ends_with",
     "first_value",
     "floor",
     "lag",
     "last_value",
     "lead",
-    "lower",
-    "ltrim",
     "max",
     "min",
     "nth_value",
@@ -53,21 +50,14 @@ const SAME: &[&str] = &[
     "percent_rank",
     "pi",
     "rank",
-    "repeat",
-    "replace",
-    "reverse",
     "row_number",
-    "rtrim",
     "sin",
     "sinh",
-    "starts_with",
     "stddev",
     "stddev_pop",
     "stddev_samp",
     "tan",
     "tanh",
-    "trim",
-    "upper",
     "var_pop",
     "var_samp",
 ];
@@ -75,19 +65,12 @@ const SAME: &[&str] = &[
 /// Functions that only go by another name.
 const RENAMED: &[(&str, &str)] = &[
     ("any_value", "min"),
-    ("byte_length", "octet_length"),
-    ("char_length", "character_length"),
-    ("character_length", "character_length"),
-    ("generate_array", "generate_series"),
     ("generate_uuid", "uuid"),
     ("ifnull", "coalesce"),
     ("is_nan", "isnan"),
-    ("length", "character_length"),
     ("logical_and", "bool_and"),
     ("logical_or", "bool_or"),
     ("rand", "random"),
-    ("regexp_contains", "regexp_like"),
-    ("strpos", "strpos"),
     ("variance", "var_samp"),
     ("array_length", "millpond_array_length"),
     ("avg", "millpond_avg"),
@@ -97,6 +80,7 @@ const RENAMED: &[(&str, &str)] = &[
     ("format", "millpond_format"),
     ("format_date", "millpond_time_format"),
     ("format_datetime", "millpond_time_format"),
+    ("format_time", "millpond_time_format"),
     ("format_timestamp", "millpond_time_format"),
     ("from_hex", "millpond_from_hex"),
     ("ieee_divide", "millpond_ieee_divide"),
@@ -136,8 +120,52 @@ const RENAMED: &[(&str, &str)] = &[
     ("from_base64", "millpond_from_base64"),
     ("to_base64", "millpond_to_base64"),
     ("to_hex", "millpond_to_hex"),
-    ("to_json", "millpond_to_json"),
+    ("acosh", "millpond_acosh"),
+    ("asinh", "millpond_asinh"),
+    ("atanh", "millpond_atanh"),
+    ("cot", "millpond_cot"),
+    ("coth", "millpond_coth"),
+    ("csc", "millpond_csc"),
+    ("csch", "millpond_csch"),
+    ("sec", "millpond_sec"),
+    ("sech", "millpond_sech"),
+    ("cosine_distance", "millpond_cosine_distance"),
+    ("euclidean_distance", "millpond_euclidean_distance"),
+    ("ends_with", "millpond_ends_with"),
+    ("lower", "millpond_lower"),
+    ("ltrim", "millpond_ltrim"),
+    ("repeat", "millpond_repeat"),
+    ("replace", "millpond_replace"),
+    ("reverse", "millpond_reverse"),
+    ("rtrim", "millpond_rtrim"),
+    ("starts_with", "millpond_starts_with"),
+    ("trim", "millpond_trim"),
+    ("upper", "millpond_upper"),
+    ("length", "millpond_length"),
+    ("strpos", "millpond_strpos"),
+    ("regexp_contains", "millpond_regexp_contains"),
+    ("regexp_replace", "millpond_regexp_replace"),
+    ("regexp_instr", "millpond_regexp_instr"),
+    ("generate_array", "millpond_generate_array"),
+    ("farm_fingerprint", "millpond_farm_fingerprint"),
+    ("soundex", "millpond_soundex"),
+    ("to_base32", "millpond_to_base32"),
+    ("from_base32", "millpond_from_base32"),
+    ("byte_length", "millpond_byte_length"),
     ("to_json_string", "millpond_to_json_string"),
+    ("array_slice", "millpond_array_slice"),
+    ("array_is_distinct", "millpond_array_is_distinct"),
+    ("char_length", "millpond_length"),
+    ("character_length", "millpond_length"),
+    ("octet_length", "millpond_byte_length"),
+    ("int64_array", "millpond_json_integer_array"),
+    ("float64_array", "millpond_json_float_array"),
+    ("string_array", "millpond_json_text_array"),
+    ("bool_array", "millpond_json_bool_array"),
+    ("lax_int64_array", "millpond_json_lax_integer_array"),
+    ("lax_float64_array", "millpond_json_lax_float_array"),
+    ("lax_string_array", "millpond_json_lax_text_array"),
+    ("lax_bool_array", "millpond_json_lax_bool_array"),
 ];
 
 /// What a call is to be replaced with; one that keeps its form is renamed in place.
@@ -154,6 +182,9 @@ pub(super) fn spell(function: &mut Function) -> Result<Option<Expr>, QueryError>
         let spelled = spell(&mut plain)?;
         return safely(spelled.unwrap_or(Expr::Function(plain)), &name).map(Some);
     }
+    if let Some(call) = named::family(function) {
+        return Ok(Some(call));
+    }
     let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
         return Err(unsupported(format!("the function {}", function.name)));
     };
@@ -169,6 +200,9 @@ pub(super) fn spell(function: &mut Function) -> Result<Option<Expr>, QueryError>
     }
     if lower == "array" {
         return gathered::array_of(function).map(Some);
+    }
+    if let Some(other) = named::spell(&lower, function)? {
+        return Ok(Some(other));
     }
     if !matches!(function.args, FunctionArguments::Subquery(_))
         && let Some(given) = row_restriction::arguments(function)
@@ -188,45 +222,29 @@ pub(super) fn spell(function: &mut Function) -> Result<Option<Expr>, QueryError>
     let same = SAME.iter().find(|name| **name == lower).copied();
     let also = match lower.as_str() {
         "string_agg" | "countif" | "approx_count_distinct" => Some(aggregate(&lower, function)?),
-        "regexp_replace" => Some("regexp_replace"),
         _ => None,
     };
     let Some(new) = renamed.or(same).or(also) else {
         return Err(unsupported(format!("the function {written}")));
     };
-    if lower == "regexp_replace" {
-        push(function, build::text("g"));
-    }
     check_aggregate(&lower, function)?;
     in_order(function);
     function.name = vec![Ident::new(new)].into();
     Ok(None)
 }
 
-/// Functions that no value of their arguments makes fail.
-const TOTAL: &[&str] = &[
-    "character_length",
-    "ends_with",
-    "lower",
-    "ltrim",
-    "octet_length",
-    "reverse",
-    "rtrim",
-    "starts_with",
-    "strpos",
-    "trim",
-    "upper",
-];
-
 /// A call that gives null where it would fail.
-fn safely(call: Expr, name: &str) -> Result<Expr, QueryError> {
-    let Expr::Function(mut function) = call else {
-        return Err(unsupported(format!("the function {name}")));
+pub(super) fn safely(call: Expr, name: &str) -> Result<Expr, QueryError> {
+    let mut function = match call {
+        Expr::Function(function) => function,
+        // Texts that are put together do not fail.
+        Expr::BinaryOp {
+            op: ast::BinaryOperator::StringConcat,
+            ..
+        } => return Ok(call),
+        _ => return Err(unsupported(format!("the function {name}"))),
     };
     let own = function.name.to_string();
-    if TOTAL.contains(&own.as_str()) {
-        return Ok(Expr::Function(function));
-    }
     let known = own.strip_prefix(PREFIX);
     let is_scalar = functions::named(&own).is_ok();
     let Some(rest) = known.filter(|_| is_scalar && function.over.is_none()) else {
@@ -255,7 +273,17 @@ fn check_aggregate(name: &str, function: &Function) -> Result<(), QueryError> {
 pub(super) fn in_order(function: &mut Function) {
     let mut orders: Vec<&mut ast::OrderByExpr> = Vec::new();
     if let FunctionArguments::List(list) = &mut function.args {
-        for clause in &mut list.clauses {
+        let distinct = matches!(
+            list.duplicate_treatment,
+            Some(ast::DuplicateTreatment::Distinct)
+        );
+        // Different values are ordered by themselves, and the planner has to see that they are.
+        let clauses = if distinct {
+            &mut []
+        } else {
+            list.clauses.as_mut_slice()
+        };
+        for clause in clauses {
             if let FunctionArgumentClause::OrderBy(by) = clause {
                 orders.extend(by);
             }
@@ -411,17 +439,13 @@ fn special(name: &str, function: &Function) -> Result<Option<Expr>, QueryError> 
             build::null(),
             Some(build::call(name, given.clone())),
         ),
-        ("mod", [left, right]) => Expr::Nested(Box::new(build::binary(
-            build::nested(left),
-            ast::BinaryOperator::Modulo,
-            build::nested(right),
-        ))),
+        ("mod", [_, _]) => build::call("millpond_mod", given.clone()),
         ("date", [value]) => to("DATE", value),
         ("date", [_, _, _]) => build::call("millpond_date_of", given.clone()),
         ("datetime", [value]) => to("DATETIME", value),
         ("timestamp", [value]) => to("TIMESTAMP", value),
         ("time", [value]) => to("TIME", value),
-        ("string", [value]) => to("STRING", value),
+        ("string", [_]) => build::call("millpond_string", given.clone()),
         ("parse_json", [value]) => to("JSON", value),
         ("current_datetime", []) => to("DATETIME", &build::call("now", Vec::new())),
         // In microseconds, as everything else is.
@@ -435,17 +459,21 @@ fn special(name: &str, function: &Function) -> Result<Option<Expr>, QueryError> 
             "millpond_to_unix",
             vec![value.clone(), build::number(unit(name))],
         ),
-        (_, [value, Expr::Interval(interval)])
-            if name.ends_with("_add") || name.ends_with("_sub") =>
-        {
-            let part = interval.leading_field.as_ref().map(ToString::to_string);
-            let mut count = to("INTEGER", &interval.value);
+        (_, [value, interval]) if name.ends_with("_add") || name.ends_with("_sub") => {
+            let (count, part) = build::interval_of(interval).ok_or_else(wrong)?;
+            let mut count = count.clone();
             if name.ends_with("_sub") {
                 count = build::binary(build::number(0), ast::BinaryOperator::Minus, count);
             }
-            let part = build::text(&part.ok_or_else(wrong)?);
-            build::call("millpond_time_add", vec![value.clone(), count, part])
+            build::call(
+                "millpond_time_add",
+                vec![value.clone(), count, part.clone()],
+            )
         }
+        ("timestamp_trunc" | "date_trunc", [value, part, zone]) => build::call(
+            "millpond_trunc_in_zone",
+            vec![value.clone(), part_name(part)?, zone.clone()],
+        ),
         (_, [value, part]) if name.ends_with("_trunc") => {
             build::call("millpond_time_trunc", vec![value.clone(), part_name(part)?])
         }

@@ -103,7 +103,7 @@ fn order_of(query: &Query) -> Result<Option<Expr>, QueryError> {
 /// Makes one struct of what `SELECT AS STRUCT` in an expression gives.
 ///
 /// # Errors
-/// [`QueryError::Unsupported`] for a star, whose columns are not known here.
+/// [`QueryError::Unsupported`] for an item of another kind.
 pub(super) fn one_value(query: &mut Query) -> Result<(), QueryError> {
     let ast::SetExpr::Select(select) = query.body.as_mut() else {
         return Ok(());
@@ -115,6 +115,15 @@ pub(super) fn one_value(query: &mut Query) -> Result<(), QueryError> {
     );
     if !as_struct {
         return Ok(());
+    }
+    let star = |item: &SelectItem| {
+        matches!(
+            item,
+            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(_, _)
+        )
+    };
+    if select.projection.iter().any(star) {
+        return whole_rows(query);
     }
     let mut arguments = Vec::new();
     for (index, item) in select.projection.iter().enumerate() {
@@ -150,6 +159,17 @@ pub(super) fn one_value(query: &mut Query) -> Result<(), QueryError> {
         expr: build::call("named_struct", arguments),
         alias: Ident::with_quote('`', "millpond_struct"),
     }];
+    Ok(())
+}
+
+/// The rows of a query as structs: whole rows of a table that the query is.
+fn whole_rows(query: &mut Query) -> Result<(), QueryError> {
+    let mut outer = super::select(
+        "SELECT `millpond_row` AS `millpond_struct` FROM (SELECT 1) AS `millpond_row`",
+    )?;
+    let inner = std::mem::replace(query, outer.clone());
+    place(&mut outer, inner, &[]);
+    *query = outer;
     Ok(())
 }
 

@@ -179,6 +179,30 @@ impl Unnest {
         self.fields
     }
 
+    /// The columns that fields become, if the array is written such that they can be told.
+    pub fn columns(&self) -> Option<Vec<String>> {
+        let mut array = &self.array;
+        while let Expr::Nested(inner) = array {
+            array = inner;
+        }
+        let Expr::Array(array) = array else {
+            return None;
+        };
+        let Some(Expr::Function(record)) = array.elem.first() else {
+            return None;
+        };
+        if record.name.to_string() != "named_struct" {
+            return None;
+        }
+        let given = crate::row_restriction::arguments(record)?;
+        let text = |expr: &&Expr| match expr {
+            Expr::Value(value) => value.value.clone().into_string(),
+            _ => None,
+        };
+        let names = given.iter().step_by(2).map(text);
+        names.chain(self.offset.clone().map(Some)).collect()
+    }
+
     /// The relation of the rows before and the elements.
     ///
     /// # Errors

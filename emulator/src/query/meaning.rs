@@ -3,7 +3,7 @@
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DataFusionError, ScalarValue, plan_err};
+use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
@@ -50,7 +50,9 @@ pub(super) fn sort(plan: LogicalPlan) -> Result<LogicalPlan, QueryError> {
                     by.expr = Expr::ScalarFunction(key);
                 }
                 DataType::Interval(_) => {
-                    return plan_err!("ORDER BY INTERVAL is not supported by this emulator");
+                    let function = functions::named("millpond_interval_key")?;
+                    let key = ScalarFunction::new_udf(function, vec![by.expr.clone()]);
+                    by.expr = Expr::ScalarFunction(key);
                 }
                 _ => {}
             }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::{DFSchema, Result, plan_err};
+use datafusion::common::{DFSchema, DataFusionError, Result, plan_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{Expr, ExprSchemable};
@@ -23,15 +23,12 @@ impl ExprPlanner for Operators {
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawBinaryExpr>> {
         let (left, right) = (expr.left.get_type(schema)?, expr.right.get_type(schema)?);
-        for (operand, kind) in [(&expr.left, &left), (&expr.right, &right)] {
-            // Those of columns may be longer than the planner can count.
-            let literal = matches!(operand, Expr::Literal(_, _));
-            if matches!(kind, DataType::Interval(_)) && !literal {
-                let op = &expr.op;
-                return plan_err!(
-                    "the operator {op} for values of the type INTERVAL is not supported by this emulator"
-                );
-            }
+        if interval(&left) || interval(&right) {
+            return with_interval(expr, &left, &right);
+        }
+        let between = matches!(expr.op, BinaryOperator::Minus) && timed(&left) && timed(&right);
+        if between {
+            return called("millpond_time_between", vec![expr.left, expr.right]);
         }
         let name = match &expr.op {
             BinaryOperator::Plus
@@ -42,15 +39,75 @@ impl ExprPlanner for Operators {
                 let decimals = decimal(&left) || decimal(&right);
                 decimals.then_some("millpond_decimal_mod")
             }
+            BinaryOperator::BitwiseAnd if left == DataType::Binary => Some("millpond_bit_and"),
+            BinaryOperator::BitwiseOr if left == DataType::Binary => Some("millpond_bit_or"),
             op => comparison(op, &left, &right)?,
         };
         let Some(name) = name else {
             return Ok(PlannerResult::Original(expr));
         };
-        let function =
-            ScalarFunction::new_udf(functions::named(name)?, vec![expr.left, expr.right]);
-        Ok(PlannerResult::Planned(Expr::ScalarFunction(function)))
+        called(name, vec![expr.left, expr.right])
     }
+}
+
+fn called(name: &str, arguments: Vec<Expr>) -> Result<PlannerResult<RawBinaryExpr>> {
+    let function = ScalarFunction::new_udf(functions::named(name)?, arguments);
+    Ok(PlannerResult::Planned(Expr::ScalarFunction(function)))
+}
+
+/// Dates and points in time.
+fn timed(t: &DataType) -> bool {
+    matches!(t, DataType::Date32 | DataType::Timestamp(_, _))
+}
+
+fn interval(t: &DataType) -> bool {
+    matches!(t, DataType::Interval(_))
+}
+
+fn with_interval(
+    expr: RawBinaryExpr,
+    left: &DataType,
+    right: &DataType,
+) -> Result<PlannerResult<RawBinaryExpr>> {
+    let (both, of_time) = (interval(left) && interval(right), timed(left));
+    let name = match &expr.op {
+        BinaryOperator::Plus if both => "millpond_interval_add",
+        BinaryOperator::Minus if both => "millpond_interval_subtract",
+        BinaryOperator::Plus if of_time => "millpond_time_plus",
+        BinaryOperator::Minus if of_time => "millpond_time_minus",
+        BinaryOperator::Plus if timed(right) => {
+            return called("millpond_time_plus", vec![expr.right, expr.left]);
+        }
+        BinaryOperator::Multiply if interval(left) && whole(right) => "millpond_interval_multiply",
+        BinaryOperator::Multiply if interval(right) && whole(left) => {
+            return called("millpond_interval_multiply", vec![expr.right, expr.left]);
+        }
+        BinaryOperator::Eq
+        | BinaryOperator::NotEq
+        | BinaryOperator::Lt
+        | BinaryOperator::LtEq
+        | BinaryOperator::Gt
+        | BinaryOperator::GtEq
+            if both || left.is_null() || right.is_null() =>
+        {
+            let key = |value: Expr| {
+                let function = functions::named("millpond_interval_key")?;
+                let call = ScalarFunction::new_udf(function, vec![value]);
+                Ok::<_, DataFusionError>(Expr::ScalarFunction(call))
+            };
+            return Ok(PlannerResult::Original(RawBinaryExpr {
+                left: key(expr.left)?,
+                right: key(expr.right)?,
+                op: expr.op,
+            }));
+        }
+        op => {
+            return plan_err!(
+                "the operator {op} for values of the type INTERVAL is not supported by this emulator"
+            );
+        }
+    };
+    called(name, vec![expr.left, expr.right])
 }
 
 fn whole(t: &DataType) -> bool {
@@ -102,10 +159,6 @@ fn comparison(
         BinaryOperator::GtEq => "millpond_float_greater_eq",
         _ => return Ok(None),
     };
-    let interval = |t: &DataType| matches!(t, DataType::Interval(_));
-    if interval(left) || interval(right) {
-        return plan_err!("the operator {op} for INTERVAL is not supported by this emulator");
-    }
     let floats = left.is_floating() && (right.is_numeric() || right.is_null())
         || right.is_floating() && (left.is_numeric() || left.is_null());
     Ok(floats.then_some(name))

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
@@ -15,8 +16,10 @@ use datafusion::sql::sqlparser::ast::{ObjectName, Query, SetExpr, Statement, Tab
 
 use super::arrivals::Arrivals;
 use super::meaning::Scanned;
+use super::names::Spelled;
 use super::pruned::Pruned;
 use super::rewrite::Relation;
+use super::variables::Variable;
 use super::wildcard::Wildcard;
 use super::{
     Defaults, Parameter, QueryError, Read, meaning, names, rewrite, routines, select, source,
@@ -135,13 +138,41 @@ impl<'a> Planner<'a> {
             self.context
                 .register_table(TableReference::bare(key), provider)?;
         }
-        let spelled = names::spell(&mut query, &columns, &defaults.variables)?;
+        let (query, spelled) = self.spelled(query, &columns, &defaults.variables).await?;
         if let Some(plan) = self.whole_table(&query).await? {
             return Ok((plan, names::duplicates(&spelled)));
         }
         let statement = PlannedStatement::Statement(Box::new(Statement::Query(Box::new(query))));
         let plan = self.context.state().statement_to_plan(statement).await?;
         Ok((plan, names::duplicates(&spelled)))
+    }
+
+    /// A query with its names spelled, and the names of its columns.
+    async fn spelled(
+        &self,
+        query: Query,
+        columns: &BTreeMap<String, Vec<String>>,
+        variables: &[Variable],
+    ) -> Result<(Query, Option<Vec<String>>), QueryError> {
+        let mut fields: Vec<Vec<String>> = Vec::new();
+        loop {
+            let mut spelled = query.clone();
+            match names::spell(&mut spelled, columns, variables, &fields)? {
+                Spelled::Names(names) => return Ok((spelled, names)),
+                Spelled::Asks(asked) => {
+                    let asked = PlannedStatement::Statement(Box::new(Statement::Query(asked)));
+                    let plan = self.context.state().statement_to_plan(asked).await?;
+                    let column = plan.schema().fields().first();
+                    let Some(DataType::Struct(own)) = column.map(|c| c.data_type()) else {
+                        return Err(QueryError::Invalid {
+                            message: "Dot-star is not supported for a value that is no STRUCT"
+                                .to_owned(),
+                        });
+                    };
+                    fields.push(own.iter().map(|f| f.name().clone()).collect());
+                }
+            }
+        }
     }
 
     /// The plan of a query that is nothing but `SELECT * FROM` one table. DataFusion's planner compares each column of a select list with all
