@@ -68,6 +68,7 @@ mod statements;
 mod subqueries;
 mod suffixes;
 mod syntax_errors;
+mod times_of_tables;
 mod unnest;
 pub(crate) mod variables;
 mod wildcard;
@@ -124,6 +125,11 @@ fn said(error: &DataFusionError) -> String {
         "Scalar subquery returned more than one row",
         "Scalar subquery produced more than one element",
     );
+    if let Some(name) = ungrouped(&text) {
+        return format!(
+            "SELECT list expression references column {name} which is neither grouped nor aggregated"
+        );
+    }
     [
         "Execution error: ",
         "Error during planning: ",
@@ -135,6 +141,14 @@ fn said(error: &DataFusionError) -> String {
         Some(rest) => rest.to_owned(),
         None => text,
     })
+}
+
+/// The column of a SELECT that is neither grouped nor aggregated, if that is what a message says.
+fn ungrouped(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("must be in GROUP BY or an aggregate function")?;
+    let (_, rest) = rest.split_once("column \"")?;
+    let (path, _) = rest.split_once('"')?;
+    path.rsplit(['.', '`']).find(|part| !part.is_empty())
 }
 
 fn unsupported(construct: impl Into<String>) -> QueryError {
@@ -255,6 +269,7 @@ pub(crate) async fn plan(
     }
     let mut planner = Planner::new(catalog, context);
     let (plan, duplicates) = planner.plan(query, defaults, parameters).await?;
+    meaning::check_unions(&plan)?;
     let plan = meaning::sort(meaning::keep_types(plan)?)?;
     let plan = groupings::apart(plan)?;
     let state = planner.context().state();

@@ -15,11 +15,9 @@ use crate::row_restriction;
 /// Functions with one name and one meaning in both.
 const SAME: &[&str] = &[
     "abs",
-    "acos",
     "array_agg",
     "array_concat",
     "array_reverse",
-    "asin",
     "atan",
     "atan2",
     "bit_and",
@@ -120,7 +118,9 @@ const RENAMED: &[(&str, &str)] = &[
     ("from_base64", "millpond_from_base64"),
     ("to_base64", "millpond_to_base64"),
     ("to_hex", "millpond_to_hex"),
+    ("acos", "millpond_acos"),
     ("acosh", "millpond_acosh"),
+    ("asin", "millpond_asin"),
     ("asinh", "millpond_asinh"),
     ("atanh", "millpond_atanh"),
     ("cot", "millpond_cot"),
@@ -235,14 +235,8 @@ pub(super) fn spell(function: &mut Function) -> Result<Option<Expr>, QueryError>
 
 /// A call that gives null where it would fail.
 pub(super) fn safely(call: Expr, name: &str) -> Result<Expr, QueryError> {
-    let mut function = match call {
-        Expr::Function(function) => function,
-        // Texts that are put together do not fail.
-        Expr::BinaryOp {
-            op: ast::BinaryOperator::StringConcat,
-            ..
-        } => return Ok(call),
-        _ => return Err(unsupported(format!("the function {name}"))),
+    let Expr::Function(mut function) = call else {
+        return Err(unsupported(format!("the function {name}")));
     };
     let own = function.name.to_string();
     let known = own.strip_prefix(PREFIX);
@@ -416,7 +410,8 @@ fn special(name: &str, function: &Function) -> Result<Option<Expr>, QueryError> 
     if !NAMES.contains(&name) {
         return Ok(None);
     }
-    let given = arguments(function)?;
+    let mut given = arguments(function)?;
+    coerce(name, &mut given);
     let wrong = || {
         unsupported(format!(
             "{} arguments of {}",
@@ -426,9 +421,7 @@ fn special(name: &str, function: &Function) -> Result<Option<Expr>, QueryError> 
     };
     let to = |kind: &str, value: &Expr| build::cast(value.clone(), &plain("value", kind));
     Ok(Some(match (name, given.as_slice()) {
-        ("concat", [first, rest @ ..]) => rest.iter().fold(first.clone(), |left, right| {
-            build::binary(left, ast::BinaryOperator::StringConcat, right.clone())
-        }),
+        ("concat", [_, ..]) => build::call("millpond_concat", given.clone()),
         ("if", [condition, yes, no]) => {
             build::choice(condition.clone(), yes.clone(), Some(no.clone()))
         }
@@ -437,7 +430,10 @@ fn special(name: &str, function: &Function) -> Result<Option<Expr>, QueryError> 
         ("greatest" | "least", [_, ..]) => build::choice(
             build::any_null(&given),
             build::null(),
-            Some(build::call(name, given.clone())),
+            Some(build::call(
+                "millpond_unless_nan",
+                [vec![build::call(name, given.clone())], given.clone()].concat(),
+            )),
         ),
         ("mod", [_, _]) => build::call("millpond_mod", given.clone()),
         ("date", [value]) => to("DATE", value),
@@ -483,6 +479,28 @@ fn special(name: &str, function: &Function) -> Result<Option<Expr>, QueryError> 
         ),
         _ => return Err(wrong()),
     }))
+}
+
+/// Literal texts among the arguments of functions of dates and times are dates and times.
+fn coerce(name: &str, given: &mut [Expr]) {
+    let Some((kind, function)) = name.split_once('_') else {
+        return;
+    };
+    let count = match function {
+        "add" | "sub" | "trunc" => 1,
+        "diff" => 2,
+        _ => return,
+    };
+    let kind = kind.to_uppercase();
+    if !["DATE", "DATETIME", "TIME", "TIMESTAMP"].contains(&kind.as_str()) {
+        return;
+    }
+    for value in given.iter_mut().take(count) {
+        let literal = matches!(&*value, Expr::Value(text) if matches!(text.value, ast::Value::SingleQuotedString(_)));
+        if literal {
+            *value = build::cast(value.clone(), &plain("value", &kind));
+        }
+    }
 }
 
 fn unit(name: &str) -> i64 {

@@ -1,6 +1,6 @@
-//! `x LIKE ANY (...)` and `x LIKE ALL (...)` as what they mean: several LIKEs.
+//! Comparisons with several values as what they mean: `x LIKE ANY (...)`, `x LIKE ALL (...)` and `(a, b) IN ((1, 2), (3, 4))`.
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
 
 use super::{QueryError, build, unsupported};
 use crate::row_restriction;
@@ -53,4 +53,44 @@ pub(super) fn expand(expr: &Expr) -> Result<Option<Expr>, QueryError> {
     let all = patterns.into_iter().map(one);
     let all = all.reduce(|left, right| build::binary(left, op.clone(), right));
     Ok(all.map(|all| Expr::Nested(Box::new(all))))
+}
+
+/// `(a, b) IN ((1, 2), (3, 4))` as comparisons of the parts, as structs are compared whatever their fields are called.
+pub(super) fn pairs(expr: &Expr) -> Option<Expr> {
+    let Expr::InList {
+        expr: value,
+        list,
+        negated,
+    } = expr
+    else {
+        return None;
+    };
+    let parts = |expr: &Expr| match expr {
+        Expr::Tuple(parts) => Some(parts.clone()),
+        Expr::Struct { values, fields } if fields.is_empty() => Some(values.clone()),
+        _ => None,
+    };
+    let own = parts(value)?;
+    let mut any: Option<Expr> = None;
+    for element in list {
+        let theirs = parts(element).filter(|theirs| theirs.len() == own.len())?;
+        let same = own.iter().zip(&theirs).map(|(left, right)| {
+            let (left, right) = (build::nested(left), build::nested(right));
+            build::binary(left, BinaryOperator::Eq, right)
+        });
+        let all = same.reduce(|left, right| build::binary(left, BinaryOperator::And, right))?;
+        let all = Expr::Nested(Box::new(all));
+        any = Some(match any {
+            Some(before) => build::binary(before, BinaryOperator::Or, all),
+            None => all,
+        });
+    }
+    let any = Expr::Nested(Box::new(any?));
+    Some(match negated {
+        true => Expr::UnaryOp {
+            op: UnaryOperator::Not,
+            expr: Box::new(any),
+        },
+        false => any,
+    })
 }

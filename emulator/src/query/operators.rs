@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Fields};
 use datafusion::common::{DFSchema, DataFusionError, Result, plan_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable};
+use datafusion::logical_expr::{Expr, ExprSchemable, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::functions;
+use crate::wire;
 
 /// Plans operators by the types of their operands.
 #[derive(Debug)]
@@ -41,12 +42,116 @@ impl ExprPlanner for Operators {
             }
             BinaryOperator::BitwiseAnd if left == DataType::Binary => Some("millpond_bit_and"),
             BinaryOperator::BitwiseOr if left == DataType::Binary => Some("millpond_bit_or"),
-            op => comparison(op, &left, &right)?,
+            op => {
+                check_signature(op, &expr, schema)?;
+                if matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq)
+                    && let (DataType::Struct(own), DataType::Struct(theirs)) = (&left, &right)
+                    && own.len() == theirs.len()
+                    && !own.is_empty()
+                {
+                    return self.structs(&expr, (own, theirs), schema);
+                }
+                comparison(op, &left, &right)?
+            }
         };
         let Some(name) = name else {
             return Ok(PlannerResult::Original(expr));
         };
         called(name, vec![expr.left, expr.right])
+    }
+}
+
+/// What the service calls a type, as far as comparisons ask for it.
+fn kind_of(value: &Expr, schema: &DFSchema) -> Result<&'static str> {
+    let field = value.to_field(schema)?.1;
+    Ok(match (wire::sql_type(&field), field.data_type()) {
+        (Some("json"), _) => "JSON",
+        (Some("geography"), _) => "GEOGRAPHY",
+        (Some(_), _) => "OTHER",
+        (None, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) => "STRING",
+        (None, DataType::Boolean) => "BOOL",
+        (None, DataType::Decimal128(_, _)) => "NUMERIC",
+        (None, DataType::Decimal256(_, _)) => "BIGNUMERIC",
+        (None, DataType::List(_)) => "ARRAY",
+        (None, kind) if kind.is_floating() => "FLOAT64",
+        (None, kind) if kind.is_integer() => "INT64",
+        _ => "OTHER",
+    })
+}
+
+/// Refuses comparisons that the service does not have, and which the planner would make by converting one side.
+fn check_signature(op: &BinaryOperator, expr: &RawBinaryExpr, schema: &DFSchema) -> Result<()> {
+    let sign = match op {
+        BinaryOperator::NotEq => "!=".to_owned(),
+        op => op.to_string(),
+    };
+    let compares = matches!(
+        op,
+        BinaryOperator::Eq
+            | BinaryOperator::NotEq
+            | BinaryOperator::Lt
+            | BinaryOperator::LtEq
+            | BinaryOperator::Gt
+            | BinaryOperator::GtEq
+    );
+    if !compares {
+        return Ok(());
+    }
+    let (left, right) = (kind_of(&expr.left, schema)?, kind_of(&expr.right, schema)?);
+    let number = |kind: &str| {
+        matches!(
+            kind,
+            "BOOL" | "INT64" | "FLOAT64" | "NUMERIC" | "BIGNUMERIC"
+        )
+    };
+    if left == "STRING" && number(right) || right == "STRING" && number(left) {
+        return plan_err!(
+            "No matching signature for operator {sign} for argument types: {left}, {right}"
+        );
+    }
+    for kind in ["ARRAY", "JSON", "GEOGRAPHY"] {
+        if left == kind && right == kind {
+            return plan_err!("Equality is not defined for arguments of type {kind}");
+        }
+    }
+    Ok(())
+}
+
+impl Operators {
+    /// Structs are equal where their fields are, whatever these are called; it is not known where one that is missing decides.
+    fn structs(
+        &self,
+        expr: &RawBinaryExpr,
+        (own, theirs): (&Fields, &Fields),
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawBinaryExpr>> {
+        let field = |value: &Expr, name: &str| {
+            let function = functions::named("millpond_field")?;
+            let arguments = vec![value.clone(), lit(name)];
+            let call = ScalarFunction::new_udf(function, arguments);
+            Ok::<_, DataFusionError>(Expr::ScalarFunction(call))
+        };
+        let mut all: Option<Expr> = None;
+        for (one, other) in own.iter().zip(theirs) {
+            let pair = RawBinaryExpr {
+                op: BinaryOperator::Eq,
+                left: field(&expr.left, one.name())?,
+                right: field(&expr.right, other.name())?,
+            };
+            let same = match self.plan_binary_op(pair, schema)? {
+                PlannerResult::Planned(same) => same,
+                PlannerResult::Original(pair) => pair.left.eq(pair.right),
+            };
+            all = Some(match all {
+                Some(before) => before.and(same),
+                None => same,
+            });
+        }
+        Ok(PlannerResult::Planned(match (all, &expr.op) {
+            (Some(all), BinaryOperator::NotEq) => Expr::Not(Box::new(all)),
+            (Some(all), _) => all,
+            (None, _) => lit(true),
+        }))
     }
 }
 

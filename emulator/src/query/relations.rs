@@ -23,7 +23,7 @@ use super::variables::Variable;
 use super::wildcard::Wildcard;
 use super::{
     Defaults, Parameter, QueryError, Read, meaning, names, rewrite, routines, select, source,
-    stages, unsupported,
+    stages, times_of_tables, unsupported,
 };
 use crate::catalog::{Catalog, CatalogError, Table};
 use crate::external::{self, Rows};
@@ -97,7 +97,8 @@ impl<'a> Planner<'a> {
     ) -> Result<(LogicalPlan, Vec<String>), QueryError> {
         self.routines |= routines::expand(&mut query, self.catalog, defaults)?;
         let arrivals = self.arrivals(&query, defaults);
-        let wanted = rewrite::rewrite(&mut query, defaults, parameters, arrivals)?;
+        let times = times_of_tables::times(self.catalog, &query, defaults, parameters).await?;
+        let wanted = rewrite::rewrite(&mut query, defaults, parameters, arrivals, times)?;
         let mut columns = BTreeMap::new();
         for (key, relation) in wanted {
             if self
@@ -112,6 +113,24 @@ impl<'a> Planner<'a> {
             }
             let provider = match relation {
                 Relation::Table(name) => self.table(&key, name, depth).await?,
+                Relation::At(name, at) => {
+                    let table = self.catalog.table_at(&name, at)?;
+                    if view_of(&table).is_some() || table.kind() == "EXTERNAL" {
+                        return Err(QueryError::Invalid {
+                            message: format!(
+                                "FOR SYSTEM_TIME AS OF is not allowed on {name}, which is a {}",
+                                table.kind()
+                            ),
+                        });
+                    }
+                    self.changing = true;
+                    if !self.tables.contains(&name) {
+                        self.tables.push(name);
+                    }
+                    let opened = Opened::Table(Arc::clone(&table));
+                    self.opened.insert(key.clone(), opened);
+                    source::provider(table)?
+                }
                 Relation::Sample(name, percent) => self.sample(&key, &name, percent)?,
                 Relation::Wildcard(prefix) => {
                     let wildcard = Arc::new(Wildcard::open(self.catalog, &prefix)?);

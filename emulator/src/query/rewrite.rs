@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::ops::ControlFlow;
+use std::time::SystemTime;
 
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, Statement,
-    TableAliasColumnDef, TableFactor, Value, Visitor, VisitorMut,
+    TableAliasColumnDef, TableFactor, TableVersion, Value, Visitor, VisitorMut,
 };
 
 use super::information::View;
 use super::parameters::Parameter;
+use super::times_of_tables::Times;
 use super::variables::SYSTEM;
 use super::{
     Defaults, QueryError, build, calls, escapes, likes, literals, names, parts, pivots,
@@ -27,6 +29,8 @@ pub(super) enum Relation {
     Wildcard(TablePrefix),
     /// About so many percent of a table's rows.
     Sample(TableName, f64),
+    /// A table as it was at a point in time.
+    At(TableName, SystemTime),
     /// A table partitioned by arrival, with its pseudo columns.
     Arrivals(TableName),
     /// A view of what there is.
@@ -58,9 +62,11 @@ pub(super) fn rewrite(
     defaults: &Defaults,
     parameters: &[Parameter],
     arrivals: BTreeSet<TableName>,
+    times: Times,
 ) -> Result<BTreeMap<String, Relation>, QueryError> {
     let mut rewriter = Rewriter::new(defaults, parameters);
     rewriter.arrivals = arrivals;
+    rewriter.times = times;
     syntax_walk::visit_mut(query, &mut rewriter)?;
     Ok(rewriter.tables)
 }
@@ -83,6 +89,8 @@ struct Rewriter<'a> {
     scopes: Vec<Vec<String>>,
     tables: BTreeMap<String, Relation>,
     arrivals: BTreeSet<TableName>,
+    /// Points in time of tables, by the texts that they are given by.
+    times: Times,
     /// How many queries among the tables were given a name.
     derived: usize,
 }
@@ -135,6 +143,12 @@ impl VisitorMut for Rewriter<'_> {
                 }
                 return ControlFlow::Continue(());
             }
+            Expr::InList { .. } => {
+                if let Some(other) = likes::pairs(expr) {
+                    *expr = other;
+                }
+                return ControlFlow::Continue(());
+            }
             Expr::Like { .. } | Expr::AnyOp { .. } | Expr::AllOp { .. } => {
                 match likes::expand(expr) {
                     Ok(Some(other)) => *expr = other,
@@ -178,6 +192,7 @@ impl<'a> Rewriter<'a> {
             scopes: Vec::new(),
             tables: BTreeMap::new(),
             arrivals: BTreeSet::new(),
+            times: Times::new(),
             derived: 0,
         }
     }
@@ -196,10 +211,14 @@ impl<'a> Rewriter<'a> {
                 name,
                 alias,
                 args: None,
-                version: None,
+                version,
                 sample,
                 ..
             } => {
+                let at = version.take().map(|version| match version {
+                    TableVersion::ForSystemTimeAsOf(at) => self.times.get(&at.to_string()).copied(),
+                    _ => None,
+                });
                 let parts = name_parts(name)?;
                 if let [single] = parts.as_slice()
                     && self.is_of_with(single)
@@ -207,6 +226,18 @@ impl<'a> Rewriter<'a> {
                     return Ok(());
                 }
                 let (mut relation, mut key, last) = self.relation(&parts)?;
+                if let Some(at) = at {
+                    let (Some(at), Relation::Table(table) | Relation::Arrivals(table)) =
+                        (at, relation)
+                    else {
+                        return Err(unsupported(format!("a version of {last}")));
+                    };
+                    let age = at
+                        .duration_since(SystemTime::UNIX_EPOCH)
+                        .unwrap_or_default();
+                    key = format!("{key} at {}", age.as_micros());
+                    relation = Relation::At(table, at);
+                }
                 if let Some(sample) = sample.take() {
                     let percent = percent_of(&sample)?;
                     let Relation::Table(table) = relation else {

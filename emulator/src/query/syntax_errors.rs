@@ -20,11 +20,16 @@ fn found(text: &str) -> Option<String> {
         }
         None => (rest, String::new()),
     };
-    if token == "EOF" {
-        return Some(format!("Unexpected end of script{place}"));
-    }
-    let token = called(token);
+    let keyword = |text: &str| text.chars().all(|c| c.is_ascii_uppercase() || c == ' ');
+    let ends = token == "EOF";
+    let token = match ends {
+        true => "end of script".to_owned(),
+        false => called(token),
+    };
     Some(match expected {
+        expected if keyword(expected) => {
+            format!("Expected keyword {expected} but got {token}{place}")
+        }
         "end of statement" => format!("Expected end of input but got {token}{place}"),
         _ => format!("Unexpected {token}{place}"),
     })
@@ -77,6 +82,10 @@ mod tests {
             (
                 "Expected: an expression, found: ) at Line: 1, Column: 8",
                 "Unexpected \")\" at [1:8]",
+            ),
+            (
+                "Expected: END IF, found: EOF",
+                "Expected keyword END IF but got end of script",
             ),
             ("no such thing", "no such thing"),
         ] {

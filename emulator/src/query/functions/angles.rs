@@ -13,6 +13,12 @@ use super::{Call, Function, float};
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
     vec![
+        Function::made("millpond_acos", &[1], float, |call| {
+            checked(call, "ACOS", |x| (x.abs() <= 1.0).then(|| x.acos()))
+        }),
+        Function::made("millpond_asin", &[1], float, |call| {
+            checked(call, "ASIN", |x| (x.abs() <= 1.0).then(|| x.asin()))
+        }),
         Function::made("millpond_acosh", &[1], float, |call| {
             checked(call, "ACOSH", |x| (x >= 1.0).then(|| x.acosh()))
         }),

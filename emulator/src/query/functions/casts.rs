@@ -109,6 +109,11 @@ fn convert(array: &ArrayRef, from: &Field, to: &Field, mode: Mode) -> Result<Arr
         (DataType::Timestamp(_, Some(_)), DataType::Utf8) if picoseconds::is_here(to) => {
             Ok(wire::to_wire(array, to)?)
         }
+        (DataType::Utf8, DataType::Utf8)
+            if wire::sql_type(from) == Some("json") && wire::sql_type(to).is_none() =>
+        {
+            exec_err!("Invalid cast from JSON to STRING")
+        }
         (_, DataType::Utf8) if wire::sql_type(to).is_none() => match array.data_type() {
             DataType::Binary => utf8(array, mode),
             _ => written(array, from),

@@ -14,6 +14,18 @@ use super::decimal_powers::{self, computed, float_or_numeric, power, root};
 use super::{Call, Function, argument, decimals, each, float, integer, nullable};
 use crate::value_text;
 
+/// A value and what it was chosen from.
+const MANY: &[usize] = &[
+    2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27,
+    28, 29, 30, 31, 32,
+];
+
+fn of_first(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    Ok(Arc::new(
+        Field::clone(argument(args, 0)?).with_nullable(true),
+    ))
+}
+
 pub(super) fn functions() -> Vec<ScalarUDF> {
     vec![
         Function::made("millpond_add", &[2], integer, |call| {
@@ -179,6 +191,30 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                     _ => x.ln() / base.ln(),
                 }))
             })
+        }),
+        // A value, unless one of those behind it is no number.
+        Function::made("millpond_unless_nan", MANY, of_first, |call| {
+            let value = call.array(0)?;
+            if !value.data_type().is_floating() {
+                return Ok(Arc::clone(value));
+            }
+            let others = (1..call.arrays.len())
+                .filter(|at| call.array(*at).is_ok_and(|a| a.data_type().is_floating()))
+                .map(|at| floats(call, at))
+                .collect::<Result<Vec<_>>>()?;
+            let values = floats(call, 0)?;
+            let nan = |row: usize| {
+                let mut at_row = others.iter().map(|o| o.is_valid(row).then(|| o.value(row)));
+                at_row.any(|x| x.is_some_and(f64::is_nan))
+            };
+            let values = values
+                .iter()
+                .enumerate()
+                .map(|(row, value)| match nan(row) {
+                    true => value.map(|_| f64::NAN),
+                    false => value,
+                });
+            Ok(Arc::new(values.collect::<Float64Array>()))
         }),
         Function::made("millpond_ieee_divide", &[2], float, |call| {
             pairs(call, |a, b| Ok(Some(a / b)))

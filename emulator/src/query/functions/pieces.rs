@@ -12,6 +12,13 @@ use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
 use super::{Call, Function, argument, integer, nullable};
 
+/// As many values as anybody puts together.
+const MANY: &[usize] = &[
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
+    27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50,
+    51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64,
+];
+
 /// No text is made longer than this.
 const LONGEST: usize = 100 << 20;
 
@@ -50,6 +57,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         Function::made("millpond_rtrim", &[1, 2], of_first, |call| {
             trim(call, &[End::Right], "RTRIM")
         }),
+        Function::made("millpond_concat", MANY, of_any, concat),
         Function::made("millpond_repeat", &[2], of_first, repeat),
         Function::made("millpond_replace", &[3], of_first, replace),
         Function::made("millpond_starts_with", &[2], truth, |call| {
@@ -164,6 +172,42 @@ fn kind_of(args: &ReturnFieldArgs<'_>) -> Result<DataType> {
         }
         other => plan_err!("STRING or BYTES are expected, not {other}"),
     }
+}
+
+/// BYTES if one of the values is of them, else STRING.
+fn of_any(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    let mut types = args.arg_fields.iter().map(|f| f.data_type());
+    match types.any(is_bytes) {
+        true => nullable(DataType::Binary),
+        false => nullable(DataType::Utf8),
+    }
+}
+
+/// Values one behind the other; those that are no texts as CAST writes them.
+fn concat(call: &Call) -> Result<ArrayRef> {
+    let of_bytes = is_bytes(call.returns.data_type());
+    let columns = call.arrays.iter().zip(&call.fields).map(|(array, field)| {
+        let text = matches!(array.data_type(), DataType::Utf8 | DataType::Null);
+        match array.as_binary_opt::<i32>() {
+            Some(bytes) => Ok(Pieces::Bytes(bytes.clone())),
+            None if of_bytes && !array.data_type().is_null() => {
+                exec_err!("arguments of CONCAT must be all STRING or all BYTES")
+            }
+            None => {
+                let texts = match text {
+                    true => arrow::compute::cast(array, &DataType::Utf8)?,
+                    false => super::casts::written(array, field)?,
+                };
+                Ok(Pieces::Texts(texts.as_string::<i32>().clone()))
+            }
+        }
+    });
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let all = (0..call.rows).map(|row| {
+        let parts = columns.iter().map(|column| Some(column.get(row)?.bytes()));
+        Some(parts.collect::<Option<Vec<_>>>()?.concat())
+    });
+    made(call, all.collect())
 }
 
 fn truth(_: &ReturnFieldArgs<'_>) -> Result<FieldRef> {

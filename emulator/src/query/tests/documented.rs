@@ -81,6 +81,17 @@ async fn texts_and_bytes() {
         ("SAFE.SUBSTR('foo', 0, -2)", "NULL"),
         ("SAFE.SUBSTR('foo', 1, 2)", "\"fo\""),
         ("SAFE.CONCAT('a', 'b')", "\"ab\""),
+        ("CONTAINS_SUBSTR(('Lunch', ['soup', 'x']), 'SOUP')", "true"),
+        ("CONTAINS_SUBSTR((1, NULL), 'x')", "NULL"),
+        ("DATE_DIFF('2020-01-02', '2020-01-01', DAY)", "1"),
+        (
+            "DATE_ADD('2020-01-02', INTERVAL 1 WEEK)",
+            "DATE \"2020-01-09\"",
+        ),
+        (
+            "TIMESTAMP_SUB('2020-01-02', INTERVAL 1 DAY)",
+            "TIMESTAMP \"2020-01-01 00:00:00+00\"",
+        ),
     ])
     .await;
     check_refused(&[
@@ -367,6 +378,21 @@ async fn numbers() {
         ("EUCLIDEAN_DISTANCE([1.0, 2.0], [4.0, 6.0])", "5.0"),
         ("COTH(1) > 1.31", "true"),
         (
+            "LEAST(1.0, CAST('nan' AS FLOAT64))",
+            "CAST(\"nan\" AS FLOAT64)",
+        ),
+        ("LEAST(1.0, 2)", "1.0"),
+        (
+            "CONCAT('a', TRUE, 1.5, DATE '2020-01-01')",
+            "\"atrue1.52020-01-01\"",
+        ),
+        ("CONCAT(b'a', b'b')", "b\"ab\""),
+        ("STRUCT(1 AS a, 2 AS b) = STRUCT(1 AS c, 2 AS d)", "true"),
+        ("STRUCT(1, NULL) = STRUCT(1, 2)", "NULL"),
+        ("STRUCT(1, NULL) != STRUCT(2, 2)", "true"),
+        ("(1, 'x') IN ((1, 'y'), (1, 'x'))", "true"),
+        ("(1, 'x') NOT IN ((1, NULL))", "NULL"),
+        (
             "NET.IP_TO_STRING(NET.IP_FROM_STRING('48.49.50.51'))",
             "\"48.49.50.51\"",
         ),
@@ -375,6 +401,24 @@ async fn numbers() {
     .await;
     check_refused(&[
         ("MOD(5, 0)", "division by zero"),
+        ("ACOS(2)", "ACOS"),
+        (
+            "1 = '1'",
+            "No matching signature for operator = for argument types: INT64, STRING",
+        ),
+        (
+            "[1] = [1]",
+            "Equality is not defined for arguments of type ARRAY",
+        ),
+        (
+            "JSON '1' = JSON '1'",
+            "Equality is not defined for arguments of type JSON",
+        ),
+        (
+            "CAST(JSON '1' AS STRING)",
+            "Invalid cast from JSON to STRING",
+        ),
+        ("'a' UNION ALL SELECT 1", "incompatible types"),
         ("GENERATE_ARRAY(1, 5, 0)", "step cannot be 0"),
         ("PARSE_NUMERIC('$1')", "PARSE_NUMERIC"),
         ("POW(10, 1000)", "POW"),

@@ -237,6 +237,10 @@ async fn sets_say_whether_equal_rows_are_one() {
         ),
         ("SELECT 1 EXCEPT ALL SELECT 1", "EXCEPT ALL"),
         (
+            "SELECT c, COUNT(*) AS n FROM {}",
+            "SELECT list expression references column c which is neither grouped nor aggregated",
+        ),
+        (
             "SELECT * FROM {} TABLESAMPLE SYSTEM (10 PERCENT)",
             "can only be applied directly to tables",
         ),
