@@ -45,6 +45,11 @@ pub(super) fn name_columns(body: &mut SetExpr) {
 
 /// A set operation says whether equal rows are one; there is but one kind that keeps them.
 pub(super) fn check_set(body: &SetExpr) -> Result<(), QueryError> {
+    if let SetExpr::Select(select) = body
+        && matches!(select.distinct, Some(ast::Distinct::On(_)))
+    {
+        return Err(unsupported("DISTINCT ON"));
+    }
     let SetExpr::SetOperation {
         op,
         set_quantifier,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, IntervalMonthDayNanoArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, Date32Array, Int64Array, IntervalMonthDayNanoArray,
+    TimestampMicrosecondArray,
 };
 use arrow::datatypes::{
     DataType, FieldRef, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
@@ -104,6 +105,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         Function::made("millpond_time_minus", &[2], with_time, |call| {
             moved(call, -1)
         }),
+        Function::made("millpond_bucket", &[2, 3], of_time, bucket),
         Function::made("millpond_time_between", &[2], span, |call| {
             let dates = *call.array(0)?.data_type() == DataType::Date32;
             let (ends, starts) = (micros_of(call.array(0)?)?, micros_of(call.array(1)?)?);
@@ -144,6 +146,71 @@ fn with_time(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
         }
         other => plan_err!("No matching signature for {other} and INTERVAL"),
     }
+}
+
+/// The type of the first argument, which must be a date or a point in time.
+fn of_time(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    match argument(args, 0)?.data_type() {
+        DataType::Date32 => nullable(DataType::Date32),
+        _ => with_time(args),
+    }
+}
+
+/// Where buckets begin if nothing else is said: 1950.
+const ORIGIN: i64 = -7305 * DAY;
+
+/// The beginning of the bucket of a width that a time is in.
+fn bucket(call: &Call) -> Result<ArrayRef> {
+    let dates = *call.returns.data_type() == DataType::Date32;
+    let (times, widths) = (micros_of(call.array(0)?)?, spans(call, 1)?);
+    let origins = match call.arrays.len() {
+        3 => Some(micros_of(call.array(2)?)?),
+        _ => None,
+    };
+    let found = (0..call.rows).map(|row| {
+        let no_origin = origins.as_ref().is_some_and(|o| o.is_null(row));
+        if times.is_null(row) || widths.is_null(row) || no_origin {
+            return Ok(None);
+        }
+        let origin = origins.as_ref().map_or(ORIGIN, |o| o.value(row));
+        let (months, days, micros) = parts(widths.value(row));
+        let width = days * DAY + micros;
+        let time = times.value(row);
+        let found = match (months, width) {
+            (0, 1..) if !dates || micros == 0 => {
+                Some(origin + (time - origin).div_euclid(width) * width)
+            }
+            (1.., 0) if !matches!(call.returns.data_type(), DataType::Timestamp(_, Some(_))) => {
+                // A month is no longer than thirty-one days, so this is not behind the right one.
+                let mut count = (time - origin).div_euclid(31 * DAY * months);
+                while shifted(origin, (count + 1) * months).is_some_and(|next| next <= time) {
+                    count += 1;
+                }
+                while shifted(origin, count * months).is_some_and(|start| start > time) {
+                    count -= 1;
+                }
+                shifted(origin, count * months)
+            }
+            _ => return exec_err!("this INTERVAL is no bucket width for a value of this type"),
+        };
+        let found = found.and_then(in_range);
+        found
+            .map(Some)
+            .ok_or_else(|| exec_datafusion_err!("the bucket is out of range"))
+    });
+    let found = found.collect::<Result<Vec<Option<i64>>>>()?;
+    if dates {
+        let days = found.into_iter();
+        let days = days.map(|m| m.and_then(|m| i32::try_from(m.div_euclid(DAY)).ok()));
+        return Ok(Arc::new(days.collect::<Date32Array>()));
+    }
+    let zone = match call.returns.data_type() {
+        DataType::Timestamp(_, zone) => zone.clone(),
+        _ => None,
+    };
+    Ok(Arc::new(
+        TimestampMicrosecondArray::from(found).with_timezone_opt(zone),
+    ))
 }
 
 fn spans(call: &Call, at: usize) -> Result<IntervalMonthDayNanoArray> {

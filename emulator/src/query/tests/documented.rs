@@ -85,6 +85,22 @@ async fn texts_and_bytes() {
         ("CONTAINS_SUBSTR((1, NULL), 'x')", "NULL"),
         ("DATE_DIFF('2020-01-02', '2020-01-01', DAY)", "1"),
         (
+            "TIMESTAMP_BUCKET(TIMESTAMP '2020-01-01 10:17:00', INTERVAL 15 MINUTE)",
+            "TIMESTAMP \"2020-01-01 10:15:00+00\"",
+        ),
+        (
+            "DATE_BUCKET(DATE '1949-12-30', INTERVAL 2 DAY)",
+            "DATE \"1949-12-30\"",
+        ),
+        (
+            "DATE_BUCKET(DATE '2020-01-05', INTERVAL 7 DAY, DATE '2020-01-02')",
+            "DATE \"2020-01-02\"",
+        ),
+        (
+            "DATETIME_BUCKET(DATETIME '2020-08-09 10:17:00', INTERVAL 1 QUARTER)",
+            "DATETIME \"2020-07-01 00:00:00\"",
+        ),
+        (
             "DATE_ADD('2020-01-02', INTERVAL 1 WEEK)",
             "DATE \"2020-01-09\"",
         ),
@@ -254,6 +270,8 @@ async fn documents() {
         ("LAX_STRING_ARRAY(JSON '[\"a\", 1]')", "[\"a\", \"1\"]"),
         ("JSON_QUERY(JSON '{\"a\": null}', '$.a')", "JSON \"null\""),
         ("JSON_QUERY('{\"a\": null}', '$.a')", "NULL"),
+        ("(SELECT SUM(INT64(e.a)) FROM UNNEST(JSON_QUERY_ARRAY(JSON '[{\"a\": 1}, {\"a\": 2}]')) AS e)", "3"),
+        ("(SELECT SUM(INT64(e.a)) FROM (SELECT JSON_QUERY_ARRAY(JSON '[{\"a\": 1}, {\"a\": 2}]') AS l), UNNEST(l) AS e)", "3"),
         ("JSON '''{\"a\": \"it's\"}'''.a", "JSON \"\\\"it's\\\"\""),
     ])
     .await;
@@ -423,6 +441,11 @@ async fn numbers() {
         ("PARSE_NUMERIC('$1')", "PARSE_NUMERIC"),
         ("POW(10, 1000)", "POW"),
         ("ROUND(NUMERIC '1.5', 0, 'UP')", "Invalid rounding mode"),
+        (
+            "DATE_BUCKET(DATE '2020-01-01', INTERVAL 1 HOUR)",
+            "bucket width",
+        ),
+        ("DISTINCT ON (a) a FROM (SELECT 1 AS a)", "DISTINCT ON"),
         ("COSINE_DISTANCE([1.0], [1.0, 2.0])", "length"),
         ("EXP(BIGNUMERIC '1')", "BIGNUMERIC"),
     ])
@@ -433,6 +456,8 @@ async fn numbers() {
 async fn aggregates() {
     check(&[
         ("(SELECT STRING_AGG(DISTINCT x, '-' ORDER BY x DESC) FROM UNNEST(['a', 'b', 'a']) AS x)", "\"b-a\""),
+        ("ARRAY(SELECT DISTINCT x FROM UNNEST([2, 1, 3, 1]) AS x ORDER BY x DESC LIMIT 2)", "[3, 2]"),
+        ("ARRAY(SELECT 1 AS x UNION ALL SELECT 3 UNION ALL SELECT 2 ORDER BY x)", "[1, 2, 3]"),
         ("(SELECT ARRAY_AGG(DISTINCT x ORDER BY x) FROM UNNEST([2, 1, 2]) AS x)", "[1, 2]"),
         ("(SELECT APPROX_QUANTILES(x, 2) FROM UNNEST([1, 1, 1, 4, 5, 6, 7, 8, 9, 10]) AS x)", "[1, 5, 10]"),
         ("(SELECT APPROX_QUANTILES(DISTINCT x, 2) FROM UNNEST([1, 1, 1, 4, 5, 6, 7, 8, 9, 10]) AS x)", "[1, 6, 10]"),

@@ -178,7 +178,7 @@ async fn what_has_no_value_is_an_error() {
         ("SELECT KEYS.NEW_KEYSET('a')", "KEYS.NEW_KEYSET"),
         ("SELECT SAFE.SUM(x) FROM UNNEST([1]) AS x", "SAFE.SUM"),
         (
-            "SELECT ARRAY(SELECT DISTINCT x FROM UNNEST([1]) AS x ORDER BY x)",
+            "SELECT ARRAY(SELECT DISTINCT x FROM UNNEST([1]) AS x ORDER BY -x)",
             "ORDER BY in ARRAY of DISTINCT",
         ),
     ] {
