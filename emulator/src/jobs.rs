@@ -22,6 +22,9 @@ mod query;
 mod scripts;
 mod statements;
 
+/// Who everybody is that asks.
+pub(crate) const USER: &str = "anonymous@localhost";
+
 /// Jobs beyond this many are forgotten, oldest first.
 const REMEMBERED: usize = 10_000;
 
@@ -184,7 +187,7 @@ impl Job {
             "etag": format!("{:016x}", crate::faults::mix(self.ended_ms.unsigned_abs())),
             "id": format!("{project}:{location}.{id}"),
             "selfLink": format!("{endpoint}/bigquery/v2/projects/{project}/jobs/{id}?location={location}"),
-            "user_email": "anonymous@localhost",
+            "user_email": USER,
             "configuration": self.configuration,
             "statistics": statistics,
             "status": status,

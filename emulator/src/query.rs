@@ -33,26 +33,32 @@ mod build;
 mod calls;
 pub(crate) mod change;
 pub(crate) mod column_defaults;
+mod dialect;
 pub(crate) mod escapes;
 mod fields;
 mod functions;
 mod gathered;
+mod groupings;
 mod information;
 mod lateral;
 mod legacy;
+mod likes;
 pub(crate) mod literals;
 mod meaning;
 pub(crate) mod merge;
+mod named;
 mod names;
 mod operators;
 mod parameters;
 mod parts;
+mod pivots;
 mod placeholders;
 mod pruned;
 mod relations;
 mod rewrite;
 pub(crate) mod routines;
 pub(crate) mod script;
+mod select_lists;
 mod shapes;
 mod source;
 mod spelling;
@@ -61,6 +67,8 @@ mod stages;
 mod statements;
 mod subqueries;
 mod suffixes;
+mod syntax_errors;
+mod times_of_tables;
 mod unnest;
 pub(crate) mod variables;
 mod wildcard;
@@ -79,7 +87,7 @@ use variables::Variable;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum QueryError {
-    #[error("Syntax error: {0}")]
+    #[error("Syntax error: {}", syntax_errors::said(.0))]
     Syntax(#[from] ParserError),
     #[error("{construct} is not supported by this emulator")]
     Unsupported { construct: String },
@@ -113,6 +121,15 @@ pub(crate) enum QueryError {
 /// What a planner's error says, without the planner's own words around it.
 fn said(error: &DataFusionError) -> String {
     let text = error.strip_backtrace();
+    let text = text.replace(
+        "Scalar subquery returned more than one row",
+        "Scalar subquery produced more than one element",
+    );
+    if let Some(name) = ungrouped(&text) {
+        return format!(
+            "SELECT list expression references column {name} which is neither grouped nor aggregated"
+        );
+    }
     [
         "Execution error: ",
         "Error during planning: ",
@@ -124,6 +141,14 @@ fn said(error: &DataFusionError) -> String {
         Some(rest) => rest.to_owned(),
         None => text,
     })
+}
+
+/// The column of a SELECT that is neither grouped nor aggregated, if that is what a message says.
+fn ungrouped(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("must be in GROUP BY or an aggregate function")?;
+    let (_, rest) = rest.split_once("column \"")?;
+    let (path, _) = rest.split_once('"')?;
+    path.rsplit(['.', '`']).find(|part| !part.is_empty())
 }
 
 fn unsupported(construct: impl Into<String>) -> QueryError {
@@ -244,12 +269,12 @@ pub(crate) async fn plan(
     }
     let mut planner = Planner::new(catalog, context);
     let (plan, duplicates) = planner.plan(query, defaults, parameters).await?;
+    meaning::check_unions(&plan)?;
     let plan = meaning::sort(meaning::keep_types(plan)?)?;
+    let plan = groupings::apart(plan)?;
     let state = planner.context().state();
-    let analyzed =
-        state
-            .analyzer()
-            .execute_and_check(plan.clone(), state.config_options(), |_, _| {})?;
+    let plan = subqueries::memberships(plan, &state)?;
+    let (plan, analyzed) = subqueries::analyzed(plan, &state)?;
     meaning::check(&analyzed)?;
     let (plan, optimized) = subqueries::optimized(plan, &state)?;
     let read = planner.read(&optimized)?;

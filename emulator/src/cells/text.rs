@@ -477,10 +477,14 @@ pub(super) fn range(cell: &Cell) -> Converted<Scalar> {
     }
 }
 
-/// JSON text in its shortest form.
+/// JSON text in its shortest form, members in the order of their names.
 pub(super) fn json(cell: &Cell) -> Converted<String> {
     match cell {
         Cell::Text(text) => serde_json::from_str::<Value>(text)
+            .map(|mut value| {
+                value.sort_all_objects();
+                value
+            })
             .map(|value| value.to_string())
             .map_err(|_| "Invalid JSON value.".to_owned()),
         _ => cannot("json"),

@@ -6,6 +6,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::sql_types;
+use crate::row_restriction;
 use crate::schema::FieldSchema;
 
 pub(super) fn text(text: &str) -> Expr {
@@ -74,6 +75,20 @@ pub(super) fn choice(condition: Expr, yes: Expr, no: Option<Expr>) -> Expr {
             result: yes,
         }],
         else_result: no.map(Box::new),
+    }
+}
+
+/// The number and the part of an interval of one part, as this crate's rewrites write it.
+pub(super) fn interval_of(expr: &Expr) -> Option<(&Expr, &Expr)> {
+    let Expr::Function(function) = expr else {
+        return None;
+    };
+    if function.name.to_string() != "millpond_interval_of" {
+        return None;
+    }
+    match row_restriction::arguments(function)?.as_slice() {
+        [count, part] => Some((*count, *part)),
+        _ => None,
     }
 }
 

@@ -9,17 +9,15 @@ use datafusion::sql::sqlparser::ast::{
 use super::functions::{DAYS_OF_WEEK, PREFIX, SAFELY};
 use super::shapes::part_name;
 use super::sql_types::plain;
-use super::{QueryError, build, functions, gathered, shapes, unsupported};
+use super::{QueryError, build, functions, gathered, named, shapes, unsupported};
 use crate::row_restriction;
 
 /// Functions with one name and one meaning in both.
 const SAME: &[&str] = &[
     "abs",
-    "acos",
     "array_agg",
     "array_concat",
     "array_reverse",
-    "asin",
     "atan",
     "atan2",
     "bit_and",
@@ -37,14 +35,11 @@ const SAME: &[&str] = &[
     "cume_dist",
     "current_date",
     "dense_rank",
-    "ends_with",
     "first_value",
     "floor",
     "lag",
     "last_value",
     "lead",
-    "lower",
-    "ltrim",
     "max",
     "min",
     "nth_value",
@@ -53,21 +48,14 @@ const SAME: &[&str] = &[
     "percent_rank",
     "pi",
     "rank",
-    "repeat",
-    "replace",
-    "reverse",
     "row_number",
-    "rtrim",
     "sin",
     "sinh",
-    "starts_with",
     "stddev",
     "stddev_pop",
     "stddev_samp",
     "tan",
     "tanh",
-    "trim",
-    "upper",
     "var_pop",
     "var_samp",
 ];
@@ -75,19 +63,12 @@ const SAME: &[&str] = &[
 /// Functions that only go by another name.
 const RENAMED: &[(&str, &str)] = &[
     ("any_value", "min"),
-    ("byte_length", "octet_length"),
-    ("char_length", "character_length"),
-    ("character_length", "character_length"),
-    ("generate_array", "generate_series"),
     ("generate_uuid", "uuid"),
     ("ifnull", "coalesce"),
     ("is_nan", "isnan"),
-    ("length", "character_length"),
     ("logical_and", "bool_and"),
     ("logical_or", "bool_or"),
     ("rand", "random"),
-    ("regexp_contains", "regexp_like"),
-    ("strpos", "strpos"),
     ("variance", "var_samp"),
     ("array_length", "millpond_array_length"),
     ("avg", "millpond_avg"),
@@ -97,6 +78,7 @@ const RENAMED: &[(&str, &str)] = &[
     ("format", "millpond_format"),
     ("format_date", "millpond_time_format"),
     ("format_datetime", "millpond_time_format"),
+    ("format_time", "millpond_time_format"),
     ("format_timestamp", "millpond_time_format"),
     ("from_hex", "millpond_from_hex"),
     ("ieee_divide", "millpond_ieee_divide"),
@@ -136,8 +118,54 @@ const RENAMED: &[(&str, &str)] = &[
     ("from_base64", "millpond_from_base64"),
     ("to_base64", "millpond_to_base64"),
     ("to_hex", "millpond_to_hex"),
-    ("to_json", "millpond_to_json"),
+    ("acos", "millpond_acos"),
+    ("acosh", "millpond_acosh"),
+    ("asin", "millpond_asin"),
+    ("asinh", "millpond_asinh"),
+    ("atanh", "millpond_atanh"),
+    ("cot", "millpond_cot"),
+    ("coth", "millpond_coth"),
+    ("csc", "millpond_csc"),
+    ("csch", "millpond_csch"),
+    ("sec", "millpond_sec"),
+    ("sech", "millpond_sech"),
+    ("cosine_distance", "millpond_cosine_distance"),
+    ("euclidean_distance", "millpond_euclidean_distance"),
+    ("ends_with", "millpond_ends_with"),
+    ("lower", "millpond_lower"),
+    ("ltrim", "millpond_ltrim"),
+    ("repeat", "millpond_repeat"),
+    ("replace", "millpond_replace"),
+    ("reverse", "millpond_reverse"),
+    ("rtrim", "millpond_rtrim"),
+    ("starts_with", "millpond_starts_with"),
+    ("trim", "millpond_trim"),
+    ("upper", "millpond_upper"),
+    ("length", "millpond_length"),
+    ("strpos", "millpond_strpos"),
+    ("regexp_contains", "millpond_regexp_contains"),
+    ("regexp_replace", "millpond_regexp_replace"),
+    ("regexp_instr", "millpond_regexp_instr"),
+    ("generate_array", "millpond_generate_array"),
+    ("farm_fingerprint", "millpond_farm_fingerprint"),
+    ("soundex", "millpond_soundex"),
+    ("to_base32", "millpond_to_base32"),
+    ("from_base32", "millpond_from_base32"),
+    ("byte_length", "millpond_byte_length"),
     ("to_json_string", "millpond_to_json_string"),
+    ("array_slice", "millpond_array_slice"),
+    ("array_is_distinct", "millpond_array_is_distinct"),
+    ("char_length", "millpond_length"),
+    ("character_length", "millpond_length"),
+    ("octet_length", "millpond_byte_length"),
+    ("int64_array", "millpond_json_integer_array"),
+    ("float64_array", "millpond_json_float_array"),
+    ("string_array", "millpond_json_text_array"),
+    ("bool_array", "millpond_json_bool_array"),
+    ("lax_int64_array", "millpond_json_lax_integer_array"),
+    ("lax_float64_array", "millpond_json_lax_float_array"),
+    ("lax_string_array", "millpond_json_lax_text_array"),
+    ("lax_bool_array", "millpond_json_lax_bool_array"),
 ];
 
 /// What a call is to be replaced with; one that keeps its form is renamed in place.
@@ -154,6 +182,9 @@ pub(super) fn spell(function: &mut Function) -> Result<Option<Expr>, QueryError>
         let spelled = spell(&mut plain)?;
         return safely(spelled.unwrap_or(Expr::Function(plain)), &name).map(Some);
     }
+    if let Some(call) = named::family(function) {
+        return Ok(Some(call));
+    }
     let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
         return Err(unsupported(format!("the function {}", function.name)));
     };
@@ -169,6 +200,9 @@ pub(super) fn spell(function: &mut Function) -> Result<Option<Expr>, QueryError>
     }
     if lower == "array" {
         return gathered::array_of(function).map(Some);
+    }
+    if let Some(other) = named::spell(&lower, function)? {
+        return Ok(Some(other));
     }
     if !matches!(function.args, FunctionArguments::Subquery(_))
         && let Some(given) = row_restriction::arguments(function)
@@ -188,45 +222,23 @@ pub(super) fn spell(function: &mut Function) -> Result<Option<Expr>, QueryError>
     let same = SAME.iter().find(|name| **name == lower).copied();
     let also = match lower.as_str() {
         "string_agg" | "countif" | "approx_count_distinct" => Some(aggregate(&lower, function)?),
-        "regexp_replace" => Some("regexp_replace"),
         _ => None,
     };
     let Some(new) = renamed.or(same).or(also) else {
         return Err(unsupported(format!("the function {written}")));
     };
-    if lower == "regexp_replace" {
-        push(function, build::text("g"));
-    }
     check_aggregate(&lower, function)?;
     in_order(function);
     function.name = vec![Ident::new(new)].into();
     Ok(None)
 }
 
-/// Functions that no value of their arguments makes fail.
-const TOTAL: &[&str] = &[
-    "character_length",
-    "ends_with",
-    "lower",
-    "ltrim",
-    "octet_length",
-    "reverse",
-    "rtrim",
-    "starts_with",
-    "strpos",
-    "trim",
-    "upper",
-];
-
 /// A call that gives null where it would fail.
-fn safely(call: Expr, name: &str) -> Result<Expr, QueryError> {
+pub(super) fn safely(call: Expr, name: &str) -> Result<Expr, QueryError> {
     let Expr::Function(mut function) = call else {
         return Err(unsupported(format!("the function {name}")));
     };
     let own = function.name.to_string();
-    if TOTAL.contains(&own.as_str()) {
-        return Ok(Expr::Function(function));
-    }
     let known = own.strip_prefix(PREFIX);
     let is_scalar = functions::named(&own).is_ok();
     let Some(rest) = known.filter(|_| is_scalar && function.over.is_none()) else {
@@ -255,7 +267,17 @@ fn check_aggregate(name: &str, function: &Function) -> Result<(), QueryError> {
 pub(super) fn in_order(function: &mut Function) {
     let mut orders: Vec<&mut ast::OrderByExpr> = Vec::new();
     if let FunctionArguments::List(list) = &mut function.args {
-        for clause in &mut list.clauses {
+        let distinct = matches!(
+            list.duplicate_treatment,
+            Some(ast::DuplicateTreatment::Distinct)
+        );
+        // Different values are ordered by themselves, and the planner has to see that they are.
+        let clauses = if distinct {
+            &mut []
+        } else {
+            list.clauses.as_mut_slice()
+        };
+        for clause in clauses {
             if let FunctionArgumentClause::OrderBy(by) = clause {
                 orders.extend(by);
             }
@@ -388,7 +410,8 @@ fn special(name: &str, function: &Function) -> Result<Option<Expr>, QueryError> 
     if !NAMES.contains(&name) {
         return Ok(None);
     }
-    let given = arguments(function)?;
+    let mut given = arguments(function)?;
+    coerce(name, &mut given);
     let wrong = || {
         unsupported(format!(
             "{} arguments of {}",
@@ -398,9 +421,7 @@ fn special(name: &str, function: &Function) -> Result<Option<Expr>, QueryError> 
     };
     let to = |kind: &str, value: &Expr| build::cast(value.clone(), &plain("value", kind));
     Ok(Some(match (name, given.as_slice()) {
-        ("concat", [first, rest @ ..]) => rest.iter().fold(first.clone(), |left, right| {
-            build::binary(left, ast::BinaryOperator::StringConcat, right.clone())
-        }),
+        ("concat", [_, ..]) => build::call("millpond_concat", given.clone()),
         ("if", [condition, yes, no]) => {
             build::choice(condition.clone(), yes.clone(), Some(no.clone()))
         }
@@ -409,19 +430,18 @@ fn special(name: &str, function: &Function) -> Result<Option<Expr>, QueryError> 
         ("greatest" | "least", [_, ..]) => build::choice(
             build::any_null(&given),
             build::null(),
-            Some(build::call(name, given.clone())),
+            Some(build::call(
+                "millpond_unless_nan",
+                [vec![build::call(name, given.clone())], given.clone()].concat(),
+            )),
         ),
-        ("mod", [left, right]) => Expr::Nested(Box::new(build::binary(
-            build::nested(left),
-            ast::BinaryOperator::Modulo,
-            build::nested(right),
-        ))),
+        ("mod", [_, _]) => build::call("millpond_mod", given.clone()),
         ("date", [value]) => to("DATE", value),
         ("date", [_, _, _]) => build::call("millpond_date_of", given.clone()),
         ("datetime", [value]) => to("DATETIME", value),
         ("timestamp", [value]) => to("TIMESTAMP", value),
         ("time", [value]) => to("TIME", value),
-        ("string", [value]) => to("STRING", value),
+        ("string", [_]) => build::call("millpond_string", given.clone()),
         ("parse_json", [value]) => to("JSON", value),
         ("current_datetime", []) => to("DATETIME", &build::call("now", Vec::new())),
         // In microseconds, as everything else is.
@@ -435,17 +455,21 @@ fn special(name: &str, function: &Function) -> Result<Option<Expr>, QueryError> 
             "millpond_to_unix",
             vec![value.clone(), build::number(unit(name))],
         ),
-        (_, [value, Expr::Interval(interval)])
-            if name.ends_with("_add") || name.ends_with("_sub") =>
-        {
-            let part = interval.leading_field.as_ref().map(ToString::to_string);
-            let mut count = to("INTEGER", &interval.value);
+        (_, [value, interval]) if name.ends_with("_add") || name.ends_with("_sub") => {
+            let (count, part) = build::interval_of(interval).ok_or_else(wrong)?;
+            let mut count = count.clone();
             if name.ends_with("_sub") {
                 count = build::binary(build::number(0), ast::BinaryOperator::Minus, count);
             }
-            let part = build::text(&part.ok_or_else(wrong)?);
-            build::call("millpond_time_add", vec![value.clone(), count, part])
+            build::call(
+                "millpond_time_add",
+                vec![value.clone(), count, part.clone()],
+            )
         }
+        ("timestamp_trunc" | "date_trunc", [value, part, zone]) => build::call(
+            "millpond_trunc_in_zone",
+            vec![value.clone(), part_name(part)?, zone.clone()],
+        ),
         (_, [value, part]) if name.ends_with("_trunc") => {
             build::call("millpond_time_trunc", vec![value.clone(), part_name(part)?])
         }
@@ -455,6 +479,28 @@ fn special(name: &str, function: &Function) -> Result<Option<Expr>, QueryError> 
         ),
         _ => return Err(wrong()),
     }))
+}
+
+/// Literal texts among the arguments of functions of dates and times are dates and times.
+fn coerce(name: &str, given: &mut [Expr]) {
+    let Some((kind, function)) = name.split_once('_') else {
+        return;
+    };
+    let count = match function {
+        "add" | "sub" | "trunc" => 1,
+        "diff" => 2,
+        _ => return,
+    };
+    let kind = kind.to_uppercase();
+    if !["DATE", "DATETIME", "TIME", "TIMESTAMP"].contains(&kind.as_str()) {
+        return;
+    }
+    for value in given.iter_mut().take(count) {
+        let literal = matches!(&*value, Expr::Value(text) if matches!(text.value, ast::Value::SingleQuotedString(_)));
+        if literal {
+            *value = build::cast(value.clone(), &plain("value", &kind));
+        }
+    }
 }
 
 fn unit(name: &str) -> i64 {

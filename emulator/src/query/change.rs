@@ -151,21 +151,28 @@ pub(crate) fn after_update(
             message: "UPDATE must have a WHERE clause".to_owned(),
         });
     };
-    let mut set: Vec<(&str, String)> = Vec::new();
+    let mut set: Vec<(Vec<&str>, String)> = Vec::new();
     for assignment in &update.assignments {
-        let column = assigned(assignment, columns)?;
-        if set.iter().any(|(name, _)| *name == column.name) {
-            let message = format!("Update item {} assigned more than once", column.name);
+        let path = path_of(assignment, columns, &target.alias)?;
+        let names: Vec<&str> = path.iter().map(|field| field.name.as_str()).collect();
+        let overlap = |(other, _): &&(Vec<&str>, String)| {
+            other.starts_with(&names) || names.starts_with(other)
+        };
+        if set.iter().any(|one| overlap(&one)) {
+            let message = format!("Update item {} assigned more than once", names.join("."));
             return Err(QueryError::Invalid { message });
         }
-        set.push((column.name.as_str(), value(&assignment.value, column)?));
+        let Some(field) = path.last() else {
+            return Err(unsupported(format!("the assignment {assignment}")));
+        };
+        set.push((names, value(&assignment.value, field)?));
     }
     let items: Vec<String> = columns
         .iter()
         .map(|column| {
             let name = &column.name;
-            match set.iter().find(|(set, _)| set == name) {
-                Some((_, value)) => format!(
+            match changed(column, &[], &set) {
+                Some(value) => format!(
                     "CASE WHEN COALESCE({condition}, FALSE) THEN {value} ELSE `{name}` END AS `{name}`"
                 ),
                 None => format!("`{name}`"),
@@ -178,6 +185,77 @@ pub(crate) fn after_update(
         partition_item(arrival),
         target.from()
     ))
+}
+
+/// The value that a column or a field below `before` will have, if anything of it is assigned.
+fn changed(field: &FieldSchema, before: &[&str], set: &[(Vec<&str>, String)]) -> Option<String> {
+    let mut path = before.to_vec();
+    path.push(&field.name);
+    let within: Vec<_> = set
+        .iter()
+        .filter(|(other, _)| other.starts_with(&path))
+        .collect();
+    let [(first, value), ..] = within.as_slice() else {
+        return None;
+    };
+    if first.len() == path.len() {
+        return Some(value.clone());
+    }
+    let fields = field.fields.iter().map(|inner| {
+        let value = changed(inner, &path, set).unwrap_or_else(|| {
+            let names = path.iter().copied().chain([inner.name.as_str()]);
+            let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+            names.join(".")
+        });
+        format!("{value} AS `{}`", inner.name)
+    });
+    Some(format!("STRUCT({})", fields.collect::<Vec<_>>().join(", ")))
+}
+
+/// The column and the fields in it that an assignment names, from the outside in.
+fn path_of<'a>(
+    assignment: &Assignment,
+    columns: &'a [FieldSchema],
+    alias: &str,
+) -> Result<Vec<&'a FieldSchema>, QueryError> {
+    let refused = || unsupported(format!("the assignment {assignment}"));
+    let AssignmentTarget::ColumnName(name) = &assignment.target else {
+        return Err(refused());
+    };
+    let parts: Option<Vec<&str>> = name
+        .0
+        .iter()
+        .map(|part| part.as_ident().map(|ident| ident.value.as_str()))
+        .collect();
+    let parts = parts.ok_or_else(refused)?;
+    let find = |among: &'a [FieldSchema], name: &str| {
+        among.iter().find(|c| c.name.eq_ignore_ascii_case(name))
+    };
+    let mut parts = parts.as_slice();
+    if let [first, rest @ ..] = parts
+        && !rest.is_empty()
+        && (find(columns, first).is_none() || first.eq_ignore_ascii_case(alias))
+    {
+        parts = rest;
+    }
+    let mut path: Vec<&FieldSchema> = Vec::new();
+    let mut among = columns;
+    for part in parts {
+        let Some(field) = find(among, part) else {
+            return Err(QueryError::Invalid {
+                message: match path.last() {
+                    None => format!("Unrecognized name: {part}"),
+                    Some(_) => format!("Field name {part} does not exist in {}", name),
+                },
+            });
+        };
+        if path.last().is_some_and(|outer| outer.mode == "REPEATED") {
+            return Err(refused());
+        }
+        path.push(field);
+        among = &field.fields;
+    }
+    Ok(path)
 }
 
 pub(super) fn assigned<'a>(

@@ -4,18 +4,19 @@
 
 use std::str::Chars;
 
-use datafusion::sql::sqlparser::dialect::BigQueryDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
+use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer, Whitespace};
 
 use super::QueryError;
+use super::dialect::GoogleSql;
 
 /// A parser of BigQuery's SQL at the beginning of a text.
 ///
 /// # Errors
 /// [`QueryError`] for a text that does not consist of BigQuery's words and literals.
 pub(crate) fn parser(sql: &str) -> Result<Parser<'static>, QueryError> {
-    let mut tokens = Tokenizer::new(&BigQueryDialect, sql)
+    let mut tokens = Tokenizer::new(&GoogleSql, sql)
         .with_unescape(false)
         .tokenize_with_location()
         .map_err(ParserError::from)?;
@@ -29,10 +30,46 @@ pub(crate) fn parser(sql: &str) -> Result<Parser<'static>, QueryError> {
             Token::Word(word) if word.quote_style == Some('`') => {
                 word.value = word.value.replace("``", "`");
             }
+            Token::HexStringLiteral(digits) if is_number(sql, &token.span) => {
+                token.token = Token::Number(hexadecimal(digits)?, false);
+            }
             _ => {}
         }
     }
-    Ok(Parser::new(&BigQueryDialect).with_tokens_with_locations(typed(required(joined(tokens)))))
+    plain_calls(&mut tokens);
+    Ok(Parser::new(&GoogleSql).with_tokens_with_locations(typed(required(joined(tokens)))))
+}
+
+/// Whether a literal of hexadecimal digits is a number, `0x1F`, and not the other thing that the tokens have for it.
+fn is_number(sql: &str, span: &Span) -> bool {
+    let line = usize::try_from(span.start.line)
+        .ok()
+        .and_then(|n| n.checked_sub(1));
+    let line = line.and_then(|line| sql.split('\n').nth(line));
+    let column = usize::try_from(span.start.column).unwrap_or(0);
+    let first = line.and_then(|line| line.chars().nth(column.saturating_sub(1)));
+    first == Some('0')
+}
+
+fn hexadecimal(digits: &str) -> Result<String, QueryError> {
+    let number = i64::from_str_radix(digits, 16);
+    let number = number.map_err(|_| QueryError::Invalid {
+        message: format!("Invalid integer literal: 0x{digits}"),
+    })?;
+    Ok(number.to_string())
+}
+
+/// Functions behind `SAFE.` that the parser knows forms of which it does not look for there are names like any other.
+fn plain_calls(tokens: &mut [TokenWithSpan]) {
+    for at in 2..tokens.len() {
+        let [first, dot, word] = tokens.get_mut(at - 2..=at).unwrap_or_default() else {
+            continue;
+        };
+        let safe = matches!(&first.token, Token::Word(w) if w.value.eq_ignore_ascii_case("SAFE"));
+        if let (true, Token::Period, Token::Word(word)) = (safe, &dot.token, &mut word.token) {
+            word.keyword = Keyword::NoKeyword;
+        }
+    }
 }
 
 /// What stands for NOT NULL behind a field of a struct, among its options.

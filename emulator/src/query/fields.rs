@@ -32,7 +32,14 @@ impl ExprPlanner for Paths {
                         return plan_err!("Field name {name} does not exist in {}", field.name());
                     };
                     let found = Field::clone(found);
-                    let value = get_field(value, found.name().clone());
+                    let value = if found.is_nullable() {
+                        get_field(value, found.name().clone())
+                    } else {
+                        // Where there is no struct, there is no required field of it either.
+                        let field = functions::named("millpond_field")?;
+                        let arguments = vec![value, lit(found.name().clone())];
+                        Expr::ScalarFunction(ScalarFunction::new_udf(field, arguments))
+                    };
                     field = found;
                     value
                 }

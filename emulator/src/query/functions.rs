@@ -14,21 +14,37 @@ use datafusion::logical_expr::{
     TypeSignature, Volatility,
 };
 
+mod angles;
+mod bits;
 mod calendar;
 mod casts;
 mod dates;
+mod decimal_powers;
 pub(super) mod decimals;
+mod encodings;
+mod formats;
 mod hashes;
+mod json_edits;
+mod json_lists;
 mod json_paths;
+mod jsons;
 mod letters;
 mod lists;
 mod members;
+mod models;
+mod networks;
 mod numbers;
 mod parts;
-mod patterns;
+mod pieces;
+mod ranges;
+mod regexps;
 mod safely;
+mod series;
+mod spans;
 mod texts;
+mod time_formats;
 mod values;
+mod words;
 
 pub(crate) use casts::{PREFIX, assign};
 pub(super) use dates::DAYS_OF_WEEK;
@@ -196,7 +212,7 @@ impl ScalarUDFImpl for Function {
         let arrays = args
             .args
             .iter()
-            .map(|a| a.to_array(rows))
+            .map(|a| plain_text(a.to_array(rows)?))
             .collect::<Result<Vec<_>>>()?;
         let array = (self.body)(&Call {
             arrays,
@@ -213,23 +229,47 @@ impl ScalarUDFImpl for Function {
     }
 }
 
+/// Texts of one kind: aggregates of the planner's give long ones.
+fn plain_text(array: ArrayRef) -> Result<ArrayRef> {
+    match array.data_type() {
+        DataType::LargeUtf8 | DataType::Utf8View => Ok(cast(&array, &DataType::Utf8)?),
+        _ => Ok(array),
+    }
+}
+
 /// Every function, to be registered with a planner.
 pub(super) fn all() -> Vec<ScalarUDF> {
-    let mut all = casts::functions();
-    all.extend(calendar::functions());
-    all.extend(dates::functions());
-    all.extend(decimals::functions());
-    all.extend(hashes::functions());
-    all.extend(json_paths::functions());
-    all.extend(letters::functions());
-    all.extend(lists::functions());
-    all.extend(members::functions());
-    all.extend(numbers::functions());
-    all.extend(parts::functions());
-    all.extend(patterns::functions());
-    all.extend(texts::functions());
-    all.extend(values::functions());
-    all
+    let families = [
+        angles::functions(),
+        bits::functions(),
+        calendar::functions(),
+        casts::functions(),
+        dates::functions(),
+        decimals::functions(),
+        encodings::functions(),
+        formats::functions(),
+        hashes::functions(),
+        json_edits::functions(),
+        json_lists::functions(),
+        json_paths::functions(),
+        jsons::functions(),
+        letters::functions(),
+        lists::functions(),
+        members::functions(),
+        models::functions(),
+        networks::functions(),
+        numbers::functions(),
+        parts::functions(),
+        pieces::functions(),
+        ranges::functions(),
+        regexps::functions(),
+        series::functions(),
+        spans::functions(),
+        texts::functions(),
+        values::functions(),
+        words::functions(),
+    ];
+    families.into_iter().flatten().collect()
 }
 
 /// The same functions, with a null for every row that they fail for.

@@ -18,6 +18,7 @@ pub(super) fn array_of(function: &Function) -> Result<Expr, QueryError> {
         return Err(unsupported("the function ARRAY without a query"));
     };
     let mut inner = query.as_ref().clone();
+    order_behind(&mut inner)?;
     let number = order_of(&inner)?;
     one_value(&mut inner)?;
     let (text, columns) = if let Some(number) = number {
@@ -36,6 +37,47 @@ pub(super) fn array_of(function: &Function) -> Result<Expr, QueryError> {
     let mut outer = super::select(text)?;
     place(&mut outer, inner, columns);
     Ok(Expr::Subquery(Box::new(outer)))
+}
+
+/// Sorts rows that were made one, or put together of several queries, as rows of a query of their own.
+fn order_behind(query: &mut Query) -> Result<(), QueryError> {
+    const ELEMENT: &str = "millpond_element";
+    let first = match query.body.as_ref() {
+        SetExpr::Select(select) if select.distinct.is_some() => select.projection.first(),
+        SetExpr::SetOperation { left, .. } => match left.as_ref() {
+            SetExpr::Select(select) => select.projection.first(),
+            _ => return Ok(()),
+        },
+        _ => return Ok(()),
+    };
+    let (Some(mut order), Some(item)) = (query.order_by.clone(), first.cloned()) else {
+        return Ok(());
+    };
+    let OrderByKind::Expressions(keys) = &mut order.kind else {
+        return Ok(());
+    };
+    for key in keys {
+        let own = match (&key.expr, &item) {
+            (Expr::Identifier(name), SelectItem::ExprWithAlias { alias, .. }) => {
+                super::names::same(&name.value, &alias.value)
+            }
+            (key, SelectItem::UnnamedExpr(expr)) => key == expr,
+            _ => false,
+        };
+        if !own && key.expr.to_string() != "1" {
+            return Ok(());
+        }
+        key.expr = Expr::Identifier(Ident::with_quote('`', ELEMENT));
+    }
+    let text = format!("SELECT `{ELEMENT}` FROM (SELECT 1) AS `millpond_rows`");
+    let mut outer = super::select(&text)?;
+    let mut inner = std::mem::replace(query, outer.clone());
+    inner.order_by = None;
+    outer.order_by = Some(order);
+    outer.limit_clause = inner.limit_clause.take();
+    place(&mut outer, inner, &[ELEMENT]);
+    *query = outer;
+    Ok(())
 }
 
 /// The number of a row in the order of its query, if it has one.
@@ -103,7 +145,7 @@ fn order_of(query: &Query) -> Result<Option<Expr>, QueryError> {
 /// Makes one struct of what `SELECT AS STRUCT` in an expression gives.
 ///
 /// # Errors
-/// [`QueryError::Unsupported`] for a star, whose columns are not known here.
+/// [`QueryError::Unsupported`] for an item of another kind.
 pub(super) fn one_value(query: &mut Query) -> Result<(), QueryError> {
     let ast::SetExpr::Select(select) = query.body.as_mut() else {
         return Ok(());
@@ -115,6 +157,15 @@ pub(super) fn one_value(query: &mut Query) -> Result<(), QueryError> {
     );
     if !as_struct {
         return Ok(());
+    }
+    let star = |item: &SelectItem| {
+        matches!(
+            item,
+            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(_, _)
+        )
+    };
+    if select.projection.iter().any(star) {
+        return whole_rows(query);
     }
     let mut arguments = Vec::new();
     for (index, item) in select.projection.iter().enumerate() {
@@ -150,6 +201,17 @@ pub(super) fn one_value(query: &mut Query) -> Result<(), QueryError> {
         expr: build::call("named_struct", arguments),
         alias: Ident::with_quote('`', "millpond_struct"),
     }];
+    Ok(())
+}
+
+/// The rows of a query as structs: whole rows of a table that the query is.
+fn whole_rows(query: &mut Query) -> Result<(), QueryError> {
+    let mut outer = super::select(
+        "SELECT `millpond_row` AS `millpond_struct` FROM (SELECT 1) AS `millpond_row`",
+    )?;
+    let inner = std::mem::replace(query, outer.clone());
+    place(&mut outer, inner, &[]);
+    *query = outer;
     Ok(())
 }
 

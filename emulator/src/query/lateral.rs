@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use arrow::datatypes::DataType;
-use datafusion::common::{Column, Result, UnnestOptions, plan_err};
+use datafusion::common::{Column, Result, ScalarValue, UnnestOptions, plan_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
@@ -20,7 +20,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::names::same;
 use super::{QueryError, build, functions, unsupported};
-use crate::syntax_walk;
+use crate::{syntax_walk, wire};
 
 /// What the aliases of such relations begin with.
 const MARK: &str = "millpond_unnest";
@@ -171,12 +171,38 @@ impl Unnest {
 
     /// Whether the planner's own UNNEST would not do.
     pub fn needs_planning(&self) -> bool {
-        self.offset.is_some() || self.fields
+        // The planner forgets that elements are JSON.
+        let of_json = matches!(&self.array, Expr::Function(call) if call.name.to_string() == "millpond_json_query_array");
+        self.offset.is_some() || self.fields || of_json
     }
 
     /// Whether elements that are structs become their fields.
     pub fn gives_fields(&self) -> bool {
         self.fields
+    }
+
+    /// The columns that fields become, if the array is written such that they can be told.
+    pub fn columns(&self) -> Option<Vec<String>> {
+        let mut array = &self.array;
+        while let Expr::Nested(inner) = array {
+            array = inner;
+        }
+        let Expr::Array(array) = array else {
+            return None;
+        };
+        let Some(Expr::Function(record)) = array.elem.first() else {
+            return None;
+        };
+        if record.name.to_string() != "named_struct" {
+            return None;
+        }
+        let given = crate::row_restriction::arguments(record)?;
+        let text = |expr: &&Expr| match expr {
+            Expr::Value(value) => value.value.clone().into_string(),
+            _ => None,
+        };
+        let names = given.iter().step_by(2).map(text);
+        names.chain(self.offset.clone().map(Some)).collect()
     }
 
     /// The relation of the rows before and the elements.
@@ -294,6 +320,7 @@ impl Taken<'_> {
                 );
             }
         };
+        let kind = array.to_field(&schema)?.1;
         let array = if self.all {
             let length = called("millpond_array_length", vec![array.clone()])?;
             let some = length.gt(lit(0_i64));
@@ -321,7 +348,12 @@ impl Taken<'_> {
             .project(all)?
             .unnest_columns_with_options(lists, options)?;
         let named = |value: Planned, name: &str| value.alias_qualified(Some(self.element), name);
-        let elements = Planned::Column(Column::new_unqualified(ELEMENTS));
+        let mut elements = Planned::Column(Column::new_unqualified(ELEMENTS));
+        if wire::sql_type(&kind).is_some() {
+            // What kind of values they are stands beside the array.
+            let model = Planned::Literal(ScalarValue::Null, Some(kind.as_ref().into()));
+            elements = called("millpond_like", vec![elements, model])?;
+        }
         let mut shown = before;
         match fields {
             None => shown.push(named(elements, self.element)),

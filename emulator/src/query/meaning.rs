@@ -3,7 +3,7 @@
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DataFusionError, ScalarValue, plan_err};
+use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
@@ -36,6 +36,39 @@ pub(super) fn keep_types(plan: LogicalPlan) -> Result<LogicalPlan, QueryError> {
     Ok(kept.data)
 }
 
+/// Refuses unions of texts with numbers or truth values, which the planner would make texts.
+pub(super) fn check_unions(plan: &LogicalPlan) -> Result<(), QueryError> {
+    let mut wrong = None;
+    plan.apply_with_subqueries(|node| {
+        let LogicalPlan::Union(union) = node else {
+            return Ok(TreeNodeRecursion::Continue);
+        };
+        let columns = union.schema.fields().len();
+        for at in 0..columns {
+            let fields = union
+                .inputs
+                .iter()
+                .filter_map(|i| i.schema().fields().get(at));
+            let (mut text, mut number) = (false, false);
+            for field in fields {
+                let kind = field.data_type();
+                text |= matches!(kind, DataType::Utf8) && wire::sql_type(field).is_none();
+                number |= kind.is_numeric() || *kind == DataType::Boolean;
+            }
+            if text && number {
+                wrong = Some(at + 1);
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    match wrong {
+        Some(at) => Err(QueryError::Invalid {
+            message: format!("Column {at} in UNION ALL has incompatible types"),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// Puts floats that rows are sorted by into BigQuery's order.
 pub(super) fn sort(plan: LogicalPlan) -> Result<LogicalPlan, QueryError> {
     let sorted = plan.transform_up_with_subqueries(|node| {
@@ -50,7 +83,9 @@ pub(super) fn sort(plan: LogicalPlan) -> Result<LogicalPlan, QueryError> {
                     by.expr = Expr::ScalarFunction(key);
                 }
                 DataType::Interval(_) => {
-                    return plan_err!("ORDER BY INTERVAL is not supported by this emulator");
+                    let function = functions::named("millpond_interval_key")?;
+                    let key = ScalarFunction::new_udf(function, vec![by.expr.clone()]);
+                    by.expr = Expr::ScalarFunction(key);
                 }
                 _ => {}
             }

@@ -12,11 +12,13 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::lateral;
+use super::pivots;
 use super::variables::{self, Variable};
 use super::{QueryError, build, unsupported};
 use crate::syntax_walk;
 
 mod scope;
+mod stars;
 mod tables;
 
 use scope::{First, Found, Relation, Scope};
@@ -24,7 +26,16 @@ use scope::{First, Found, Relation, Scope};
 /// Columns of a relation; `None` where they are not known.
 type Columns = Option<Vec<String>>;
 
-/// Spells the names of a query, where `columns` are those of its tables by their keys; returns the names of the result's columns.
+/// What became of a query.
+pub(super) enum Spelled {
+    /// Its names are spelled, and these are the names of the result's columns.
+    Names(Columns),
+    /// First the fields of the only column of this query have to be known.
+    Asks(Box<Query>),
+}
+
+/// Spells the names of a query, where `columns` are those of its tables by their keys, and `fields` those of the structs that it
+/// asked for before.
 ///
 /// # Errors
 /// [`QueryError::Invalid`] for a name that is nobody's, or that of more than one column.
@@ -32,14 +43,22 @@ pub(super) fn spell(
     query: &mut Query,
     columns: &BTreeMap<String, Vec<String>>,
     variables: &[Variable],
-) -> Result<Columns, QueryError> {
+    fields: &[Vec<String>],
+) -> Result<Spelled, QueryError> {
     let mut names = Names {
         tables: columns,
         variables,
         ctes: Vec::new(),
+        queries: Vec::new(),
         scopes: Vec::new(),
+        fields: fields.iter(),
+        asked: None,
     };
-    names.query(query)
+    let spelled = names.query(query);
+    match names.asked {
+        Some(asked) => Ok(Spelled::Asks(Box::new(asked))),
+        None => spelled.map(Spelled::Names),
+    }
 }
 
 /// Names that more than one column of a result has.
@@ -62,12 +81,18 @@ struct Names<'a> {
     tables: &'a BTreeMap<String, Vec<String>>,
     variables: &'a [Variable],
     ctes: Vec<(String, Columns)>,
+    /// The queries of WITH clauses around, spelled.
+    queries: Vec<ast::Cte>,
     scopes: Vec<Scope>,
+    /// Fields that were asked for before, in the order of the text.
+    fields: std::slice::Iter<'a, Vec<String>>,
+    /// The query whose column's fields are to be told.
+    asked: Option<Query>,
 }
 
 impl Names<'_> {
     fn query(&mut self, query: &mut Query) -> Result<Columns, QueryError> {
-        let known = self.ctes.len();
+        let (known, queries) = (self.ctes.len(), self.queries.len());
         if let Some(with) = &mut query.with {
             for cte in &mut with.cte_tables {
                 let own = if with.recursive {
@@ -86,6 +111,7 @@ impl Names<'_> {
                 };
                 let columns = renamed(own, &cte.alias);
                 self.ctes.push((cte.alias.name.value.clone(), columns));
+                self.queries.push(cte.clone());
             }
         }
         let columns = self.body(&mut query.body, query.order_by.as_mut())?;
@@ -93,6 +119,7 @@ impl Names<'_> {
             self.expressions(limit, First::Columns)?;
         }
         self.ctes.truncate(known);
+        self.queries.truncate(queries);
         Ok(columns)
     }
 
@@ -154,6 +181,8 @@ impl Names<'_> {
         order_by: Option<&mut OrderBy>,
     ) -> Result<Columns, QueryError> {
         self.from(select)?;
+        self.pivot(select)?;
+        self.stars_of_structs(select)?;
         let columns = self.projection(&mut select.projection)?;
         for condition in select.selection.iter_mut() {
             self.expressions(condition, First::Columns)?;
@@ -182,6 +211,28 @@ impl Names<'_> {
             self.expressions(all, First::Results)?;
         }
         Ok(columns)
+    }
+
+    /// Spells out the columns that PIVOT groups by.
+    fn pivot(&mut self, select: &mut Select) -> Result<(), QueryError> {
+        let Some(left) = pivots::left_out(&select.group_by) else {
+            return Ok(());
+        };
+        let Some(SelectItem::Wildcard(options)) = select.projection.first_mut() else {
+            return Err(unsupported("this form of PIVOT"));
+        };
+        let columns = self.all_columns();
+        let columns = self.star(options, columns)?;
+        let Some(mut columns) = columns else {
+            return Err(unsupported("PIVOT of columns that are not known"));
+        };
+        columns.retain(|column| !left.iter().any(|name| same(name, column)));
+        let names = columns.iter().map(|c| Ident::with_quote('`', c));
+        let groups: Vec<Expr> = names.map(Expr::Identifier).collect();
+        let items = groups.iter().cloned().map(SelectItem::UnnamedExpr);
+        select.projection.splice(..1, items);
+        select.group_by = ast::GroupByExpr::Expressions(groups, Vec::new());
+        Ok(())
     }
 
     fn projection(&mut self, items: &mut [SelectItem]) -> Result<Columns, QueryError> {
@@ -331,7 +382,7 @@ impl Names<'_> {
         match expr {
             Expr::Identifier(ident) => match self.find(ident, first)? {
                 Found::Name(name) => ident.value = name,
-                Found::Merged(other) => *expr = *other,
+                Found::Merged(other) | Found::Row(other) => *expr = *other,
                 Found::Field(of) => {
                     let path = vec![Ident::with_quote('`', of), ident.clone()];
                     *expr = Expr::CompoundIdentifier(path);
@@ -367,7 +418,7 @@ impl Names<'_> {
                 }
                 match self.find(head, first)? {
                     Found::Name(name) => head.value = name,
-                    Found::Merged(other) => {
+                    Found::Merged(other) | Found::Row(other) => {
                         *expr = rest.iter().fold(*other, |value, name| {
                             build::call("millpond_field", vec![value, build::text(&name.value)])
                         });

@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
-use datafusion::common::{DFSchema, Result, plan_err};
+use arrow::datatypes::{DataType, Fields};
+use datafusion::common::{DFSchema, DataFusionError, Result, plan_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable};
+use datafusion::logical_expr::{Expr, ExprSchemable, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::functions;
+use crate::wire;
 
 /// Plans operators by the types of their operands.
 #[derive(Debug)]
@@ -23,15 +24,12 @@ impl ExprPlanner for Operators {
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawBinaryExpr>> {
         let (left, right) = (expr.left.get_type(schema)?, expr.right.get_type(schema)?);
-        for (operand, kind) in [(&expr.left, &left), (&expr.right, &right)] {
-            // Those of columns may be longer than the planner can count.
-            let literal = matches!(operand, Expr::Literal(_, _));
-            if matches!(kind, DataType::Interval(_)) && !literal {
-                let op = &expr.op;
-                return plan_err!(
-                    "the operator {op} for values of the type INTERVAL is not supported by this emulator"
-                );
-            }
+        if interval(&left) || interval(&right) {
+            return with_interval(expr, &left, &right);
+        }
+        let between = matches!(expr.op, BinaryOperator::Minus) && timed(&left) && timed(&right);
+        if between {
+            return called("millpond_time_between", vec![expr.left, expr.right]);
         }
         let name = match &expr.op {
             BinaryOperator::Plus
@@ -42,15 +40,179 @@ impl ExprPlanner for Operators {
                 let decimals = decimal(&left) || decimal(&right);
                 decimals.then_some("millpond_decimal_mod")
             }
-            op => comparison(op, &left, &right)?,
+            BinaryOperator::BitwiseAnd if left == DataType::Binary => Some("millpond_bit_and"),
+            BinaryOperator::BitwiseOr if left == DataType::Binary => Some("millpond_bit_or"),
+            op => {
+                check_signature(op, &expr, schema)?;
+                if matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq)
+                    && let (DataType::Struct(own), DataType::Struct(theirs)) = (&left, &right)
+                    && own.len() == theirs.len()
+                    && !own.is_empty()
+                {
+                    return self.structs(&expr, (own, theirs), schema);
+                }
+                comparison(op, &left, &right)?
+            }
         };
         let Some(name) = name else {
             return Ok(PlannerResult::Original(expr));
         };
-        let function =
-            ScalarFunction::new_udf(functions::named(name)?, vec![expr.left, expr.right]);
-        Ok(PlannerResult::Planned(Expr::ScalarFunction(function)))
+        called(name, vec![expr.left, expr.right])
     }
+}
+
+/// What the service calls a type, as far as comparisons ask for it.
+fn kind_of(value: &Expr, schema: &DFSchema) -> Result<&'static str> {
+    let field = value.to_field(schema)?.1;
+    Ok(match (wire::sql_type(&field), field.data_type()) {
+        (Some("json"), _) => "JSON",
+        (Some("geography"), _) => "GEOGRAPHY",
+        (Some(_), _) => "OTHER",
+        (None, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) => "STRING",
+        (None, DataType::Boolean) => "BOOL",
+        (None, DataType::Decimal128(_, _)) => "NUMERIC",
+        (None, DataType::Decimal256(_, _)) => "BIGNUMERIC",
+        (None, DataType::List(_)) => "ARRAY",
+        (None, kind) if kind.is_floating() => "FLOAT64",
+        (None, kind) if kind.is_integer() => "INT64",
+        _ => "OTHER",
+    })
+}
+
+/// Refuses comparisons that the service does not have, and which the planner would make by converting one side.
+fn check_signature(op: &BinaryOperator, expr: &RawBinaryExpr, schema: &DFSchema) -> Result<()> {
+    let sign = match op {
+        BinaryOperator::NotEq => "!=".to_owned(),
+        op => op.to_string(),
+    };
+    let compares = matches!(
+        op,
+        BinaryOperator::Eq
+            | BinaryOperator::NotEq
+            | BinaryOperator::Lt
+            | BinaryOperator::LtEq
+            | BinaryOperator::Gt
+            | BinaryOperator::GtEq
+    );
+    if !compares {
+        return Ok(());
+    }
+    let (left, right) = (kind_of(&expr.left, schema)?, kind_of(&expr.right, schema)?);
+    let number = |kind: &str| {
+        matches!(
+            kind,
+            "BOOL" | "INT64" | "FLOAT64" | "NUMERIC" | "BIGNUMERIC"
+        )
+    };
+    if left == "STRING" && number(right) || right == "STRING" && number(left) {
+        return plan_err!(
+            "No matching signature for operator {sign} for argument types: {left}, {right}"
+        );
+    }
+    for kind in ["ARRAY", "JSON", "GEOGRAPHY"] {
+        if left == kind && right == kind {
+            return plan_err!("Equality is not defined for arguments of type {kind}");
+        }
+    }
+    Ok(())
+}
+
+impl Operators {
+    /// Structs are equal where their fields are, whatever these are called; it is not known where one that is missing decides.
+    fn structs(
+        &self,
+        expr: &RawBinaryExpr,
+        (own, theirs): (&Fields, &Fields),
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawBinaryExpr>> {
+        let field = |value: &Expr, name: &str| {
+            let function = functions::named("millpond_field")?;
+            let arguments = vec![value.clone(), lit(name)];
+            let call = ScalarFunction::new_udf(function, arguments);
+            Ok::<_, DataFusionError>(Expr::ScalarFunction(call))
+        };
+        let mut all: Option<Expr> = None;
+        for (one, other) in own.iter().zip(theirs) {
+            let pair = RawBinaryExpr {
+                op: BinaryOperator::Eq,
+                left: field(&expr.left, one.name())?,
+                right: field(&expr.right, other.name())?,
+            };
+            let same = match self.plan_binary_op(pair, schema)? {
+                PlannerResult::Planned(same) => same,
+                PlannerResult::Original(pair) => pair.left.eq(pair.right),
+            };
+            all = Some(match all {
+                Some(before) => before.and(same),
+                None => same,
+            });
+        }
+        Ok(PlannerResult::Planned(match (all, &expr.op) {
+            (Some(all), BinaryOperator::NotEq) => Expr::Not(Box::new(all)),
+            (Some(all), _) => all,
+            (None, _) => lit(true),
+        }))
+    }
+}
+
+fn called(name: &str, arguments: Vec<Expr>) -> Result<PlannerResult<RawBinaryExpr>> {
+    let function = ScalarFunction::new_udf(functions::named(name)?, arguments);
+    Ok(PlannerResult::Planned(Expr::ScalarFunction(function)))
+}
+
+/// Dates and points in time.
+fn timed(t: &DataType) -> bool {
+    matches!(t, DataType::Date32 | DataType::Timestamp(_, _))
+}
+
+fn interval(t: &DataType) -> bool {
+    matches!(t, DataType::Interval(_))
+}
+
+fn with_interval(
+    expr: RawBinaryExpr,
+    left: &DataType,
+    right: &DataType,
+) -> Result<PlannerResult<RawBinaryExpr>> {
+    let (both, of_time) = (interval(left) && interval(right), timed(left));
+    let name = match &expr.op {
+        BinaryOperator::Plus if both => "millpond_interval_add",
+        BinaryOperator::Minus if both => "millpond_interval_subtract",
+        BinaryOperator::Plus if of_time => "millpond_time_plus",
+        BinaryOperator::Minus if of_time => "millpond_time_minus",
+        BinaryOperator::Plus if timed(right) => {
+            return called("millpond_time_plus", vec![expr.right, expr.left]);
+        }
+        BinaryOperator::Multiply if interval(left) && whole(right) => "millpond_interval_multiply",
+        BinaryOperator::Multiply if interval(right) && whole(left) => {
+            return called("millpond_interval_multiply", vec![expr.right, expr.left]);
+        }
+        BinaryOperator::Eq
+        | BinaryOperator::NotEq
+        | BinaryOperator::Lt
+        | BinaryOperator::LtEq
+        | BinaryOperator::Gt
+        | BinaryOperator::GtEq
+            if both || left.is_null() || right.is_null() =>
+        {
+            let key = |value: Expr| {
+                let function = functions::named("millpond_interval_key")?;
+                let call = ScalarFunction::new_udf(function, vec![value]);
+                Ok::<_, DataFusionError>(Expr::ScalarFunction(call))
+            };
+            return Ok(PlannerResult::Original(RawBinaryExpr {
+                left: key(expr.left)?,
+                right: key(expr.right)?,
+                op: expr.op,
+            }));
+        }
+        op => {
+            return plan_err!(
+                "the operator {op} for values of the type INTERVAL is not supported by this emulator"
+            );
+        }
+    };
+    called(name, vec![expr.left, expr.right])
 }
 
 fn whole(t: &DataType) -> bool {
@@ -102,10 +264,6 @@ fn comparison(
         BinaryOperator::GtEq => "millpond_float_greater_eq",
         _ => return Ok(None),
     };
-    let interval = |t: &DataType| matches!(t, DataType::Interval(_));
-    if interval(left) || interval(right) {
-        return plan_err!("the operator {op} for INTERVAL is not supported by this emulator");
-    }
     let floats = left.is_floating() && (right.is_numeric() || right.is_null())
         || right.is_floating() && (left.is_numeric() || left.is_null());
     Ok(floats.then_some(name))

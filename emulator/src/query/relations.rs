@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
@@ -15,12 +16,14 @@ use datafusion::sql::sqlparser::ast::{ObjectName, Query, SetExpr, Statement, Tab
 
 use super::arrivals::Arrivals;
 use super::meaning::Scanned;
+use super::names::Spelled;
 use super::pruned::Pruned;
 use super::rewrite::Relation;
+use super::variables::Variable;
 use super::wildcard::Wildcard;
 use super::{
     Defaults, Parameter, QueryError, Read, meaning, names, rewrite, routines, select, source,
-    stages, unsupported,
+    stages, times_of_tables, unsupported,
 };
 use crate::catalog::{Catalog, CatalogError, Table};
 use crate::external::{self, Rows};
@@ -94,7 +97,8 @@ impl<'a> Planner<'a> {
     ) -> Result<(LogicalPlan, Vec<String>), QueryError> {
         self.routines |= routines::expand(&mut query, self.catalog, defaults)?;
         let arrivals = self.arrivals(&query, defaults);
-        let wanted = rewrite::rewrite(&mut query, defaults, parameters, arrivals)?;
+        let times = times_of_tables::times(self.catalog, &query, defaults, parameters).await?;
+        let wanted = rewrite::rewrite(&mut query, defaults, parameters, arrivals, times)?;
         let mut columns = BTreeMap::new();
         for (key, relation) in wanted {
             if self
@@ -109,6 +113,24 @@ impl<'a> Planner<'a> {
             }
             let provider = match relation {
                 Relation::Table(name) => self.table(&key, name, depth).await?,
+                Relation::At(name, at) => {
+                    let table = self.catalog.table_at(&name, at)?;
+                    if view_of(&table).is_some() || table.kind() == "EXTERNAL" {
+                        return Err(QueryError::Invalid {
+                            message: format!(
+                                "FOR SYSTEM_TIME AS OF is not allowed on {name}, which is a {}",
+                                table.kind()
+                            ),
+                        });
+                    }
+                    self.changing = true;
+                    if !self.tables.contains(&name) {
+                        self.tables.push(name);
+                    }
+                    let opened = Opened::Table(Arc::clone(&table));
+                    self.opened.insert(key.clone(), opened);
+                    source::provider(table)?
+                }
                 Relation::Sample(name, percent) => self.sample(&key, &name, percent)?,
                 Relation::Wildcard(prefix) => {
                     let wildcard = Arc::new(Wildcard::open(self.catalog, &prefix)?);
@@ -135,13 +157,41 @@ impl<'a> Planner<'a> {
             self.context
                 .register_table(TableReference::bare(key), provider)?;
         }
-        let spelled = names::spell(&mut query, &columns, &defaults.variables)?;
+        let (query, spelled) = self.spelled(query, &columns, &defaults.variables).await?;
         if let Some(plan) = self.whole_table(&query).await? {
             return Ok((plan, names::duplicates(&spelled)));
         }
         let statement = PlannedStatement::Statement(Box::new(Statement::Query(Box::new(query))));
         let plan = self.context.state().statement_to_plan(statement).await?;
         Ok((plan, names::duplicates(&spelled)))
+    }
+
+    /// A query with its names spelled, and the names of its columns.
+    async fn spelled(
+        &self,
+        query: Query,
+        columns: &BTreeMap<String, Vec<String>>,
+        variables: &[Variable],
+    ) -> Result<(Query, Option<Vec<String>>), QueryError> {
+        let mut fields: Vec<Vec<String>> = Vec::new();
+        loop {
+            let mut spelled = query.clone();
+            match names::spell(&mut spelled, columns, variables, &fields)? {
+                Spelled::Names(names) => return Ok((spelled, names)),
+                Spelled::Asks(asked) => {
+                    let asked = PlannedStatement::Statement(Box::new(Statement::Query(asked)));
+                    let plan = self.context.state().statement_to_plan(asked).await?;
+                    let column = plan.schema().fields().first();
+                    let Some(DataType::Struct(own)) = column.map(|c| c.data_type()) else {
+                        return Err(QueryError::Invalid {
+                            message: "Dot-star is not supported for a value that is no STRUCT"
+                                .to_owned(),
+                        });
+                    };
+                    fields.push(own.iter().map(|f| f.name().clone()).collect());
+                }
+            }
+        }
     }
 
     /// The plan of a query that is nothing but `SELECT * FROM` one table. DataFusion's planner compares each column of a select list with all

@@ -3,18 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::ops::ControlFlow;
+use std::time::SystemTime;
 
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr,
-    Statement, TableAliasColumnDef, TableFactor, Value, Visitor, VisitorMut,
+    self, BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, Statement,
+    TableAliasColumnDef, TableFactor, TableVersion, Value, Visitor, VisitorMut,
 };
 
 use super::information::View;
 use super::parameters::Parameter;
+use super::times_of_tables::Times;
 use super::variables::SYSTEM;
 use super::{
-    Defaults, QueryError, build, calls, escapes, literals, names, parts, placeholders, spelling,
-    suffixes, unnest, unsupported, variables,
+    Defaults, QueryError, build, calls, escapes, likes, literals, names, parts, pivots,
+    placeholders, select_lists, spelling, suffixes, unnest, unsupported, variables,
 };
 use crate::name::{TableName, TablePrefix};
 use crate::syntax_walk;
@@ -27,6 +29,8 @@ pub(super) enum Relation {
     Wildcard(TablePrefix),
     /// About so many percent of a table's rows.
     Sample(TableName, f64),
+    /// A table as it was at a point in time.
+    At(TableName, SystemTime),
     /// A table partitioned by arrival, with its pseudo columns.
     Arrivals(TableName),
     /// A view of what there is.
@@ -58,86 +62,17 @@ pub(super) fn rewrite(
     defaults: &Defaults,
     parameters: &[Parameter],
     arrivals: BTreeSet<TableName>,
+    times: Times,
 ) -> Result<BTreeMap<String, Relation>, QueryError> {
     let mut rewriter = Rewriter::new(defaults, parameters);
     rewriter.arrivals = arrivals;
+    rewriter.times = times;
     syntax_walk::visit_mut(query, &mut rewriter)?;
     Ok(rewriter.tables)
 }
 
-/// Columns without a name are called `f0_`, `f1_` and so on.
-fn name_columns(body: &mut SetExpr) {
-    match body {
-        SetExpr::Select(select) => {
-            let mut unnamed = 0;
-            for item in &mut select.projection {
-                let SelectItem::UnnamedExpr(expr) = item else {
-                    continue;
-                };
-                match expr {
-                    Expr::Identifier(name) if is_name(name) => continue,
-                    Expr::CompoundIdentifier(path) if path.first().is_some_and(is_name) => continue,
-                    Expr::CompoundFieldAccess { access_chain, .. } => {
-                        if let Some(ast::AccessExpr::Dot(Expr::Identifier(name))) =
-                            access_chain.last()
-                        {
-                            *item = SelectItem::ExprWithAlias {
-                                alias: Ident::with_quote('`', &name.value),
-                                expr: expr.clone(),
-                            };
-                            continue;
-                        }
-                    }
-                    _ => {}
-                }
-                *item = SelectItem::ExprWithAlias {
-                    expr: expr.clone(),
-                    alias: Ident::with_quote('`', format!("f{unnamed}_")),
-                };
-                unnamed += 1;
-            }
-        }
-        SetExpr::SetOperation { left, .. } => name_columns(left),
-        SetExpr::Query(query) => name_columns(&mut query.body),
-        _ => {}
-    }
-}
-
-/// A name in GROUP BY is that of a column of the result before it is that of a table's.
-fn group_by_results(body: &mut SetExpr) {
-    let SetExpr::Select(select) = body else {
-        return;
-    };
-    let ast::GroupByExpr::Expressions(groups, _) = &mut select.group_by else {
-        return;
-    };
-    for group in groups {
-        let Expr::Identifier(name) = &*group else {
-            continue;
-        };
-        // By its position, because what it is computed from may hold parameters that count.
-        let items = select.projection.iter();
-        let known = items.take_while(|item| {
-            !matches!(
-                item,
-                SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(_, _)
-            )
-        });
-        let position = known.enumerate().find_map(|(index, item)| match item {
-            SelectItem::ExprWithAlias { alias, .. } if names::same(&alias.value, &name.value) => {
-                Some(index)
-            }
-            _ => None,
-        });
-        let number = position.and_then(|index| i64::try_from(index + 1).ok());
-        if let Some(number) = number {
-            *group = build::number(number);
-        }
-    }
-}
-
 /// Whether a name is neither that of a parameter nor of a system variable.
-fn is_name(name: &Ident) -> bool {
+pub(super) fn is_name(name: &Ident) -> bool {
     !name.value.starts_with('@')
 }
 
@@ -154,6 +89,10 @@ struct Rewriter<'a> {
     scopes: Vec<Vec<String>>,
     tables: BTreeMap<String, Relation>,
     arrivals: BTreeSet<TableName>,
+    /// Points in time of tables, by the texts that they are given by.
+    times: Times,
+    /// How many queries among the tables were given a name.
+    derived: usize,
 }
 
 impl VisitorMut for Rewriter<'_> {
@@ -172,8 +111,11 @@ impl VisitorMut for Rewriter<'_> {
         if let Err(e) = suffixes::leave_out(&mut query.body, &by_arrival) {
             return ControlFlow::Break(e);
         }
-        group_by_results(&mut query.body);
-        name_columns(&mut query.body);
+        if let Err(e) = select_lists::check_set(&query.body) {
+            return ControlFlow::Break(e);
+        }
+        select_lists::group_by_results(&mut query.body);
+        select_lists::name_columns(&mut query.body);
         calls::order_windows(&mut query.body);
         if let Err(e) = unnest::expand(query) {
             return ControlFlow::Break(e);
@@ -198,6 +140,20 @@ impl VisitorMut for Rewriter<'_> {
             Expr::Function(function) => {
                 if let Some(part) = calls::week_from(function) {
                     *expr = part;
+                }
+                return ControlFlow::Continue(());
+            }
+            Expr::InList { .. } => {
+                if let Some(other) = likes::pairs(expr) {
+                    *expr = other;
+                }
+                return ControlFlow::Continue(());
+            }
+            Expr::Like { .. } | Expr::AnyOp { .. } | Expr::AllOp { .. } => {
+                match likes::expand(expr) {
+                    Ok(Some(other)) => *expr = other,
+                    Ok(None) => {}
+                    Err(e) => return ControlFlow::Break(e),
                 }
                 return ControlFlow::Continue(());
             }
@@ -236,6 +192,8 @@ impl<'a> Rewriter<'a> {
             scopes: Vec::new(),
             tables: BTreeMap::new(),
             arrivals: BTreeSet::new(),
+            times: Times::new(),
+            derived: 0,
         }
     }
 
@@ -253,10 +211,14 @@ impl<'a> Rewriter<'a> {
                 name,
                 alias,
                 args: None,
-                version: None,
+                version,
                 sample,
                 ..
             } => {
+                let at = version.take().map(|version| match version {
+                    TableVersion::ForSystemTimeAsOf(at) => self.times.get(&at.to_string()).copied(),
+                    _ => None,
+                });
                 let parts = name_parts(name)?;
                 if let [single] = parts.as_slice()
                     && self.is_of_with(single)
@@ -264,6 +226,18 @@ impl<'a> Rewriter<'a> {
                     return Ok(());
                 }
                 let (mut relation, mut key, last) = self.relation(&parts)?;
+                if let Some(at) = at {
+                    let (Some(at), Relation::Table(table) | Relation::Arrivals(table)) =
+                        (at, relation)
+                    else {
+                        return Err(unsupported(format!("a version of {last}")));
+                    };
+                    let age = at
+                        .duration_since(SystemTime::UNIX_EPOCH)
+                        .unwrap_or_default();
+                    key = format!("{key} at {}", age.as_micros());
+                    relation = Relation::At(table, at);
+                }
                 if let Some(sample) = sample.take() {
                     let percent = percent_of(&sample)?;
                     let Relation::Table(table) = relation else {
@@ -298,7 +272,28 @@ impl<'a> Rewriter<'a> {
                 }
                 Ok(())
             }
-            TableFactor::Derived { lateral: false, .. } | TableFactor::NestedJoin { .. } => Ok(()),
+            TableFactor::Derived {
+                sample: Some(_), ..
+            } => Err(QueryError::Invalid {
+                message: "TABLESAMPLE SYSTEM can only be applied directly to tables".to_owned(),
+            }),
+            TableFactor::Derived {
+                lateral: false,
+                alias,
+                ..
+            } => {
+                if alias.is_none() {
+                    // Columns of the same name in two of them must be told apart.
+                    *alias = Some(build::alias(&format!("millpond_derived_{}", self.derived)));
+                    self.derived += 1;
+                }
+                Ok(())
+            }
+            TableFactor::Pivot { .. } | TableFactor::Unpivot { .. } => {
+                pivots::expand(factor)?;
+                self.table_factor(factor)
+            }
+            TableFactor::NestedJoin { .. } => Ok(()),
             TableFactor::Table { name, .. } => Err(unsupported(format!(
                 "a sample, a version or arguments of the table {name}"
             ))),

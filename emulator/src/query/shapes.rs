@@ -22,6 +22,9 @@ const CALLS: &[(&str, &str, &[usize])] = &[
     ),
     ("code_points_to_string", "millpond_of_code_points", &[1]),
     ("contains_substr", "millpond_contains_substr", &[2]),
+    ("date_bucket", "millpond_bucket", &[2, 3]),
+    ("datetime_bucket", "millpond_bucket", &[2, 3]),
+    ("timestamp_bucket", "millpond_bucket", &[2, 3]),
     ("date_from_unix_date", "millpond_date_from_unix", &[1]),
     ("initcap", "millpond_initcap", &[1, 2]),
     ("instr", "millpond_instr", &[2, 3, 4]),
@@ -32,7 +35,7 @@ const CALLS: &[(&str, &str, &[usize])] = &[
         &[0, 1, 2, 3, 4, 5, 6, 7, 8],
     ),
     ("json_extract_array", "millpond_json_query_array", &[1, 2]),
-    ("json_keys", "millpond_json_keys", &[1]),
+    ("json_keys", "millpond_json_keys", &[1, 2]),
     (
         "json_object",
         "millpond_json_object",
@@ -40,6 +43,9 @@ const CALLS: &[(&str, &str, &[usize])] = &[
     ),
     ("json_query_array", "millpond_json_query_array", &[1, 2]),
     ("json_type", "millpond_json_type", &[1]),
+    ("justify_days", "millpond_justify_days", &[1]),
+    ("justify_hours", "millpond_justify_hours", &[1]),
+    ("justify_interval", "millpond_justify_interval", &[1]),
     ("lax_bool", "millpond_json_lax_bool", &[1]),
     ("lax_float64", "millpond_json_lax_float", &[1]),
     ("lax_int64", "millpond_json_lax_integer", &[1]),
@@ -50,9 +56,11 @@ const CALLS: &[(&str, &str, &[usize])] = &[
     ("parse_date", "millpond_parse_date", &[2]),
     ("parse_datetime", "millpond_parse_datetime", &[2]),
     ("parse_time", "millpond_parse_time", &[2]),
-    ("parse_timestamp", "millpond_parse_timestamp", &[2]),
+    ("parse_timestamp", "millpond_parse_timestamp", &[2, 3]),
     ("range_bucket", "millpond_range_bucket", &[2]),
-    ("regexp_instr", "regexp_instr", &[2]),
+    ("range_contains", "millpond_range_contains", &[2]),
+    ("range_intersect", "millpond_range_intersect", &[2]),
+    ("range_overlaps", "millpond_range_overlaps", &[2]),
     ("safe_add", "millpond_safe_add", &[2]),
     (
         "safe_convert_bytes_to_string",
@@ -100,6 +108,14 @@ fn scalar(name: &str, given: &[Expr]) -> Result<Option<Expr>, QueryError> {
         build::call("millpond_in_zone", vec![value.clone(), zone.clone()])
     };
     Ok(Some(match (name, given) {
+        ("round", [_, _, _]) => build::call("millpond_round", given.to_vec()),
+        ("parse_numeric" | "parse_bignumeric", [value]) => {
+            let plain = build::call("millpond_plain_number", vec![value.clone()]);
+            to(
+                name.trim_start_matches("parse_").to_uppercase().as_str(),
+                plain,
+            )
+        }
         ("round" | "trunc", [value, ..]) => {
             let rounded = build::call(name, given.to_vec());
             build::call("millpond_rounded", vec![rounded, value.clone()])
@@ -123,6 +139,7 @@ fn scalar(name: &str, given: &[Expr]) -> Result<Option<Expr>, QueryError> {
             build::call("millpond_in_zone", given.to_vec())
         }
         ("datetime", [_, _]) => build::call("millpond_datetime_of", given.to_vec()),
+        ("session_user", []) => build::text(crate::jobs::USER),
         ("time", [value, zone]) => to("TIME", in_zone(value, zone)),
         ("timestamp", [value, zone]) => {
             let local = to("DATETIME", value.clone());
@@ -137,60 +154,34 @@ fn scalar(name: &str, given: &[Expr]) -> Result<Option<Expr>, QueryError> {
             let now = to("TIMESTAMP", build::call("now", Vec::new()));
             in_zone(&now, zone)
         }
-        ("format_timestamp", [pattern, value, zone]) => {
-            let text = pattern.to_string();
-            if !matches!(pattern, Expr::Value(_)) || text.contains("%Z") || text.contains("%z") {
-                return Err(unsupported(
-                    "this format in FORMAT_TIMESTAMP with a time zone",
-                ));
-            }
-            build::call(
-                "millpond_time_format",
-                vec![pattern.clone(), in_zone(value, zone)],
-            )
-        }
         ("generate_date_array", [from, until]) => {
             let mut arguments = vec![to("DATE", from.clone()), to("DATE", until.clone())];
             arguments.extend([build::number(1), build::text("DAY")]);
             build::call("millpond_date_array", arguments)
         }
-        ("generate_date_array", [from, until, Expr::Interval(interval)]) => {
+        ("generate_date_array", [from, until, interval]) => {
             let arguments = series("DATE", from, until, interval)?;
             build::call("millpond_date_array", arguments)
         }
-        ("generate_timestamp_array", [from, until, Expr::Interval(interval)]) => {
+        ("generate_timestamp_array", [from, until, interval]) => {
             let arguments = series("TIMESTAMP", from, until, interval)?;
             build::call("millpond_timestamp_array", arguments)
-        }
-        ("range_contains", [range, Expr::Function(inner)])
-            if inner
-                .name
-                .to_string()
-                .eq_ignore_ascii_case("millpond_range") =>
-        {
-            return Err(unsupported(format!(
-                "RANGE_CONTAINS of two ranges: {range}"
-            )));
         }
         ("grouping", [_]) => to("INTEGER", build::call("grouping", given.to_vec())),
         _ => return Ok(None),
     }))
 }
 
-fn series(
-    kind: &str,
-    from: &Expr,
-    until: &Expr,
-    interval: &ast::Interval,
-) -> Result<Vec<Expr>, QueryError> {
+fn series(kind: &str, from: &Expr, until: &Expr, interval: &Expr) -> Result<Vec<Expr>, QueryError> {
     let to = |kind: &str, value: &Expr| build::cast(value.clone(), &plain("value", kind));
-    let part = interval.leading_field.as_ref().map(ToString::to_string);
-    let part = part.ok_or_else(|| unsupported(format!("the step {interval}")))?;
+    let Some((count, part)) = build::interval_of(interval) else {
+        return Err(unsupported(format!("the step {interval}")));
+    };
     Ok(vec![
         to(kind, from),
         to(kind, until),
-        to("INTEGER", &interval.value),
-        build::text(&part),
+        count.clone(),
+        part.clone(),
     ])
 }
 
@@ -239,6 +230,38 @@ fn aggregate(name: &str, function: &Function, given: &[Expr]) -> Result<Option<E
             keep_arguments(&mut one, 1);
             extreme(&one, by, name == "max_by")
         }
+        ("array_concat_agg", [_]) => {
+            let mut all = function.clone();
+            if let FunctionArguments::List(list) = &mut all.args {
+                let ignored = ast::NullTreatment::IgnoreNulls;
+                list.clauses
+                    .push(FunctionArgumentClause::IgnoreOrRespectNulls(ignored));
+            }
+            build::call("flatten", vec![gathered(&all)])
+        }
+        ("approx_top_sum", [value, weight, count]) => {
+            let pair = [
+                build::text("value"),
+                value.clone(),
+                build::text("sum"),
+                weight.clone(),
+            ];
+            let mut one = function.clone();
+            keep_arguments(&mut one, 1);
+            if let FunctionArguments::List(list) = &mut one.args {
+                let pair = build::call("named_struct", pair.to_vec());
+                list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(pair))];
+            }
+            build::call("millpond_top_sum", vec![gathered(&one), count.clone()])
+        }
+        ("percentile_cont" | "percentile_disc" | "approx_quantiles", [_, _])
+            if respects_nulls(function) =>
+        {
+            return Err(unsupported(format!(
+                "RESPECT NULLS in {}",
+                name.to_uppercase()
+            )));
+        }
         ("approx_quantiles", [_, count]) => {
             let mut one = function.clone();
             keep_arguments(&mut one, 1);
@@ -276,6 +299,19 @@ fn limit_of(function: &Function) -> Option<Expr> {
         FunctionArgumentClause::Limit(limit) => Some(limit.clone()),
         _ => None,
     })
+}
+
+fn respects_nulls(function: &Function) -> bool {
+    let inner = match &function.args {
+        FunctionArguments::List(list) => list.clauses.iter().any(|clause| {
+            matches!(
+                clause,
+                FunctionArgumentClause::IgnoreOrRespectNulls(ast::NullTreatment::RespectNulls)
+            )
+        }),
+        _ => false,
+    };
+    inner || function.null_treatment == Some(ast::NullTreatment::RespectNulls)
 }
 
 fn having_of(function: &Function) -> Option<(ast::HavingBoundKind, Expr)> {

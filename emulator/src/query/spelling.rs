@@ -5,7 +5,7 @@
 use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, Interval};
 
 use super::sql_types::{self, plain, unnamed};
-use super::{QueryError, build, calls, gathered, unsupported};
+use super::{QueryError, build, calls, gathered, literals, unsupported};
 
 /// What an expression is to be replaced with; its parts have been through here before.
 ///
@@ -22,19 +22,15 @@ pub(super) fn expression(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
             ..
         } => {
             let to = sql_types::column("value", data_type)?;
-            let value = match format {
-                None => *expr.clone(),
-                Some(ast::CastFormat::Value(format))
-                    if to.kind == "BYTES"
-                        && format
-                            .to_string()
-                            .trim_matches('\'')
-                            .eq_ignore_ascii_case("hex") =>
-                {
-                    return Ok(Some(build::call("millpond_from_hex", vec![*expr.clone()])));
-                }
-                Some(_) => return Err(unsupported("CAST with FORMAT")),
-            };
+            if let Some(format) = format {
+                let safe = matches!(kind, CastKind::SafeCast | CastKind::TryCast);
+                let call = with_format(expr, &to.kind, format)?;
+                return match safe {
+                    true => calls::safely(call, "SAFE_CAST with FORMAT").map(Some),
+                    false => Ok(Some(call)),
+                };
+            }
+            let value = *expr.clone();
             Some(match kind {
                 CastKind::SafeCast | CastKind::TryCast => build::safe_cast(value, &to),
                 _ => build::cast(value, &to),
@@ -42,9 +38,13 @@ pub(super) fn expression(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
         }
         Expr::TypedString(typed) => {
             let to = sql_types::column("value", &typed.data_type)?;
-            Some(build::cast(Expr::Value(typed.value.clone()), &to))
+            let mut text = typed.value.clone();
+            if let Some(plain) = literals::plain(&text.value) {
+                text.value = plain;
+            }
+            Some(build::cast(Expr::Value(text), &to))
         }
-        Expr::Interval(interval) => interval_literal(interval)?,
+        Expr::Interval(interval) => Some(interval_literal(interval)?),
         Expr::UnaryOp {
             op: ast::UnaryOperator::Minus,
             expr,
@@ -65,6 +65,16 @@ pub(super) fn expression(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
                 "DATE" | "TIME" | "DATETIME" => build::cast(*expr.clone(), &plain("value", &part)),
                 _ => build::call("millpond_extract", vec![*expr.clone(), build::text(&part)]),
             })
+        }
+        Expr::Trim {
+            expr,
+            trim_where: None,
+            trim_what: None,
+            trim_characters,
+        } => {
+            let mut arguments = vec![*expr.clone()];
+            arguments.extend(trim_characters.iter().flatten().cloned());
+            Some(build::call("millpond_trim", arguments))
         }
         Expr::Substring {
             expr,
@@ -120,6 +130,39 @@ pub(super) fn expression(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
             Some(build::call("millpond_bit_xor", arguments))
         }
         _ => None,
+    })
+}
+
+/// `CAST(value AS kind FORMAT 'model')`.
+fn with_format(value: &Expr, kind: &str, format: &ast::CastFormat) -> Result<Expr, QueryError> {
+    let (model, zone) = match format {
+        ast::CastFormat::Value(model) => (model, None),
+        ast::CastFormat::ValueAtTimeZone(model, zone) => (model, Some(zone)),
+    };
+    let name = model.value.clone().into_string().unwrap_or_default();
+    let of_bytes = match name.to_ascii_uppercase().as_str() {
+        "HEX" => Some("hex"),
+        "BASE64" | "BASE64M" => Some("base64"),
+        "BASE32" => Some("base32"),
+        "ASCII" | "UTF8" | "UTF-8" => Some(""),
+        _ => None,
+    };
+    let value = value.clone();
+    Ok(match (kind, of_bytes) {
+        ("BYTES" | "STRING", Some("")) => build::cast(value, &plain("value", kind)),
+        ("BYTES", Some(coding)) => build::call(&format!("millpond_from_{coding}"), vec![value]),
+        ("STRING", Some(coding)) => build::call(&format!("millpond_to_{coding}"), vec![value]),
+        ("STRING" | "DATE" | "TIME" | "DATETIME" | "TIMESTAMP", None) => {
+            let to = match kind {
+                "STRING" => "written".to_owned(),
+                kind => kind.to_lowercase(),
+            };
+            let mut arguments = vec![value, build::text(&name)];
+            let zone = zone.and_then(|zone| zone.value.clone().into_string());
+            arguments.extend(zone.map(|zone| build::text(&zone)));
+            build::call(&format!("millpond_model_{to}"), arguments)
+        }
+        _ => return Err(unsupported(format!("CAST to {kind} with FORMAT"))),
     })
 }
 
@@ -180,13 +223,19 @@ fn record(values: &[Expr], fields: &[ast::StructField]) -> Result<Expr, QueryErr
     Ok(build::call("named_struct", arguments))
 }
 
-/// `INTERVAL '1-2 3 4:5:6' YEAR TO SECOND`; intervals of one part are left to whoever adds them.
-fn interval_literal(interval: &Interval) -> Result<Option<Expr>, QueryError> {
-    match (&interval.leading_field, &interval.last_field) {
-        (Some(ast::DateTimeField::Year), Some(ast::DateTimeField::Second)) => Ok(Some(
-            build::cast(*interval.value.clone(), &plain("value", "INTERVAL")),
-        )),
-        (_, Some(_)) => Err(unsupported(format!("{interval}"))),
-        _ => Ok(None),
-    }
+/// `INTERVAL 5 DAY`, `INTERVAL '1-2 3 4:5:6' YEAR TO SECOND`.
+fn interval_literal(interval: &Interval) -> Result<Expr, QueryError> {
+    let value = *interval.value.clone();
+    Ok(match (&interval.leading_field, &interval.last_field) {
+        (Some(first), Some(last)) => {
+            let parts = build::text(&format!("{first} TO {last}"));
+            build::call("millpond_interval_read", vec![value, parts])
+        }
+        (Some(part), None) => {
+            let count = build::cast(value, &plain("value", "INTEGER"));
+            let part = build::text(&part.to_string());
+            build::call("millpond_interval_of", vec![count, part])
+        }
+        _ => return Err(unsupported(format!("{interval}"))),
+    })
 }

@@ -95,6 +95,19 @@ pub(super) fn cast_to(value: Expr, to: &FieldSchema) -> Result<Expr, QueryError>
 
 /// A column's type as the service shows it: with its length or digits, and without backticks.
 pub(crate) fn shown(field: &FieldSchema) -> String {
+    shown_with(field, &|_| String::new())
+}
+
+/// The same as it is written in a definition, which says of fields that they are required.
+pub(crate) fn defined(field: &FieldSchema) -> String {
+    shown_with(field, &|field| match field.mode.as_str() {
+        "REQUIRED" => " NOT NULL".to_owned(),
+        _ => String::new(),
+    })
+}
+
+/// A type with something said behind each field in it.
+fn shown_with(field: &FieldSchema, behind: &dyn Fn(&FieldSchema) -> String) -> String {
     let digits = |key: &str| match field.other.get(key)? {
         Value::String(text) => Some(text.clone()),
         other => Some(other.to_string()),
@@ -105,7 +118,9 @@ pub(crate) fn shown(field: &FieldSchema) -> String {
         "BOOLEAN" => "BOOL".to_owned(),
         "RECORD" => {
             let fields = field.fields.iter();
-            let fields: Vec<String> = fields.map(|f| format!("{} {}", f.name, shown(f))).collect();
+            let one =
+                |f: &FieldSchema| format!("{} {}{}", f.name, shown_with(f, behind), behind(f));
+            let fields: Vec<String> = fields.map(one).collect();
             format!("STRUCT<{}>", fields.join(", "))
         }
         "RANGE" => {

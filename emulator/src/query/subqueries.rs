@@ -7,20 +7,84 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, Result, ScalarValue, exec_err};
+use datafusion::common::{Column, Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::physical_plan::collect;
 
 use super::meaning;
+use members::Members;
+
+mod members;
+
+/// Makes `x IN (SELECT ...)` a function wherever it is a value: joins, which the planner makes of it, tell what is unknown from what is not
+/// only where it is a condition of its own.
+pub(super) fn memberships(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
+    let changed = plan.transform_up_with_subqueries(|node| {
+        if let LogicalPlan::Filter(mut filter) = node {
+            let conditions = split_conjunction_owned(filter.predicate.clone());
+            let alone = |e: &Expr| matches!(e, Expr::InSubquery(_));
+            let changed = conditions
+                .into_iter()
+                .map(|condition| match alone(&condition) {
+                    true => Ok(condition),
+                    false => Ok(condition.transform_up(|e| membership(e, state))?.data),
+                });
+            let changed = changed.collect::<Result<Vec<_>>>()?;
+            if let Some(predicate) = conjunction(changed) {
+                filter.predicate = predicate;
+            }
+            return Ok(Transformed::yes(LogicalPlan::Filter(filter)));
+        }
+        let names = NamePreserver::new(&node);
+        node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let changed = expr.transform_up(|e| membership(e, state))?;
+            Ok(changed.update_data(|e| name.restore(e)))
+        })
+    })?;
+    Ok(changed.data)
+}
+
+fn membership(expr: Expr, state: &SessionState) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::InSubquery(_) => one(expr, state),
+        _ => Ok(Transformed::no(expr)),
+    }
+}
+
+/// A plan, and the same with all types known. Where queries in expressions stand that the planner does not take there, they are made
+/// functions of their rows.
+///
+/// # Errors
+/// What the planner says.
+pub(super) fn analyzed(
+    plan: LogicalPlan,
+    state: &SessionState,
+) -> Result<(LogicalPlan, LogicalPlan)> {
+    let analyze = |plan: LogicalPlan| {
+        let options = state.config_options();
+        state.analyzer().execute_and_check(plan, options, |_, _| {})
+    };
+    let tried = match analyze(plan.clone()) {
+        Ok(analyzed) => return Ok((plan, analyzed)),
+        Err(e) => e,
+    };
+    let changed = computed(plan, state)?;
+    match analyze(changed.clone()) {
+        Ok(analyzed) => Ok((changed, analyzed)),
+        Err(_) => Err(tried),
+    }
+}
 
 /// Optimizes a plan. Where queries in expressions are left that could not be run, they are made functions of their rows before.
 ///
@@ -68,7 +132,14 @@ fn computed(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
             let changed = expr.transform_up(|e| one(e, state))?;
             Ok(changed.update_data(|e| name.restore(e)))
         })?;
-        mapped.map_data(LogicalPlan::recompute_schema)
+        mapped.map_data(|node| match node {
+            // Columns that functions are of may not be among those that are selected.
+            LogicalPlan::Sort(sort) => {
+                let input = LogicalPlanBuilder::from(Arc::unwrap_or_clone(sort.input));
+                input.sort_with_limit(sort.expr, sort.fetch)?.build()
+            }
+            node => node.recompute_schema(),
+        })
     })?;
     Ok(changed.data)
 }
@@ -78,6 +149,8 @@ fn one(expr: Expr, state: &SessionState) -> Result<Transformed<Expr>> {
         Expr::ScalarSubquery(subquery) => (subquery, Asks::Value),
         Expr::Exists(exists) if exists.negated => (&exists.subquery, Asks::Absence),
         Expr::Exists(exists) => (&exists.subquery, Asks::Presence),
+        Expr::InSubquery(within) if within.negated => (&within.subquery, Asks::NonMembership),
+        Expr::InSubquery(within) => (&within.subquery, Asks::Membership),
         _ => return Ok(Transformed::no(expr)),
     };
     let outer = outer_columns(&subquery.subquery)?;
@@ -92,9 +165,13 @@ fn one(expr: Expr, state: &SessionState) -> Result<Transformed<Expr>> {
         },
         _ => Field::new("value", DataType::Boolean, true),
     };
-    let arguments = outer.iter().cloned().map(Expr::Column).collect();
+    let columns = outer.iter().cloned().map(Expr::Column);
+    let arguments: Vec<Expr> = match &expr {
+        Expr::InSubquery(within) => columns.chain([within.expr.as_ref().clone()]).collect(),
+        _ => columns.collect(),
+    };
     let function = ScalarUDF::new_from_impl(OfRow {
-        signature: match outer.len() {
+        signature: match arguments.len() {
             0 => Signature::nullary(Volatility::Volatile),
             count => Signature::any(count, Volatility::Volatile),
         },
@@ -143,6 +220,9 @@ enum Asks {
     Value,
     Presence,
     Absence,
+    /// Whether a value, the last argument, is among its own.
+    Membership,
+    NonMembership,
 }
 
 /// A query as a function of columns of the row around.
@@ -178,35 +258,89 @@ impl Hash for OfRow {
 }
 
 impl OfRow {
-    fn run(&self, values: &[ScalarValue]) -> Result<ScalarValue> {
+    /// The query's answers for rows of arguments. On a thread of its own: whoever asks may hold the only thread that there is.
+    fn answers(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<ScalarValue>> {
+        let failed = |what: &str| exec_datafusion_err!("a query in an expression {what}");
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread();
+                let runtime = { runtime }.build()?;
+                runtime.block_on(self.of_rows(columns, rows))
+            });
+            thread.join().map_err(|_| failed("did not end"))?
+        })
+    }
+
+    async fn of_rows(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<ScalarValue>> {
+        let mut known: HashMap<Vec<ScalarValue>, Known> = HashMap::new();
+        let mut found = Vec::with_capacity(rows);
+        for row in 0..rows {
+            let mut values = columns
+                .iter()
+                .map(|column| ScalarValue::try_from_array(column, row))
+                .collect::<Result<Vec<_>>>()?;
+            let member = match self.asks {
+                Asks::Membership | Asks::NonMembership => values.pop(),
+                _ => None,
+            };
+            if !known.contains_key(&values) {
+                let rows = self.run(&values).await?;
+                known.insert(values.clone(), self.known(&rows)?);
+            }
+            let Some(known) = known.get(&values) else {
+                return exec_err!("a query in an expression gave nothing");
+            };
+            found.push(match known {
+                Known::Value(value) => value.clone(),
+                Known::Members(members) => {
+                    let is = members.has(member.as_ref())?;
+                    let not = self.asks == Asks::NonMembership;
+                    ScalarValue::Boolean(is.map(|is| is != not))
+                }
+            });
+        }
+        Ok(found)
+    }
+
+    async fn run(&self, values: &[ScalarValue]) -> Result<Vec<RecordBatch>> {
         let plan = with_values(self.plan.as_ref().clone(), &self.outer, values)?;
         let analyzer = self.state.analyzer();
         let analyzed =
             analyzer.execute_and_check(plan.clone(), self.state.config_options(), |_, _| {})?;
         meaning::check(&analyzed).map_err(|e| datafusion::common::exec_datafusion_err!("{e}"))?;
         let (_, plan) = optimized(plan, &self.state)?;
-        let rows: Vec<RecordBatch> = futures::executor::block_on(async {
-            let plan = self
-                .state
-                .query_planner()
-                .create_physical_plan(&plan, &self.state)
-                .await?;
-            collect(plan, self.state.task_ctx()).await
-        })?;
+        let plan = self
+            .state
+            .query_planner()
+            .create_physical_plan(&plan, &self.state)
+            .await?;
+        collect(plan, self.state.task_ctx()).await
+    }
+
+    /// What is asked of the rows of the query.
+    fn known(&self, rows: &[RecordBatch]) -> Result<Known> {
         let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
         match self.asks {
-            Asks::Presence => return Ok(ScalarValue::Boolean(Some(count > 0))),
-            Asks::Absence => return Ok(ScalarValue::Boolean(Some(count == 0))),
+            Asks::Presence => return Ok(Known::Value(ScalarValue::Boolean(Some(count > 0)))),
+            Asks::Absence => return Ok(Known::Value(ScalarValue::Boolean(Some(count == 0)))),
+            Asks::Membership | Asks::NonMembership => return Members::of(rows).map(Known::Members),
             Asks::Value => {}
         }
         if count > 1 {
             return exec_err!("Scalar subquery produced more than one element");
         }
-        match rows.iter().find(|batch| batch.num_rows() > 0) {
+        let value = match rows.iter().find(|batch| batch.num_rows() > 0) {
             Some(batch) => ScalarValue::try_from_array(batch.column(0), 0),
             None => ScalarValue::try_from(self.returns.data_type()),
-        }
+        };
+        value.map(Known::Value)
     }
+}
+
+/// What is known of a query for one row.
+enum Known {
+    Value(ScalarValue),
+    Members(Members),
 }
 
 /// A query with the values of one row in the place of its columns.
@@ -258,32 +392,19 @@ impl ScalarUDFImpl for OfRow {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         if args.args.is_empty() {
-            return Ok(ColumnarValue::Scalar(self.run(&[])?));
+            let mut found = self.answers(&[], 1)?;
+            let value = found.pop().unwrap_or(ScalarValue::Null);
+            return Ok(ColumnarValue::Scalar(value));
         }
         let columns = ColumnarValue::values_to_arrays(&args.args)?;
-        let mut known: HashMap<Vec<ScalarValue>, ScalarValue> = HashMap::new();
-        let mut found = Vec::with_capacity(args.number_rows);
         let rows = columns.first().map_or(args.number_rows, |c| c.len());
-        for row in 0..rows {
-            let values = columns
-                .iter()
-                .map(|column| ScalarValue::try_from_array(column, row))
-                .collect::<Result<Vec<_>>>()?;
-            let value = match known.get(&values) {
-                Some(value) => value.clone(),
-                None => {
-                    let value = self.run(&values)?;
-                    known.insert(values, value.clone());
-                    value
-                }
-            };
-            found.push(value);
-        }
         if rows == 0 {
             return Ok(ColumnarValue::Array(arrow::array::new_empty_array(
                 self.returns.data_type(),
             )));
         }
-        Ok(ColumnarValue::Array(ScalarValue::iter_to_array(found)?))
+        Ok(ColumnarValue::Array(ScalarValue::iter_to_array(
+            self.answers(&columns, rows)?,
+        )?))
     }
 }

@@ -13,9 +13,11 @@ use crate::clock::SystemClock;
 use crate::schema::{self, FieldSchema};
 
 mod arrays;
+mod documented;
 mod functions;
 mod names;
 mod numbers;
+mod shapes;
 
 /// A catalog with the table `p:d.t` of three rows and a view on it.
 fn catalog(root: &TempDir) -> Arc<Catalog> {

@@ -22,6 +22,7 @@ mod partitions;
 mod qualified;
 mod read_options;
 mod reads;
+mod record_fields;
 mod recovery;
 mod refusals;
 mod resources;

@@ -172,7 +172,7 @@ async fn procedures_take_and_give_values() {
         ("CALL d.p(1, 2, 'x')", "must be a variable"),
         (
             "CREATE PROCEDURE d.q() BEGIN SELECT; END; SELECT 1",
-            "Expected",
+            "Syntax error: Unexpected",
         ),
         ("DROP PROCEDURE d.none", "Not found: Routine"),
     ] {

@@ -175,7 +175,7 @@ async fn queries_write_tables_count_bytes_and_refuse_by_name() {
         "results are hidden"
     );
     for (sql, reason) in [
-        ("SELECT SOUNDEX(name) FROM d.t", "invalidQuery"),
+        ("SELECT KEYS.NEW_KEYSET(name) FROM d.t", "invalidQuery"),
         ("SELECT id FROM d.none", "notFound"),
     ] {
         let (code, error) = query(&emulator, sql).await;

@@ -8,13 +8,12 @@ use arrow::array::{
 };
 use arrow::array::{Date32Builder, Time64MicrosecondArray};
 use arrow::datatypes::{DataType, Date32Type, FieldRef, TimeUnit, TimestampMicrosecondType};
-use chrono::{
-    DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone,
-};
+use chrono::{Datelike, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone};
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
 use super::dates::{DAY, in_range, micros_of, moment, shifted, step, truncated};
+use super::time_formats::{read, write};
 use super::{Call, Function, each, integer, nullable, text};
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
@@ -36,8 +35,42 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         Function::made("millpond_parse_datetime", &[2], datetime, |call| {
             Ok(Arc::new(parsed_micros(call)?))
         }),
-        Function::made("millpond_parse_timestamp", &[2], timestamp, |call| {
-            Ok(Arc::new(parsed_micros(call)?.with_timezone("UTC")))
+        Function::made("millpond_parse_timestamp", &[2, 3], timestamp, |call| {
+            Ok(Arc::new(parsed_points(call)?))
+        }),
+        // As the clocks of a zone show it.
+        Function::made("millpond_trunc_in_zone", &[3], timestamp, |call| {
+            let (part, zones) = (call.word(1)?, call.texts(2)?);
+            let micros = micros_of(call.array(0)?)?;
+            let cut = micros.iter().zip(&zones).map(|pair| {
+                let (Some(micros), Some(zone)) = pair else {
+                    return Ok(None);
+                };
+                let local = truncated(micros + offset_at(zone, micros)?, &part)?;
+                Ok(Some(local - offset_of_local(zone, local)?))
+            });
+            let cut = cut.collect::<Result<TimestampMicrosecondArray>>()?;
+            Ok(Arc::new(cut.with_timezone("UTC")))
+        }),
+        Function::made("millpond_time_format", &[2, 3], text, |call| {
+            let (patterns, times) = (call.texts(0)?, micros_of(call.array(1)?)?);
+            let zones = match call.arrays.len() {
+                3 => Some(call.texts(2)?),
+                _ => None,
+            };
+            let texts = (0..call.rows).map(|row| {
+                let no_zone = zones.as_ref().is_some_and(|z| z.is_null(row));
+                if patterns.is_null(row) || times.is_null(row) || no_zone {
+                    return Ok(None);
+                }
+                let micros = times.value(row);
+                let ahead = match &zones {
+                    Some(zones) => offset_at(zones.value(row), micros)?,
+                    None => 0,
+                };
+                write(patterns.value(row), micros, ahead).map(Some)
+            });
+            Ok(Arc::new(texts.collect::<Result<StringArray>>()?))
         }),
         Function::made("millpond_last_day", &[2], date, |call| {
             let part = call.word(1)?;
@@ -134,7 +167,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
     ]
 }
 
-fn utc() -> DataType {
+pub(super) fn utc() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
@@ -155,7 +188,7 @@ fn timestamp(_: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
 }
 
 /// How far a zone is from UTC at a point in time, in microseconds.
-fn offset_at(zone: &str, micros: i64) -> Result<i64> {
+pub(super) fn offset_at(zone: &str, micros: i64) -> Result<i64> {
     if let Some(offset) = fixed_offset(zone) {
         return Ok(offset);
     }
@@ -165,7 +198,7 @@ fn offset_at(zone: &str, micros: i64) -> Result<i64> {
 }
 
 /// How far a zone is from UTC where its clocks show a time; of two such points in time the earlier one is meant.
-fn offset_of_local(zone: &str, micros: i64) -> Result<i64> {
+pub(super) fn offset_of_local(zone: &str, micros: i64) -> Result<i64> {
     if let Some(offset) = fixed_offset(zone) {
         return Ok(offset);
     }
@@ -358,132 +391,45 @@ fn parsed_micros(call: &Call) -> Result<TimestampMicrosecondArray> {
 
 fn parsed(call: &Call) -> Result<Vec<Option<NaiveDateTime>>> {
     let (patterns, texts) = (call.texts(0)?, call.texts(1)?);
-    patterns
-        .iter()
-        .zip(&texts)
+    let pairs = patterns.iter().zip(&texts);
+    pairs
         .map(|pair| match pair {
-            (Some(pattern), Some(text)) => read(pattern, text).map(Some),
+            (Some(pattern), Some(text)) => Ok(Some(read(pattern, text)?.time)),
             _ => Ok(None),
         })
         .collect()
 }
 
-/// Elements of a pattern that are read as the service reads them.
-const ELEMENTS: &str = "YymdHIMSFTjbBaAepRDsnt%zk";
-
-/// What a text says in a pattern; what it does not say is as at the beginning of 1970.
-fn read(pattern: &str, text: &str) -> Result<NaiveDateTime> {
-    use chrono::format::{Parsed, StrftimeItems, parse};
-    let mut own = String::new();
-    let mut characters = pattern.chars();
-    while let Some(c) = characters.next() {
-        own.push(c);
-        if c != '%' {
-            continue;
-        }
-        match characters.next() {
-            // Seconds with as many digits behind the point as there are.
-            Some('E') => match (characters.next(), characters.next()) {
-                (Some('*' | '0'..='9'), Some('S')) => own.push_str("S%.f"),
-                (Some('4'), Some('Y')) => own.push('Y'),
-                _ => return exec_err!("the format {pattern:?} is not supported by this emulator"),
-            },
-            Some(element) if ELEMENTS.contains(element) => own.push(element),
-            element => {
-                let element = element.map(String::from).unwrap_or_default();
-                return exec_err!(
-                    "the format element %{element} is not supported by this emulator"
-                );
-            }
-        }
-    }
-    let failed = || exec_datafusion_err!("Failed to parse input string {text:?}");
-    let mut parsed = Parsed::new();
-    parse(&mut parsed, text.trim(), StrftimeItems::new(own.trim())).map_err(|_| failed())?;
-    // Years of two digits begin with 1969.
-    if let (None, None, Some(short)) = (parsed.year(), parsed.year_div_100(), parsed.year_mod_100())
-    {
-        let century = if short < 69 { 20 } else { 19 };
-        parsed.set_year_div_100(century).map_err(|_| failed())?;
-    }
-    if let Some(seconds) = parsed.timestamp() {
-        let time = DateTime::from_timestamp(seconds, 0).ok_or_else(failed)?;
-        return Ok(time.naive_utc());
-    }
-    let date = match parsed.to_naive_date() {
-        Ok(date) => date,
-        Err(_) => {
-            let short = parsed.year_div_100().zip(parsed.year_mod_100());
-            let year = short.map(|(century, short)| century * 100 + short);
-            let year = parsed.year().or(year).unwrap_or(1970);
-            let date = match parsed.ordinal() {
-                Some(day) => NaiveDate::from_yo_opt(year, day),
-                None => NaiveDate::from_ymd_opt(
-                    year,
-                    parsed.month().unwrap_or(1),
-                    parsed.day().unwrap_or(1),
-                ),
-            };
-            date.ok_or_else(failed)?
-        }
+/// Points in time of texts that say them in UTC, in a zone of their own, or in the one that is the third argument.
+fn parsed_points(call: &Call) -> Result<TimestampMicrosecondArray> {
+    let (patterns, texts) = (call.texts(0)?, call.texts(1)?);
+    let zones = match call.arrays.len() {
+        3 => Some(call.texts(2)?),
+        _ => None,
     };
-    let half = parsed.hour_div_12().unwrap_or(0);
-    let hour = parsed
-        .hour_mod_12()
-        .map(|hour| half * 12 + hour)
-        .unwrap_or(0);
-    let nanos = parsed.nanosecond().unwrap_or(0);
-    let time = NaiveTime::from_hms_nano_opt(
-        hour,
-        parsed.minute().unwrap_or(0),
-        parsed.second().unwrap_or(0),
-        nanos - nanos % 1000,
-    );
-    let time = date.and_time(time.ok_or_else(failed)?);
-    let offset = i64::from(parsed.offset().unwrap_or(0));
-    let time = time - chrono::TimeDelta::seconds(offset);
-    match in_range(time.and_utc().timestamp_micros()) {
-        Some(_) => Ok(time),
-        None => Err(failed()),
-    }
+    let points = (0..call.rows).map(|row| {
+        let no_zone = zones.as_ref().is_some_and(|z| z.is_null(row));
+        if patterns.is_null(row) || texts.is_null(row) || no_zone {
+            return Ok(None);
+        }
+        let said = read(patterns.value(row), texts.value(row))?;
+        let micros = said.time.and_utc().timestamp_micros();
+        let given = zones.as_ref().map(|zones| zones.value(row));
+        let zone = said.zone.as_deref().or(given);
+        Ok(Some(match zone.filter(|_| !said.zoned) {
+            Some(zone) => micros - offset_of_local(zone, micros)?,
+            None => micros,
+        }))
+    });
+    Ok(points
+        .collect::<Result<TimestampMicrosecondArray>>()?
+        .with_timezone("UTC"))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn texts_are_read_by_their_patterns() {
-        for (pattern, text, wanted) in [
-            ("%Y-%m-%d", "2020-02-29", "2020-02-29 00:00:00"),
-            ("%d/%m/%y", "01/02/69", "1969-02-01 00:00:00"),
-            (
-                "%Y%m%d %H:%M:%E*S",
-                "20200102 03:04:05.25",
-                "2020-01-02 03:04:05.250",
-            ),
-            (
-                "%b %d %Y %I:%M %p",
-                "Jan 2 2020 1:30 PM",
-                "2020-01-02 13:30:00",
-            ),
-            (
-                "%Y-%m-%d %H:%M:%S%z",
-                "2020-01-01 01:00:00+0200",
-                "2019-12-31 23:00:00",
-            ),
-            ("%Y", "2020", "2020-01-01 00:00:00"),
-            ("%s", "86400", "1970-01-02 00:00:00"),
-            ("%H:%M", "12:34", "1970-01-01 12:34:00"),
-        ] {
-            let read = read(pattern, text).unwrap();
-            assert_eq!(read.to_string(), wanted, "{pattern} {text}");
-        }
-        for (pattern, text) in [("%Y-%m-%d", "2020-13-01"), ("%Y", "x"), ("%Q", "1")] {
-            assert!(read(pattern, text).is_err(), "{pattern} {text}");
-        }
-    }
 
     #[test]
     fn zones_are_names_or_offsets() {

@@ -109,6 +109,11 @@ fn convert(array: &ArrayRef, from: &Field, to: &Field, mode: Mode) -> Result<Arr
         (DataType::Timestamp(_, Some(_)), DataType::Utf8) if picoseconds::is_here(to) => {
             Ok(wire::to_wire(array, to)?)
         }
+        (DataType::Utf8, DataType::Utf8)
+            if wire::sql_type(from) == Some("json") && wire::sql_type(to).is_none() =>
+        {
+            exec_err!("Invalid cast from JSON to STRING")
+        }
         (_, DataType::Utf8) if wire::sql_type(to).is_none() => match array.data_type() {
             DataType::Binary => utf8(array, mode),
             _ => written(array, from),
@@ -233,11 +238,33 @@ fn read(texts: &StringArray, to: &Field, mode: Mode) -> Result<ArrayRef> {
         batch = cells::batch(&schema, &cells);
     }
     let batch: RecordBatch = batch.map_err(|errors| {
-        let first = errors.into_iter().next().map(|e| e.message);
-        external(first.unwrap_or_default())
+        let first = errors.into_iter().next();
+        let text = first
+            .as_ref()
+            .and_then(|e| texts.iter().nth(e.row).flatten());
+        match (text.and_then(|text| bad(text, to)), first) {
+            (Some(said), _) => external(said),
+            (None, first) => external(first.map(|e| e.message).unwrap_or_default()),
+        }
     })?;
     let none = || Arc::new(NullArray::new(0)) as ArrayRef;
     Ok(batch.columns().first().cloned().unwrap_or_else(none))
+}
+
+/// What the service says of a text that cannot be converted.
+fn bad(text: &str, to: &Field) -> Option<String> {
+    Some(match to.data_type() {
+        DataType::Int64 => format!("Bad int64 value: {text}"),
+        DataType::Float64 => format!("Bad double value: {text}"),
+        DataType::Boolean => format!("Bad bool value: {text}"),
+        DataType::Date32 => format!("Invalid date: '{text}'"),
+        DataType::Time64(_) => format!("Invalid time string \"{text}\""),
+        DataType::Timestamp(_, None) => format!("Invalid datetime string \"{text}\""),
+        DataType::Timestamp(_, Some(_)) => format!("Invalid timestamp: '{text}'"),
+        DataType::Decimal128(_, _) => format!("Invalid NUMERIC value: {text}"),
+        DataType::Decimal256(_, _) => format!("Invalid BIGNUMERIC value: {text}"),
+        _ => return None,
+    })
 }
 
 /// The text as loads spell it: SQL also writes integers in hexadecimal, and knows only two words for a boolean.
@@ -263,7 +290,7 @@ fn literal(text: &str, to: &DataType) -> String {
 }
 
 /// Values as CAST writes them.
-fn written(array: &ArrayRef, field: &Field) -> Result<ArrayRef> {
+pub(super) fn written(array: &ArrayRef, field: &Field) -> Result<ArrayRef> {
     let texts: StringArray = (0..array.len())
         .map(|row| {
             if array.is_null(row) {

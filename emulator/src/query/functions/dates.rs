@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Date32Array, Int64Array, StringArray, Time64MicrosecondArray,
+    Array, ArrayRef, AsArray, Date32Array, Int64Array, Time64MicrosecondArray,
     TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Date32Type, FieldRef, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
 };
-use chrono::format::{Item, StrftimeItems};
-use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, Timelike, Utc};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, Timelike};
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
-use super::{Call, Function, argument, each, external, integer, nullable, text};
+use super::{Call, Function, argument, each, external, integer, nullable};
 
 const SECOND: i64 = 1_000_000;
 pub(super) const DAY: i64 = 86_400 * SECOND;
@@ -51,7 +50,6 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                 .collect();
             Ok(Arc::new(values))
         }),
-        Function::made("millpond_time_format", &[2], text, format),
     ]
 }
 
@@ -317,6 +315,9 @@ fn boundaries(a: i64, b: i64, part: &str) -> Result<i64> {
 
 fn extract(call: &Call) -> Result<ArrayRef> {
     let part = call.word(1)?;
+    if matches!(call.array(0)?.data_type(), DataType::Interval(_)) {
+        return super::spans::part(call);
+    }
     let is_date = *call.array(0)?.data_type() == DataType::Date32;
     let values = each(&micros_of(call.array(0)?)?, |micros| {
         let time = moment(micros)?;
@@ -372,89 +373,6 @@ fn date_of_parts(call: &Call) -> Result<ArrayRef> {
         })
         .collect::<Result<Vec<_>>>()?;
     typed(values, &DataType::Date32)
-}
-
-/// Format elements that chrono writes as BigQuery does.
-const ELEMENTS: &str = "YymdHIMSFTjbBaAepuUWVGDRsn%htwklPxXzC";
-
-fn format(call: &Call) -> Result<ArrayRef> {
-    let (patterns, times) = (call.texts(0)?, micros_of(call.array(1)?)?);
-    let values = patterns
-        .iter()
-        .zip(times.iter())
-        .map(|pair| match pair {
-            (Some(pattern), Some(micros)) => {
-                let pattern = own_pattern(pattern, micros)?;
-                check_pattern(&pattern)?;
-                let time: DateTime<Utc> = moment(micros)?.and_utc();
-                Ok(Some(time.format(&pattern).to_string()))
-            }
-            _ => Ok(None),
-        })
-        .collect::<Result<StringArray>>()?;
-    Ok(Arc::new(values))
-}
-
-/// A pattern without the elements that only BigQuery has: `%E3S`, `%E*S`, `%E4Y`, `%Q` and `%Z`, which stand for the time zone UTC.
-fn own_pattern(pattern: &str, micros: i64) -> Result<String> {
-    let time = moment(micros)?;
-    let mut own = String::with_capacity(pattern.len());
-    let mut rest = pattern.chars();
-    while let Some(c) = rest.next() {
-        if c != '%' {
-            own.push(c);
-            continue;
-        }
-        let fraction = micros.rem_euclid(SECOND);
-        match rest.next() {
-            Some('Q') => own.push_str(&(time.month0() / 3 + 1).to_string()),
-            Some('Z') => own.push_str("UTC"),
-            Some('E') => match (rest.next(), rest.next()) {
-                (Some('4'), Some('Y')) => own.push_str(&format!("{:04}", time.year())),
-                (Some('*'), Some('S')) => {
-                    let digits = format!("{fraction:06}");
-                    let digits = digits.trim_end_matches('0');
-                    let point = if digits.is_empty() { "" } else { "." };
-                    own.push_str(&format!("%S{point}{digits}"));
-                }
-                (Some(count @ '0'..='9'), Some('S')) => {
-                    let count = count.to_digit(10).unwrap_or(0) as usize;
-                    let digits = format!("{fraction:06}000");
-                    let digits = digits.get(..count).unwrap_or_default();
-                    let point = if digits.is_empty() { "" } else { "." };
-                    own.push_str(&format!("%S{point}{digits}"));
-                }
-                _ => return exec_err!("the format {pattern:?} is not supported by this emulator"),
-            },
-            other => {
-                own.push('%');
-                own.extend(other);
-            }
-        }
-    }
-    Ok(own)
-}
-
-fn check_pattern(pattern: &str) -> Result<()> {
-    let mut characters = pattern.chars();
-    while let Some(c) = characters.next() {
-        if c != '%' {
-            continue;
-        }
-        match characters.next() {
-            Some(element) if ELEMENTS.contains(element) => {}
-            other => {
-                let element = other.map(String::from).unwrap_or_default();
-                return exec_err!(
-                    "the format element %{element} is not supported by this emulator"
-                );
-            }
-        }
-    }
-    if StrftimeItems::new(pattern).any(|item| matches!(item, Item::Error)) {
-        return exec_err!("the format {pattern:?} is not supported by this emulator");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! MD5, SHA1, SHA256 and SHA512 of texts and bytes, for keys and fingerprints; nothing here is a secret.
+//! MD5, SHA1, SHA256, SHA512 and FARM_FINGERPRINT of texts and bytes, for keys and fingerprints; nothing here is a secret.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BinaryArray};
+use arrow::array::{ArrayRef, AsArray, BinaryArray, Int64Array};
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::ScalarUDF;
 use md5::{Digest, Md5};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512, digest};
 
-use super::{Call, Function, nullable};
+use super::{Call, Function, integer, nullable};
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
     vec![
@@ -37,6 +37,21 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             |_| nullable(DataType::Binary),
             |c| hashed(c, sha512),
         ),
+        Function::made("millpond_farm_fingerprint", &[1], integer, |call| {
+            let one = |message: &[u8]| farmhash::fingerprint64(message).cast_signed();
+            let array = call.array(0)?;
+            let values: Int64Array = match array.as_binary_opt::<i32>() {
+                Some(bytes) => bytes.iter().map(|value| value.map(one)).collect(),
+                None => {
+                    let texts = call.texts(0)?;
+                    texts
+                        .iter()
+                        .map(|value| value.map(|v| one(v.as_bytes())))
+                        .collect()
+                }
+            };
+            Ok(Arc::new(values))
+        }),
     ]
 }
 

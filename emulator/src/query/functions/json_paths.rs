@@ -9,6 +9,7 @@ use datafusion::logical_expr::ScalarUDF;
 use serde_json::Value;
 
 use super::{Call, Function, argument, nullable, text};
+use crate::wire;
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
     let strings = |_: &datafusion::logical_expr::ReturnFieldArgs<'_>| {
@@ -30,8 +31,10 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                 ))
             },
             |call| {
+                // Where there is JSON, there is a null of JSON.
+                let is_json = wire::sql_type(call.field(0)?) == Some("json");
                 Ok(Arc::new(found(call, |value| {
-                    Some(value.to_string()).filter(|_| !value.is_null())
+                    Some(value.to_string()).filter(|_| !value.is_null() || is_json)
                 })?))
             },
         ),
@@ -95,19 +98,28 @@ pub(super) fn each(call: &Call, mut take: impl FnMut(Option<&Value>)) -> Result<
         let steps = steps(path)?;
         let parsed: Option<Value> = serde_json::from_str(text).ok();
         let value = parsed.as_ref().and_then(|value| {
-            steps.iter().try_fold(value, |value, step| match value {
-                Value::Object(members) => members.get(step.as_str()),
-                Value::Array(all) => all.get(step.parse::<usize>().ok()?),
-                _ => None,
-            })
+            steps
+                .iter()
+                .try_fold(value, |value, step| match (value, step) {
+                    (Value::Object(members), Step::Name(name)) => members.get(name.as_str()),
+                    (Value::Array(all), Step::At(at)) => all.get(*at),
+                    _ => None,
+                })
         });
         take(value);
     }
     Ok(())
 }
 
+/// A step of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    Name(String),
+    At(usize),
+}
+
 /// The names and positions of a path.
-fn steps(path: &str) -> Result<Vec<String>> {
+pub(super) fn steps(path: &str) -> Result<Vec<Step>> {
     let invalid = || exec_err!("Invalid JSONPath: {path}");
     let Some(mut rest) = path.strip_prefix('$') else {
         return invalid();
@@ -134,10 +146,15 @@ fn steps(path: &str) -> Result<Vec<String>> {
                     }
                 }
                 None => match inner.split_once(']') {
-                    Some((step, after)) if step.bytes().all(|b| b.is_ascii_digit()) => {
-                        (step, after)
-                    }
-                    _ => return invalid(),
+                    Some((step, after)) => match step.trim().parse::<usize>() {
+                        Ok(at) => {
+                            steps.push(Step::At(at));
+                            rest = after;
+                            continue;
+                        }
+                        Err(_) => return invalid(),
+                    },
+                    None => return invalid(),
                 },
             }
         } else {
@@ -146,7 +163,7 @@ fn steps(path: &str) -> Result<Vec<String>> {
         if step.is_empty() {
             return invalid();
         }
-        steps.push(step.to_owned());
+        steps.push(Step::Name(step.to_owned()));
         rest = after;
     }
     Ok(steps)

@@ -59,13 +59,12 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             Ok(Arc::new(texts.collect::<Result<StringArray>>()?))
         }),
         Function::made("millpond_contains_substr", &[2], truth, |call| {
-            let (values, searched) = (call.texts(0)?, call.texts(1)?);
-            let found: BooleanArray = values
-                .iter()
-                .zip(&searched)
-                .map(|(value, part)| Some(folded(value?).contains(&folded(part?))))
-                .collect();
-            Ok(Arc::new(found))
+            let (values, searched) = (call.array(0)?, call.texts(1)?);
+            let found = searched.iter().enumerate().map(|(row, part)| match part {
+                Some(part) => holds(values, row, &folded(part)),
+                None => Ok(None),
+            });
+            Ok(Arc::new(found.collect::<Result<BooleanArray>>()?))
         }),
         Function::made("millpond_instr", &[2, 3, 4], integer, instr),
         Function::made("millpond_bytes_to_text", &[1], text, |call| {
@@ -128,6 +127,42 @@ fn character(code: i64) -> Result<Option<char>> {
 
 fn folded(text: &str) -> String {
     text.to_lowercase()
+}
+
+/// Whether a value, or one within it, has a part; that is not known where one is missing and none of the others has it.
+fn holds(array: &ArrayRef, row: usize, part: &str) -> Result<Option<bool>> {
+    if array.is_null(row) || array.data_type().is_null() {
+        return Ok(None);
+    }
+    let within: Vec<(ArrayRef, usize)> = match array.data_type() {
+        DataType::List(_) => {
+            let values = array.as_list::<i32>().value(row);
+            (0..values.len())
+                .map(|at| (Arc::clone(&values), at))
+                .collect()
+        }
+        DataType::Struct(_) => {
+            let columns = array.as_struct().columns().iter();
+            columns.map(|column| (Arc::clone(column), row)).collect()
+        }
+        DataType::Binary => {
+            return exec_err!("CONTAINS_SUBSTR of BYTES is not supported by this emulator");
+        }
+        _ => {
+            return Ok(Some(
+                folded(&crate::value_text::scalar(array, row)).contains(part),
+            ));
+        }
+    };
+    let mut missing = false;
+    for (array, row) in &within {
+        match holds(array, *row, part)? {
+            Some(true) => return Ok(Some(true)),
+            Some(false) => {}
+            None => missing = true,
+        }
+    }
+    Ok((!missing).then_some(false))
 }
 
 /// What separates words where nothing else is said.

@@ -28,6 +28,14 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         Function::made("millpond_percentile_cont", &[2], float, percentile_cont),
         Function::made("millpond_percentile_disc", &[2], element, percentile_disc),
         Function::made("millpond_top_count", &[2], counted, top_count),
+        Function::made("millpond_top_sum", &[2], same, top_sum),
+        Function::made("millpond_array_slice", &[3], same, slice),
+        Function::made(
+            "millpond_array_is_distinct",
+            &[1],
+            |_| nullable(DataType::Boolean),
+            is_distinct,
+        ),
         Function::made("millpond_extreme", &[2], value_of_pair, extreme),
     ]
 }
@@ -164,7 +172,7 @@ fn quantiles(call: &Call) -> Result<ArrayRef> {
         let Some(last) = order.len().checked_sub(1) else {
             return Ok(Vec::new());
         };
-        let at = |part: usize| (part * last * 2 + parts) / (parts * 2);
+        let at = |part: usize| part * last / parts;
         Ok((0..=parts)
             .filter_map(|part| order.get(at(part)).copied())
             .collect())
@@ -320,15 +328,111 @@ fn top_count(call: &Call) -> Result<ArrayRef> {
             None,
         )?));
     }
+    listed(found, &pair_of(&own))
+}
+
+/// Elements from one position to another, both included, where negative ones count from the end.
+fn slice(call: &Call) -> Result<ArrayRef> {
+    let (starts, ends) = (call.integers(1)?, call.integers(2)?);
+    let missing = (0..call.rows).map(|row| starts.is_valid(row) && ends.is_valid(row));
+    let there = arrow::buffer::NullBuffer::from_iter(missing);
+    let lists = chosen(call, |row, values| {
+        let count = i64::try_from(values.len()).unwrap_or(i64::MAX);
+        let place = |at: i64| if at < 0 { at.saturating_add(count) } else { at };
+        let (from, to) = (place(starts.value(row)), place(ends.value(row)));
+        let (from, to) = (from.max(0), to.min(count - 1));
+        Ok((from..=to)
+            .filter_map(|at| u32::try_from(at).ok())
+            .collect())
+    })?;
+    let nulls = arrow::buffer::NullBuffer::union(lists.nulls(), Some(&there));
+    let data = lists.to_data().into_builder().nulls(nulls).build()?;
+    Ok(arrow::array::make_array(data))
+}
+
+fn is_distinct(call: &Call) -> Result<ArrayRef> {
+    let kind = item(call.field(0)?)?.data_type().clone();
+    let converter = RowConverter::new(vec![SortField::new(kind)])?;
+    let found = rows(call)?.into_iter().map(|values| {
+        let Some(values) = values else {
+            return Ok(None);
+        };
+        let rows = converter.convert_columns(&[values])?;
+        let mut seen = std::collections::HashSet::new();
+        Ok(Some(rows.iter().all(|row| seen.insert(row))))
+    });
+    let found = found.collect::<Result<arrow::array::BooleanArray>>()?;
+    Ok(Arc::new(found))
+}
+
+/// Of pairs of a value and a weight, those values whose weights are the largest in sum.
+fn top_sum(call: &Call) -> Result<ArrayRef> {
+    let most = call.integers(1)?.iter().next().flatten().unwrap_or(0);
+    let most = usize::try_from(most).unwrap_or(0);
+    let DataType::Struct(fields) = item(call.field(0)?)?.data_type().clone() else {
+        return exec_err!("pairs are expected");
+    };
+    let mut found: Vec<Option<StructArray>> = Vec::new();
+    for pairs in rows(call)? {
+        let Some(pairs) = pairs else {
+            found.push(None);
+            continue;
+        };
+        let pairs = pairs.as_struct();
+        let (values, weights) = (pairs.column(0), pairs.column(1));
+        let converter = RowConverter::new(vec![SortField::new(values.data_type().clone())])?;
+        let keys = converter.convert_columns(&[Arc::clone(values)])?;
+        let mut sums: std::collections::HashMap<_, (usize, ScalarValue)> =
+            std::collections::HashMap::new();
+        for (at, key) in keys.iter().enumerate() {
+            if weights.is_null(at) {
+                continue;
+            }
+            let weight = ScalarValue::try_from_array(weights, at)?;
+            match sums.entry(key) {
+                std::collections::hash_map::Entry::Vacant(entry) => {
+                    entry.insert((at, weight));
+                }
+                std::collections::hash_map::Entry::Occupied(mut entry) => {
+                    let sum = entry.get().1.add_checked(&weight)?;
+                    entry.get_mut().1 = sum;
+                }
+            }
+        }
+        let mut all: Vec<(usize, ScalarValue)> = sums.into_values().collect();
+        all.sort_by(|(at, sum), (other, than)| {
+            let order = than.partial_cmp(sum);
+            order
+                .unwrap_or(std::cmp::Ordering::Equal)
+                .then(at.cmp(other))
+        });
+        all.truncate(most);
+        let at = all.iter().filter_map(|(at, _)| u32::try_from(*at).ok());
+        let values = take(values, &UInt32Array::from_iter_values(at), None)?;
+        let sums = gathered(
+            all.into_iter().map(|(_, sum)| sum).collect(),
+            weights.data_type(),
+        )?;
+        found.push(Some(StructArray::try_new(
+            fields.clone(),
+            vec![values, sums],
+            None,
+        )?));
+    }
+    listed(found, &DataType::Struct(fields))
+}
+
+/// Arrays of records, one for each row.
+fn listed(found: Vec<Option<StructArray>>, kind: &DataType) -> Result<ArrayRef> {
     let lengths = found.iter().map(|f| f.as_ref().map_or(0, StructArray::len));
     let lengths = OffsetBuffer::from_lengths(lengths);
     let nulls = found.iter().map(Option::is_some).collect();
     let parts: Vec<&dyn Array> = found.iter().flatten().map(|f| f as &dyn Array).collect();
     let values = match parts.is_empty() {
-        true => arrow::array::new_empty_array(&pair_of(&own)),
+        true => arrow::array::new_empty_array(kind),
         false => arrow::compute::concat(&parts)?,
     };
-    let item = Arc::new(Field::new_list_field(pair_of(&own), true));
+    let item = Arc::new(Field::new_list_field(kind.clone(), true));
     Ok(Arc::new(ListArray::try_new(
         item,
         lengths,

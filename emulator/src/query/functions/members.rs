@@ -11,7 +11,7 @@ use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 use serde_json::{Map, Value};
 
-use super::{Call, Function, float, integer, json_paths, nullable, text, values};
+use super::{Call, Function, float, integer, json_paths, jsons, nullable, text};
 use crate::wire;
 
 const MANY: &[usize] = &[0, 1, 2, 3, 4, 5, 6, 7, 8];
@@ -43,9 +43,17 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             })?;
             Ok(Arc::new(StringArray::from(kinds)))
         }),
-        Function::made("millpond_json_keys", &[1], texts, |call| {
+        Function::made("millpond_json_keys", &[1, 2], texts, |call| {
             let mut lists = ListBuilder::new(StringBuilder::new());
-            for keys in each(call, |value| Ok(Some(keys(value))))? {
+            let most = match call.arrays.len() {
+                2 => call.integers(1)?.iter().next().flatten(),
+                _ => Some(i64::MAX),
+            };
+            let most = most.unwrap_or(i64::MAX);
+            if most < 1 {
+                return exec_err!("max_depth must be positive, not {most}");
+            }
+            for keys in each(call, |value| Ok(Some(keys(value, most))))? {
                 match keys {
                     None => lists.append_null(),
                     Some(keys) => {
@@ -84,57 +92,19 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             Ok(Arc::new(Float64Array::from(found)))
         }),
         Function::made("millpond_json_lax_bool", &[1], truth, |call| {
-            let found = each(call, |value| {
-                Ok(match value {
-                    Value::Bool(flag) => Some(*flag),
-                    Value::Number(number) => number.as_f64().map(|n| n != 0.0),
-                    Value::String(text) => match text.to_ascii_lowercase().as_str() {
-                        "true" => Some(true),
-                        "false" => Some(false),
-                        _ => None,
-                    },
-                    _ => None,
-                })
-            })?;
+            let found = each(call, |value| Ok(lax_bool(value)))?;
             Ok(Arc::new(BooleanArray::from(found)))
         }),
         Function::made("millpond_json_lax_integer", &[1], integer, |call| {
-            let rounded = |float: f64| {
-                let rounded = float.round();
-                (rounded.abs() < 9.2e18).then_some(rounded as i64)
-            };
-            let found = each(call, |value| {
-                Ok(match value {
-                    Value::Bool(flag) => Some(i64::from(*flag)),
-                    Value::Number(number) => number.as_i64().or(number.as_f64().and_then(rounded)),
-                    Value::String(text) => {
-                        let text = text.trim();
-                        let float = || text.parse::<f64>().ok().and_then(rounded);
-                        text.parse().ok().or_else(float)
-                    }
-                    _ => None,
-                })
-            })?;
+            let found = each(call, |value| Ok(lax_integer(value)))?;
             Ok(Arc::new(Int64Array::from(found)))
         }),
         Function::made("millpond_json_lax_float", &[1], float, |call| {
-            let found = each(call, |value| {
-                Ok(match value {
-                    Value::Number(number) => number.as_f64(),
-                    Value::String(text) => text.trim().parse().ok(),
-                    _ => None,
-                })
-            })?;
+            let found = each(call, |value| Ok(lax_float(value)))?;
             Ok(Arc::new(Float64Array::from(found)))
         }),
         Function::made("millpond_json_lax_text", &[1], text, |call| {
-            let found = each(call, |value| {
-                Ok(match value {
-                    Value::String(text) => Some(text.clone()),
-                    Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
-                    _ => None,
-                })
-            })?;
+            let found = each(call, |value| Ok(lax_text(value)))?;
             Ok(Arc::new(StringArray::from(found)))
         }),
     ]
@@ -157,19 +127,37 @@ fn texts(_: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
 /// Arrays of what the argument is: of texts, or of JSON.
 fn texts_like(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     let metadata = super::argument(args, 0)?.metadata().clone();
-    let item = Field::new_list_field(DataType::Utf8, true).with_metadata(metadata.clone());
-    let field = Field::new("value", DataType::List(Arc::new(item)), true);
+    let list = DataType::new_list(DataType::Utf8, true);
+    let field = Field::new("value", list, true);
     Ok(Arc::new(field.with_metadata(metadata)))
 }
 
 fn value(call: &Call, at: usize, row: usize) -> Result<Value> {
-    values::json(call.array(at)?, call.field(at)?, row)
+    jsons::json(call.array(at)?, call.field(at)?, row)
 }
 
 /// Members by their names, the first of each, in the order of the names.
 fn object(call: &Call) -> Result<ArrayRef> {
+    let lists = matches!(call.arrays.as_slice(), [names, _] if matches!(names.data_type(), DataType::List(_)));
     let made = (0..call.rows).map(|row| {
         let mut members = std::collections::BTreeMap::new();
+        if lists {
+            let (names, values) = (value(call, 0, row)?, value(call, 1, row)?);
+            let (Value::Array(names), Value::Array(values)) = (names, values) else {
+                return exec_err!("JSON_OBJECT does not accept NULL as an array");
+            };
+            if names.len() != values.len() {
+                return exec_err!("The number of keys and values in JSON_OBJECT must match");
+            }
+            for (name, member) in names.iter().zip(values) {
+                let Some(name) = name.as_str() else {
+                    return exec_err!("JSON_OBJECT does not accept NULL as a name");
+                };
+                members.entry(name.to_owned()).or_insert(member);
+            }
+            let members: Map<String, Value> = members.into_iter().collect();
+            return Ok(Value::Object(members).to_string());
+        }
         for at in (0..call.arrays.len()).step_by(2) {
             let names = call.texts(at)?;
             if names.is_null(row) {
@@ -198,7 +186,60 @@ fn each<T>(call: &Call, one: impl Fn(&Value) -> Result<Option<T>>) -> Result<Vec
         .collect()
 }
 
-fn whole(value: &Value) -> Option<i64> {
+/// The texts that documents are.
+pub(super) fn texts_of(call: &Call) -> Result<ArrayRef> {
+    let own = |value: &Value| value.as_str().map(str::to_owned);
+    let found = each(call, |value| strict(value, "STRING", own))?;
+    Ok(Arc::new(StringArray::from(found)))
+}
+
+pub(super) fn lax_bool(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::Number(number) => number.as_f64().map(|n| n != 0.0),
+        Value::String(text) => match text.to_ascii_lowercase().as_str() {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+pub(super) fn lax_integer(value: &Value) -> Option<i64> {
+    let rounded = |float: f64| {
+        let rounded = float.round();
+        (rounded.abs() < 9.2e18).then_some(rounded as i64)
+    };
+    match value {
+        Value::Bool(flag) => Some(i64::from(*flag)),
+        Value::Number(number) => number.as_i64().or(number.as_f64().and_then(rounded)),
+        Value::String(text) => {
+            let text = text.trim();
+            let float = || text.parse::<f64>().ok().and_then(rounded);
+            text.parse().ok().or_else(float)
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn lax_float(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+pub(super) fn lax_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+pub(super) fn whole(value: &Value) -> Option<i64> {
     let float = || {
         value
             .as_f64()
@@ -215,11 +256,14 @@ fn strict<T>(value: &Value, kind: &str, one: impl Fn(&Value) -> Option<T>) -> Re
 }
 
 /// The names of all members, those of members included, in order.
-fn keys(value: &Value) -> Vec<String> {
-    fn walk(value: &Value, before: &str, all: &mut std::collections::BTreeSet<String>) {
+fn keys(value: &Value, most: i64) -> Vec<String> {
+    fn walk(value: &Value, before: &str, most: i64, all: &mut std::collections::BTreeSet<String>) {
         let Value::Object(members) = value else {
             return;
         };
+        if most == 0 {
+            return;
+        }
         for (name, member) in members {
             let name = if name.chars().all(|c| c.is_alphanumeric() || c == '_') {
                 name.clone()
@@ -231,11 +275,11 @@ fn keys(value: &Value) -> Vec<String> {
             } else {
                 format!("{before}.{name}")
             };
-            walk(member, &path, all);
+            walk(member, &path, most - 1, all);
             all.insert(path);
         }
     }
     let mut all = std::collections::BTreeSet::new();
-    walk(value, "", &mut all);
+    walk(value, "", most, &mut all);
     all.into_iter().collect()
 }

@@ -10,8 +10,21 @@ use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF};
 
+use super::decimal_powers::{self, computed, float_or_numeric, power, root};
 use super::{Call, Function, argument, decimals, each, float, integer, nullable};
 use crate::value_text;
+
+/// A value and what it was chosen from.
+const MANY: &[usize] = &[
+    2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27,
+    28, 29, 30, 31, 32,
+];
+
+fn of_first(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    Ok(Arc::new(
+        Field::clone(argument(args, 0)?).with_nullable(true),
+    ))
+}
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
     vec![
@@ -31,6 +44,18 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             |call| match of_decimals(call, "millpond_decimal_div")? {
                 Some(values) => Ok(values),
                 None => whole(call, "/", i64::checked_div),
+            },
+        ),
+        Function::made(
+            "millpond_mod",
+            &[2],
+            whole_or_decimal,
+            |call| match of_decimals(call, "millpond_decimal_mod")? {
+                Some(values) => Ok(values),
+                None => whole(call, "%", |a, b| match b {
+                    0 => None,
+                    b => Some(a.wrapping_rem(b)),
+                }),
             },
         ),
         Function::made("millpond_divide", &[2], float, |call| {
@@ -71,7 +96,10 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         }),
         Function::made("millpond_negate", &[1], same, negate),
         Function::made("millpond_order", &[1], ordered, order),
-        Function::made("millpond_exp", &[1], float, |call| {
+        Function::made("millpond_exp", &[1], float_or_numeric, |call| {
+            if let Some(all) = of_one(call, "EXP", |x| Some(x.exp()), |_| None)? {
+                return Ok(all);
+            }
             checked(call, "EXP", |x| {
                 let power = x.exp();
                 (power.is_finite() || x.is_infinite()).then_some(power)
@@ -133,6 +161,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             let signs: ArrayRef = Arc::new(signs);
             Ok(cast(&signs, kind)?)
         }),
+        Function::made("millpond_round", &[3], same, decimal_powers::round),
         Function::made("millpond_is_inf", &[1], truth, |call| {
             let values: BooleanArray = floats(call, 0)?
                 .iter()
@@ -143,7 +172,14 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         Function::made("millpond_cbrt", &[1], float, |call| {
             checked(call, "CBRT", |x| Some(x.cbrt()))
         }),
-        Function::made("millpond_log", &[2], float, |call| {
+        Function::made("millpond_log", &[2], float_or_numeric, |call| {
+            let near = |given: &[f64]| match given {
+                [x, base] if *x > 0.0 && *base > 0.0 && *base != 1.0 => Some(x.ln() / base.ln()),
+                _ => None,
+            };
+            if let Some(all) = computed(call, "LOG", near, |_| None)? {
+                return Ok(all);
+            }
             pairs(call, |x, base| {
                 if x <= 0.0 || base <= 0.0 || base == 1.0 {
                     let (x, base) = (value_text::float(x), value_text::float(base));
@@ -156,39 +192,82 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                 }))
             })
         }),
-        Function::made("millpond_bit_count", &[1], integer, |call| {
-            let values: Int64Array = call.integers(0)?.unary(|x| i64::from(x.count_ones()));
-            Ok(Arc::new(values))
-        }),
-        Function::made("millpond_bit_not", &[1], integer, |call| {
-            let values: Int64Array = call.integers(0)?.unary(|x| !x);
-            Ok(Arc::new(values))
-        }),
-        Function::made("millpond_bit_xor", &[2], integer, |call| {
-            whole(call, "^", |a, b| Some(a ^ b))
+        // A value, unless one of those behind it is no number.
+        Function::made("millpond_unless_nan", MANY, of_first, |call| {
+            let value = call.array(0)?;
+            if !value.data_type().is_floating() {
+                return Ok(Arc::clone(value));
+            }
+            let others = (1..call.arrays.len())
+                .filter(|at| call.array(*at).is_ok_and(|a| a.data_type().is_floating()))
+                .map(|at| floats(call, at))
+                .collect::<Result<Vec<_>>>()?;
+            let values = floats(call, 0)?;
+            let nan = |row: usize| {
+                let mut at_row = others.iter().map(|o| o.is_valid(row).then(|| o.value(row)));
+                at_row.any(|x| x.is_some_and(f64::is_nan))
+            };
+            let values = values
+                .iter()
+                .enumerate()
+                .map(|(row, value)| match nan(row) {
+                    true => value.map(|_| f64::NAN),
+                    false => value,
+                });
+            Ok(Arc::new(values.collect::<Float64Array>()))
         }),
         Function::made("millpond_ieee_divide", &[2], float, |call| {
             pairs(call, |a, b| Ok(Some(a / b)))
         }),
-        Function::made("millpond_pow", &[2], float, |call| {
+        Function::made("millpond_pow", &[2], float_or_numeric, |call| {
+            let near = |given: &[f64]| match given {
+                [base, exponent] => Some(base.powf(*exponent)).filter(|p| !p.is_nan()),
+                _ => None,
+            };
+            if let Some(all) = computed(call, "POW", near, power)? {
+                return Ok(all);
+            }
             pairs(call, |a, b| {
                 let power = a.powf(b);
-                if power.is_nan() && !a.is_nan() && !b.is_nan() {
+                if !power.is_finite() && a.is_finite() && b.is_finite() {
                     return exec_err!("Floating point error in function: POW");
                 }
                 Ok(Some(power))
             })
         }),
-        Function::made("millpond_sqrt", &[1], float, |call| {
+        Function::made("millpond_sqrt", &[1], float_or_numeric, |call| {
+            if let Some(all) = of_one(call, "SQRT", |x| (x >= 0.0).then(|| x.sqrt()), root)? {
+                return Ok(all);
+            }
             checked(call, "SQRT", |x| (x >= 0.0).then(|| x.sqrt()))
         }),
-        Function::made("millpond_ln", &[1], float, |call| {
+        Function::made("millpond_ln", &[1], float_or_numeric, |call| {
+            if let Some(all) = of_one(call, "LN", |x| (x > 0.0).then(|| x.ln()), |_| None)? {
+                return Ok(all);
+            }
             checked(call, "LN", |x| (x > 0.0).then(|| x.ln()))
         }),
-        Function::made("millpond_log10", &[1], float, |call| {
+        Function::made("millpond_log10", &[1], float_or_numeric, |call| {
+            if let Some(all) = of_one(call, "LOG10", |x| (x > 0.0).then(|| x.log10()), |_| None)? {
+                return Ok(all);
+            }
             checked(call, "LOG10", |x| (x > 0.0).then(|| x.log10()))
         }),
     ]
+}
+
+/// A function of one NUMERIC, if the call is of one.
+fn of_one(
+    call: &Call,
+    name: &str,
+    near: fn(f64) -> Option<f64>,
+    exact: fn(&[i128]) -> Option<i128>,
+) -> Result<Option<ArrayRef>> {
+    let near = |given: &[f64]| match given {
+        [x] => near(*x).filter(|value| value.is_finite()),
+        _ => None,
+    };
+    computed(call, name, near, exact)
 }
 
 /// INT64 of integers, or the wider of two decimals.
@@ -295,10 +374,11 @@ fn of_second(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
 
 /// Floats are put in order by a number, everything else by itself.
 fn ordered(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
-    if argument(args, 0)?.data_type().is_floating() {
-        return integer(args);
+    match argument(args, 0)?.data_type() {
+        DataType::Interval(_) => integer(args),
+        kind if kind.is_floating() => integer(args),
+        _ => same(args),
     }
-    same(args)
 }
 
 fn negate(call: &Call) -> Result<ArrayRef> {
@@ -314,6 +394,7 @@ fn negate(call: &Call) -> Result<ArrayRef> {
         kind if kind.is_floating() || kind.is_null() || is_decimal(kind) => {
             Ok(arrow::compute::kernels::numeric::neg(array)?)
         }
+        DataType::Interval(_) => super::spans::negated(call),
         other => exec_err!("the operator - for {other} is not supported by this emulator"),
     }
 }
@@ -328,6 +409,9 @@ fn is_decimal(kind: &DataType) -> bool {
 /// Numbers in BigQuery's order of floats: NaN, then from minus to plus infinity, with one zero.
 fn order(call: &Call) -> Result<ArrayRef> {
     let array = call.array(0)?;
+    if matches!(array.data_type(), DataType::Interval(_)) {
+        return super::spans::keys(call);
+    }
     if !array.data_type().is_floating() {
         return Ok(Arc::clone(array));
     }
@@ -372,7 +456,9 @@ fn whole(call: &Call, sign: &str, one: fn(i64, i64) -> Option<i64>) -> Result<Ar
         .map(|pair| match pair {
             (Some(a), Some(b)) => match one(a, b) {
                 Some(value) => Ok(Some(value)),
-                None if sign == "/" && b == 0 => exec_err!("division by zero: {a} / {b}"),
+                None if matches!(sign, "/" | "%") && b == 0 => {
+                    exec_err!("division by zero: {a} / {b}")
+                }
                 None => exec_err!("int64 overflow: {a} {sign} {b}"),
             },
             _ => Ok(None),
@@ -408,7 +494,11 @@ fn pairs(call: &Call, one: impl Fn(f64, f64) -> Result<Option<f64>>) -> Result<A
 }
 
 /// A function that not every number has a value of.
-fn checked(call: &Call, name: &str, one: impl Fn(f64) -> Option<f64>) -> Result<ArrayRef> {
+pub(super) fn checked(
+    call: &Call,
+    name: &str,
+    one: impl Fn(f64) -> Option<f64>,
+) -> Result<ArrayRef> {
     let values = each(&floats(call, 0)?, |x| match one(x) {
         Some(value) => Ok(value),
         None if x.is_nan() => Ok(x),

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray, StructArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type};
-use datafusion::common::{Result, exec_datafusion_err, exec_err};
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
+use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
-use serde_json::{Map, Number, Value};
 
 use super::{Call, Function, argument, each, external, integer, nullable, text};
 use crate::geography as places;
@@ -44,8 +43,21 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         Function::made("millpond_geography_text", &[1], text, |call| {
             Ok(Arc::new(call.texts(0)?))
         }),
-        Function::made("millpond_to_json", &[1], json_field, to_json),
-        Function::made("millpond_to_json_string", &[1], text, to_json),
+        // The value itself; that it may be another one every time keeps the planner from knowing anything about it.
+        Function::with_volatility(
+            "millpond_hidden",
+            &[1],
+            |args| Ok(Arc::clone(argument(args, 0)?)),
+            |call| Ok(Arc::clone(call.array(0)?)),
+            datafusion::logical_expr::Volatility::Volatile,
+        ),
+        // A text of JSON is the text, of anything else what CAST writes.
+        Function::made("millpond_string", &[1], text, |call| {
+            if wire::sql_type(call.field(0)?) == Some("json") {
+                return super::members::texts_of(call);
+            }
+            super::casts::written(call.array(0)?, call.field(0)?)
+        }),
         // Both branches have one type, and what a CASE forgets about it is said again.
         Function::made(
             "millpond_like",
@@ -66,7 +78,7 @@ fn tagged(data_type: DataType, sql_type: &str) -> Result<FieldRef> {
     Ok(Arc::new(field))
 }
 
-fn json_field(_: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+pub(super) fn json_field(_: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     tagged(DataType::Utf8, "json")
 }
 
@@ -102,12 +114,15 @@ fn range(call: &Call) -> Result<ArrayRef> {
         .zip(&call.arrays)
         .map(|(end, array)| Ok(cast(array, end.data_type())?))
         .collect::<Result<Vec<_>>>()?;
-    Ok(Arc::new(StructArray::try_new_with_length(
-        ends.clone(),
-        columns,
-        None,
-        call.rows,
-    )?))
+    let made = StructArray::try_new_with_length(ends.clone(), columns, None, call.rows)?;
+    let micros = |at: usize| super::dates::micros_of(made.column(at));
+    let (starts, stops) = (micros(0)?, micros(1)?);
+    for (start, end) in starts.iter().zip(&stops) {
+        if start.zip(end).is_some_and(|(start, end)| start >= end) {
+            return exec_err!("Range start element must be less than range end element");
+        }
+    }
+    Ok(Arc::new(made))
 }
 
 fn range_end(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
@@ -151,66 +166,4 @@ fn point(call: &Call) -> Result<ArrayRef> {
         })
         .collect::<Result<StringArray>>()?;
     Ok(Arc::new(points))
-}
-
-fn to_json(call: &Call) -> Result<ArrayRef> {
-    let (array, field) = (call.array(0)?, call.field(0)?);
-    let texts = (0..array.len())
-        .map(|row| Ok(Some(json(array, field, row)?.to_string())))
-        .collect::<Result<StringArray>>()?;
-    Ok(Arc::new(texts))
-}
-
-pub(super) fn json(array: &ArrayRef, field: &Field, row: usize) -> Result<Value> {
-    if array.is_null(row) {
-        return Ok(Value::Null);
-    }
-    Ok(match array.data_type() {
-        DataType::Null => Value::Null,
-        DataType::Boolean => Value::Bool(array.as_boolean().value(row)),
-        DataType::Int64 => Value::Number(array.as_primitive::<Int64Type>().value(row).into()),
-        DataType::Float64 => {
-            let value = array.as_primitive::<Float64Type>().value(row);
-            match Number::from_f64(value) {
-                // A whole number is written without a point.
-                Some(_) if value.fract() == 0.0 && value.abs() < 1e15 => {
-                    serde_json::from_str(&format!("{value:.0}")).unwrap_or(Value::Null)
-                }
-                Some(number) => Value::Number(number),
-                None if value.is_nan() => Value::String("NaN".to_owned()),
-                None if value > 0.0 => Value::String("Infinity".to_owned()),
-                None => Value::String("-Infinity".to_owned()),
-            }
-        }
-        DataType::List(item) => {
-            let element = Field::clone(item).with_metadata(field.metadata().clone());
-            let values = array.as_list::<i32>().value(row);
-            (0..values.len())
-                .map(|at| json(&values, &element, at))
-                .collect::<Result<_>>()?
-        }
-        DataType::Struct(fields) if wire::sql_type(field).is_none() => {
-            let mut object = Map::new();
-            for (child, column) in fields.iter().zip(array.as_struct().columns()) {
-                object.insert(child.name().clone(), json(column, child, row)?);
-            }
-            Value::Object(object)
-        }
-        DataType::Utf8 if wire::sql_type(field) == Some("json") => {
-            serde_json::from_str(array.as_string::<i32>().value(row))
-                .map_err(|e| exec_datafusion_err!("invalid JSON: {e}"))?
-        }
-        DataType::Utf8 if wire::sql_type(field).is_none() => {
-            Value::String(array.as_string::<i32>().value(row).to_owned())
-        }
-        DataType::Date32 => Value::String(value_text::scalar(array, row)),
-        DataType::Timestamp(_, zone) => {
-            let text = value_text::scalar(array, row);
-            let zulu = if zone.is_some() { "Z" } else { "" };
-            Value::String(format!("{text}{zulu}"))
-        }
-        other => {
-            return exec_err!("TO_JSON of {other} is not supported by this emulator");
-        }
-    })
 }

@@ -48,7 +48,7 @@ pub(super) fn of(table: &Table) -> String {
 }
 
 fn column(field: &FieldSchema) -> String {
-    let mut text = format!("{} {}", field.name, sql_types::shown(field));
+    let mut text = format!("{} {}", field.name, sql_types::defined(field));
     if let Some(default) = column_defaults::of(field) {
         text.push_str(&format!(" DEFAULT {default}"));
     }

@@ -76,11 +76,30 @@ pub(super) enum Found {
     Name(String),
     /// A column that USING has made of two.
     Merged(Box<Expr>),
+    /// A whole row of a table, as a struct.
+    Row(Box<Expr>),
     /// A field of the elements called so.
     Field(String),
     /// Perhaps something of a relation whose columns are not known.
     Unknown,
     Nothing,
+}
+
+/// A row of a table as a struct of its columns.
+fn row(table: &str, columns: &[String]) -> Expr {
+    let columns = columns.iter().filter(|column| !is_pseudo(column));
+    let fields = columns.flat_map(|column| {
+        let path = [table, column.as_str()];
+        let path = path.map(|part| Ident::with_quote('`', part)).to_vec();
+        [build::text(column), Expr::CompoundIdentifier(path)]
+    });
+    build::call("named_struct", fields.collect())
+}
+
+/// Whether a column is none of the table's own.
+fn is_pseudo(column: &str) -> bool {
+    let column = column.to_ascii_uppercase();
+    ["_TABLE_SUFFIX", "_PARTITIONTIME", "_PARTITIONDATE"].contains(&column.as_str())
 }
 
 impl Names<'_> {
@@ -159,9 +178,13 @@ impl Names<'_> {
             if let Some(result) = result {
                 return Ok(Found::Name(result.clone()));
             }
-            let named = scope.relations.iter().filter_map(|r| r.name.as_ref());
-            if let Some(relation) = named.into_iter().find(|n| same(n, name)) {
-                return Ok(Found::Name(relation.clone()));
+            let named = scope.relations.iter();
+            let mut named = named.filter_map(|r| Some((r.name.as_ref()?, r)));
+            if let Some((relation, of)) = named.find(|(n, _)| same(n, name)) {
+                return Ok(match &of.columns {
+                    Some(columns) if !of.elements => Found::Row(Box::new(row(relation, columns))),
+                    _ => Found::Name(relation.clone()),
+                });
             }
         }
         if variables::find(self.variables, name).is_some() {

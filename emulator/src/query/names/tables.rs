@@ -104,13 +104,13 @@ impl Names<'_> {
         }
     }
 
-    /// Takes back which columns the last relation has, if they are the fields of elements.
+    /// The columns of the last relation are the fields of elements, if they become columns.
     pub(super) fn forget_elements(&mut self, unnest: &lateral::Unnest) {
         let scope = self.scopes.last_mut();
         if let Some(relation) = scope.and_then(|s| s.relations.last_mut())
             && unnest.gives_fields()
         {
-            relation.columns = None;
+            relation.columns = unnest.columns();
             relation.elements = false;
         }
     }

@@ -112,7 +112,7 @@ async fn queries_over_arrays_of_a_row_are_values() {
         ("SELECT * FROM UNNEST(1)", "must be arrays"),
         (
             "SELECT (SELECT e FROM UNNEST(a) AS e) FROM (SELECT [1, 2] AS a)",
-            "must be aggregated",
+            "Scalar subquery produced more than one element",
         ),
     ] {
         let refused = answer(&catalog, sql, &[]).await.unwrap_err();

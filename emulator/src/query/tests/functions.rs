@@ -132,7 +132,7 @@ async fn aggregates_gather_in_order_and_up_to_a_limit() {
         ("ANY_VALUE(y HAVING MAX x)", "c"),
         ("MAX_BY(y, x)", "c"),
         ("MIN_BY(x, y)", "1"),
-        ("APPROX_QUANTILES(x, 2)", "[1,2,3]"),
+        ("APPROX_QUANTILES(x, 2)", "[1,1,3]"),
         ("APPROX_TOP_COUNT(x, 1)", "[{value:1,count:2}]"),
     ] {
         let sql = format!("SELECT {expression} AS v FROM {rows}");
@@ -175,11 +175,10 @@ async fn what_has_no_value_is_an_error() {
             "SELECT DATETIME(TIMESTAMP '2020-01-01', 'Nowhere')",
             "Invalid time zone",
         ),
-        ("SELECT SOUNDEX('a')", "SOUNDEX"),
-        ("SELECT SAFE.CONCAT('a', 'b')", "SAFE.CONCAT"),
+        ("SELECT KEYS.NEW_KEYSET('a')", "KEYS.NEW_KEYSET"),
         ("SELECT SAFE.SUM(x) FROM UNNEST([1]) AS x", "SAFE.SUM"),
         (
-            "SELECT ARRAY(SELECT DISTINCT x FROM UNNEST([1]) AS x ORDER BY x)",
+            "SELECT ARRAY(SELECT DISTINCT x FROM UNNEST([1]) AS x ORDER BY -x)",
             "ORDER BY in ARRAY of DISTINCT",
         ),
     ] {

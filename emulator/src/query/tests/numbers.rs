@@ -106,19 +106,15 @@ async fn arithmetic_that_leaves_its_type_is_an_error() {
             "SELECT MAX(x) FROM (SELECT CAST('1-0 0 0:0:0' AS INTERVAL) AS x)",
             "MAX of INTERVAL",
         ),
-        (
-            "SELECT x FROM (SELECT CAST('1-0 0 0:0:0' AS INTERVAL) AS x) ORDER BY x",
-            "ORDER BY INTERVAL",
-        ),
-        (
-            "SELECT x = x FROM (SELECT CAST('1-0 0 0:0:0' AS INTERVAL) AS x)",
-            "INTERVAL",
-        ),
     ] {
         let refused = value(sql).await.unwrap_err();
         assert!(refused.contains(wanted), "{sql}: {refused}");
     }
     for (sql, wanted) in [
+        (
+            "SELECT CAST(x AS STRING) FROM (SELECT CAST('0-0 40 0:0:0' AS INTERVAL) AS x UNION ALL SELECT CAST('0-1 0 0:0:0' AS INTERVAL)) ORDER BY x LIMIT 1",
+            "0-1 0 0:0:0",
+        ),
         ("SELECT CAST('inf' AS FLOAT64) * 2", "inf"),
         (
             "SELECT NUMERIC '1.5' * NUMERIC '0.000000001'",

@@ -1,0 +1,249 @@
+//! Queries in expressions, PIVOT and UNPIVOT, stars of structs, whole rows, and groups by several sets.
+#![allow(clippy::unwrap_used)]
+
+use tempfile::TempDir;
+
+use super::{answer, catalog, lines};
+
+/// Rows to be grouped.
+const SALES: &str =
+    "(SELECT 'x' AS a, 'p' AS b, 1 AS c UNION ALL SELECT 'x', 'q', 2 UNION ALL SELECT 'y', 'p', 4)";
+
+async fn check(cases: &[(&str, &str)]) {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (sql, wanted) in cases {
+        let sql = sql.replace("{}", SALES);
+        let found = lines(&catalog, &sql).await;
+        let wanted: Vec<&str> = wanted.split(' ').collect();
+        assert_eq!(found, wanted, "{sql}");
+    }
+}
+
+async fn check_refused(cases: &[(&str, &str)]) {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (sql, named) in cases {
+        let sql = sql.replace("{}", SALES);
+        let refused = answer(&catalog, &sql, &[]).await.unwrap_err();
+        assert!(refused.contains(named), "{sql}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn queries_stand_wherever_a_value_does() {
+    check(&[
+        (
+            "SELECT c, EXISTS (SELECT 1 FROM {} AS s WHERE s.a = r.a AND s.c > r.c) AS e FROM {} AS r ORDER BY c",
+            "c|e 1|true 2|false 4|false",
+        ),
+        (
+            "SELECT c, (SELECT COUNT(*) FROM {} AS s WHERE s.a = r.a AND s.c < r.c) AS n FROM {} AS r ORDER BY c",
+            "c|n 1|0 2|1 4|0",
+        ),
+        (
+            "SELECT c, ARRAY(SELECT c FROM {} AS s WHERE s.a = r.a ORDER BY c DESC) AS l FROM {} AS r ORDER BY c",
+            "c|l 1|[2,1] 2|[2,1] 4|[4]",
+        ),
+        (
+            "SELECT SUM((SELECT MAX(c) FROM {} AS s WHERE s.a = r.a)) AS n FROM {} AS r",
+            "n 8",
+        ),
+        (
+            "SELECT c FROM {} AS r ORDER BY (SELECT MAX(c) FROM {} AS s WHERE s.a = r.a) DESC, c",
+            "c 4 1 2",
+        ),
+        (
+            "SELECT c, CASE WHEN c IN (SELECT c FROM {} AS s WHERE s.b = 'q') THEN 'in' ELSE 'out' END AS w FROM {} ORDER BY c",
+            "c|w 1|out 2|in 4|out",
+        ),
+        ("SELECT IF(1 IN (SELECT 1), 'in', 'out') AS w", "w in"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_known_to_be_in_a_query_is_null() {
+    check(&[
+        (
+            "SELECT x, x IN (SELECT y FROM UNNEST([1, NULL]) AS y) AS i FROM UNNEST([1, 2]) AS x ORDER BY x",
+            "x|i 1|true 2|",
+        ),
+        (
+            "SELECT x, x NOT IN (SELECT y FROM UNNEST([1]) AS y) AS i FROM UNNEST([1, 2, NULL]) AS x ORDER BY x",
+            "x|i | 1|false 2|true",
+        ),
+        (
+            "SELECT x FROM UNNEST([1, 2]) AS x WHERE x NOT IN (SELECT y FROM UNNEST([2, NULL]) AS y) OR x = 5",
+            "x",
+        ),
+        (
+            "SELECT x FROM UNNEST([1, 2]) AS x WHERE NOT (x IN (SELECT y FROM UNNEST([2, NULL]) AS y))",
+            "x",
+        ),
+        (
+            "SELECT x FROM UNNEST([1, 2]) AS x WHERE (x IN (SELECT y FROM UNNEST([2, NULL]) AS y)) IS NULL",
+            "x 1",
+        ),
+    ])
+    .await;
+    check_refused(&[
+        (
+            "SELECT (SELECT c FROM {} AS s)",
+            "Scalar subquery produced more than one element",
+        ),
+        ("SELECT 1 = ANY (SELECT 1)", "the comparison"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn pivot_makes_columns_of_values() {
+    check(&[
+        (
+            "SELECT * FROM {} PIVOT(SUM(c) FOR b IN ('p', 'q')) ORDER BY a",
+            "a|p|q x|1|2 y|4|",
+        ),
+        (
+            "SELECT * FROM (SELECT B, c FROM {}) PIVOT(SUM(c) AS s, COUNT(*) AS n FOR b IN ('p' AS one, 'q' two))",
+            "s_one|n_one|s_two|n_two 5|2|2|1",
+        ),
+        (
+            "SELECT z.a, p FROM {} PIVOT(MAX(c) FOR b IN ('p')) AS z WHERE z.a = 'x'",
+            "a|p x|1",
+        ),
+        (
+            "SELECT _1, minus_1, _2_point_5 FROM (SELECT 1.0 AS k, 2 AS v) PIVOT(ANY_VALUE(v) FOR k IN (1, -1, 2.5))",
+            "_1|minus_1|_2_point_5 2||",
+        ),
+        (
+            "SELECT _2020_01_01 FROM (SELECT DATE '2020-01-01' AS k, 2 AS v) PIVOT(STRING_AGG(CAST(v AS STRING)) FOR k IN (DATE '2020-01-01'))",
+            "_2020_01_01 2",
+        ),
+    ])
+    .await;
+    check_refused(&[
+        (
+            "SELECT * FROM {} PIVOT(ARRAY_AGG(c) FOR b IN ('p'))",
+            "IGNORE NULLS",
+        ),
+        ("SELECT * FROM {} PIVOT(c FOR b IN ('p'))", "Syntax error"),
+        (
+            "SELECT * FROM {} PIVOT(SUM(c) FOR b IN (CONCAT('p', 'q')))",
+            "alias",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn unpivot_makes_rows_of_columns() {
+    check(&[
+        (
+            "SELECT * FROM {} UNPIVOT(v FOR n IN (a, B)) WHERE c < 4 ORDER BY c, n",
+            "c|v|n 1|p|B 1|x|a 2|q|B 2|x|a",
+        ),
+        (
+            "SELECT * FROM (SELECT 1 AS k, 2 AS q1, 3 AS q2, 4 AS q3, 5 AS q4) UNPIVOT((v, w) FOR n IN ((q1, q2) AS 'x', (q3, q4))) ORDER BY n",
+            "k|v|w|n 1|4|5|q3_q4 1|2|3|x",
+        ),
+        (
+            "SELECT * FROM (SELECT 1 AS k, CAST(NULL AS INT64) AS q1, 3 AS q2) UNPIVOT(v FOR n IN (q1, q2))",
+            "k|v|n 1|3|q2",
+        ),
+        (
+            "SELECT * FROM (SELECT 1 AS k, CAST(NULL AS INT64) AS q1, 3 AS q2) UNPIVOT INCLUDE NULLS (v FOR n IN (q1, q2)) ORDER BY n",
+            "k|v|n 1||q1 1|3|q2",
+        ),
+    ])
+    .await;
+    check_refused(&[(
+        "SELECT * FROM {} UNPIVOT((v, w) FOR n IN (a, b))",
+        "does not match the 2 value columns",
+    )])
+    .await;
+}
+
+#[tokio::test]
+async fn rows_are_structs_and_structs_are_columns() {
+    check(&[
+        (
+            "SELECT TO_JSON_STRING(r) AS j FROM {} AS r WHERE c = 1",
+            "j {\"a\":\"x\",\"b\":\"p\",\"c\":1}",
+        ),
+        (
+            "SELECT u.* FROM (SELECT ARRAY_AGG(o ORDER BY c DESC LIMIT 1)[OFFSET(0)] AS u FROM {} AS o GROUP BY a) ORDER BY c",
+            "a|b|c x|q|2 y|p|4",
+        ),
+        (
+            "WITH t AS (SELECT * FROM {}), g AS (SELECT ARRAY_AGG(o ORDER BY c LIMIT 1)[OFFSET(0)] AS u FROM t AS o GROUP BY a) SELECT u.* EXCEPT (b) REPLACE (1 AS c) FROM g ORDER BY a",
+            "a|c x|1 y|1",
+        ),
+        (
+            "SELECT ARRAY(SELECT AS STRUCT * FROM (SELECT 1 AS k, 2 AS v)) AS l",
+            "l [{k:1,v:2}]",
+        ),
+        ("SELECT COUNT(r) AS n FROM {} AS r", "n 3"),
+        (
+            "SELECT * FROM (SELECT 1 AS k) JOIN (SELECT 1 AS k, 2 AS v) USING (k)",
+            "k|v 1|2",
+        ),
+    ])
+    .await;
+    check_refused(&[
+        ("SELECT c.* FROM {}", "Dot-star is not supported"),
+        (
+            "SELECT s.* EXCEPT (z) FROM (SELECT STRUCT(1 AS k) AS s)",
+            "Column z in SELECT * EXCEPT list does not exist",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn groups_of_several_sets_are_whole_and_in_order() {
+    // Constant in all rows, which the planner must not take for constant in all groups.
+    const ONE: &str = "(SELECT 'x' AS a, 'p' AS b, 1 AS c UNION ALL SELECT 'x', 'q', 2)";
+    let sql = |groups: &str| {
+        format!("SELECT a, b, SUM(c) AS s FROM {ONE} GROUP BY {groups} ORDER BY a, b")
+    };
+    check(&[
+        (
+            &sql("ROLLUP (a, b)"),
+            "a|b|s ||3 x||3 x|p|1 x|q|2",
+        ),
+        (
+            &sql("CUBE (a, b)"),
+            "a|b|s ||3 |p|1 |q|2 x||3 x|p|1 x|q|2",
+        ),
+        (
+            &sql("GROUPING SETS (a, b, ())"),
+            "a|b|s ||3 |p|1 |q|2 x||3",
+        ),
+        (
+            "SELECT a, SUM(c) AS s FROM (SELECT * FROM {} ORDER BY a) GROUP BY ROLLUP (a) ORDER BY a",
+            "a|s |7 x|3 y|4",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn sets_say_whether_equal_rows_are_one() {
+    check_refused(&[
+        (
+            "SELECT 1 UNION SELECT 1",
+            "Expected keyword ALL or keyword DISTINCT",
+        ),
+        ("SELECT 1 EXCEPT ALL SELECT 1", "EXCEPT ALL"),
+        (
+            "SELECT c, COUNT(*) AS n FROM {}",
+            "SELECT list expression references column c which is neither grouped nor aggregated",
+        ),
+        (
+            "SELECT * FROM {} TABLESAMPLE SYSTEM (10 PERCENT)",
+            "can only be applied directly to tables",
+        ),
+    ])
+    .await;
+}
