@@ -17,6 +17,7 @@ use crate::table_rows::TableRows;
 pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
     let settings = work.configuration["copy"].clone();
     let target = destination::reference(&settings["destinationTable"], work.project)?;
+    work.check_place(&target.table)?;
     let sources: Vec<Value> = match &settings["sourceTables"] {
         Value::Array(all) => all.clone(),
         _ => vec![settings["sourceTable"].clone()],
@@ -24,6 +25,7 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
     let mut tables = Vec::new();
     for source in &sources {
         let (table, columns) = source_of(work, source)?;
+        work.check_place(&table.name)?;
         tables.push((table, columns));
     }
     let Some((_, columns)) = tables.first() else {
@@ -54,7 +56,10 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
 }
 
 /// A table that is copied, a partition of one, or what one was at a time, and its columns.
-fn source_of(work: &Work<'_>, source: &Value) -> Result<(Arc<Table>, Vec<FieldSchema>), JobError> {
+pub(super) fn source_of(
+    work: &Work<'_>,
+    source: &Value,
+) -> Result<(Arc<Table>, Vec<FieldSchema>), JobError> {
     let id = source["tableId"].as_str().unwrap_or_default();
     if let Some((id, at)) = id.split_once('@') {
         let mut source = source.clone();

@@ -1,4 +1,4 @@
-//! Load jobs: files that came with the request, written into a table.
+//! Load jobs: files that came with the request or lie at addresses, written into a table.
 
 use std::sync::Arc;
 
@@ -9,9 +9,11 @@ use tokio::runtime::Handle;
 
 use super::destination::{self, Arrival, Destination, Dispositions};
 use super::{Done, JobError, Work};
+use crate::external::ExternalError;
 use crate::file_formats::{self, Columns, Decoded, FormatError};
 use crate::query::column_defaults;
 use crate::schema::{self, FieldSchema};
+use crate::source_files::{self, Gathered, SourceFiles};
 use crate::wire;
 
 impl From<FormatError> for JobError {
@@ -22,29 +24,59 @@ impl From<FormatError> for JobError {
 
 /// Reads everything before anything is changed: a job that fails leaves its table alone.
 pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
-    let settings = work.configuration["load"].clone();
+    let settings = settings(&work.configuration["load"]);
     let target = destination::reference(&settings["destinationTable"], work.project)?;
-    let Some(data) = work.data.take() else {
-        return Err(JobError::invalid(
-            "loading from source URIs is not supported by this emulator, upload the data with the job",
-        ));
-    };
+    work.check_place(&target.table)?;
     let format = settings["sourceFormat"].as_str().unwrap_or("CSV");
-    let columns = columns_of(work, &settings, &target, format)?;
-    let decoded = file_formats::decode(format, &data, columns, &settings)?;
-    let (rows, bytes) = write(work, &settings, &target, &decoded)?;
+    let (inputs, read) = match work.data.take() {
+        Some(data) => {
+            let columns = columns_of(work, &settings, &target, format)?;
+            let bytes = data.len() as u64;
+            let decoded = file_formats::decode(format, &data, columns, &settings)?;
+            (1, Gathered { decoded, bytes })
+        }
+        None => {
+            let files = SourceFiles::find(work.catalog.places(), format, settings.clone())?;
+            let columns = columns_of(work, &settings, &target, format)?;
+            (files.files.len(), files.read(columns)?)
+        }
+    };
+    let (rows, bytes) = write(work, &settings, &target, &read.decoded)?;
     let mut done = Done::at(work, &target);
     done.statistics.insert(
         "load".to_owned(),
         json!({
-            "inputFiles": "1",
-            "inputFileBytes": data.len().to_string(),
+            "inputFiles": inputs.to_string(),
+            "inputFileBytes": read.bytes.to_string(),
             "outputRows": rows.to_string(),
             "outputBytes": bytes.to_string(),
-            "badRecords": decoded.bad.to_string(),
+            "badRecords": read.decoded.bad.to_string(),
         }),
     );
     Ok(done)
+}
+
+/// What a job says, with the options of Parquet among the others.
+fn settings(load: &Value) -> Value {
+    let mut settings = load.clone();
+    let options = load["parquetOptions"].as_object().cloned();
+    if let (Some(options), Value::Object(all)) = (options, &mut settings) {
+        all.extend(options);
+    }
+    settings
+}
+
+impl From<ExternalError> for JobError {
+    fn from(error: ExternalError) -> Self {
+        match error {
+            ExternalError::NotFound { uri } | ExternalError::NoBucket { uri } => {
+                Self::new("notFound", format!("Not found: URI {uri}"))
+            }
+            ExternalError::Format { table, message } => Self::invalid(message).at(&table),
+            ExternalError::Io { .. } => Self::new("internalError", error.to_string()),
+            other => Self::invalid(other.to_string()),
+        }
+    }
 }
 
 /// The columns to load: those given, else those of the table, else what the data look like.
@@ -59,6 +91,10 @@ fn columns_of(
         let fields: Vec<FieldSchema> = serde_json::from_value(given.clone())
             .map_err(|e| JobError::invalid(format!("Invalid schema: {e}")))?;
         let fields = schema::checked(&fields).map_err(|e| JobError::invalid(e.to_string()))?;
+        return Ok(Columns::Given(fields));
+    }
+    let places = work.catalog.places();
+    if let Some(fields) = source_files::of_reference(places, format, settings)? {
         return Ok(Columns::Given(fields));
     }
     let tells = file_formats::tells_its_columns(format);

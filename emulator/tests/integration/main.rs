@@ -9,6 +9,7 @@
 
 mod alterations;
 mod batches;
+mod buckets;
 mod dry_runs;
 mod envelope;
 mod external;
@@ -31,6 +32,7 @@ mod routines;
 mod schemas;
 mod scripts;
 mod statements;
+mod storage;
 mod tables;
 mod transactions;
 mod uploads;
