@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
@@ -22,38 +23,73 @@ impl From<FormatError> for JobError {
     }
 }
 
-/// Reads everything before anything is changed: a job that fails leaves its table alone.
 pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
     let settings = settings(&work.configuration["load"]);
+    let data = work.data.take();
+    let loaded = load(work, &settings, data)?;
+    let mut done = Done::at(work, &loaded.target);
+    let statistics = loaded.statistics();
+    done.statistics.insert("load".to_owned(), statistics);
+    Ok(done)
+}
+
+/// What has been loaded.
+pub(super) struct Loaded {
+    target: Destination,
+    files: usize,
+    file_bytes: u64,
+    rows: u64,
+    bytes: u64,
+    bad: u64,
+}
+
+impl Loaded {
+    /// As statistics tell it.
+    pub fn statistics(&self) -> Value {
+        json!({
+            "inputFiles": self.files.to_string(),
+            "inputFileBytes": self.file_bytes.to_string(),
+            "outputRows": self.rows.to_string(),
+            "outputBytes": self.bytes.to_string(),
+            "badRecords": self.bad.to_string(),
+        })
+    }
+}
+
+/// Loads the data, or what lies at `sourceUris`. Reads everything before anything is changed: a job that fails leaves its table alone.
+///
+/// # Errors
+/// [`JobError`] for what cannot be read, and for a table that cannot take it.
+pub(super) fn load(
+    work: &Work<'_>,
+    settings: &Value,
+    data: Option<Bytes>,
+) -> Result<Loaded, JobError> {
     let target = destination::reference(&settings["destinationTable"], work.project)?;
     work.check_place(&target.table)?;
     let format = settings["sourceFormat"].as_str().unwrap_or("CSV");
-    let (inputs, read) = match work.data.take() {
+    let (files, read) = match data {
         Some(data) => {
-            let columns = columns_of(work, &settings, &target, format)?;
+            let columns = columns_of(work, settings, &target, format)?;
             let bytes = data.len() as u64;
-            let decoded = file_formats::decode(format, &data, columns, &settings)?;
+            let decoded = file_formats::decode(format, &data, columns, settings)?;
             (1, Gathered { decoded, bytes })
         }
         None => {
             let files = SourceFiles::find(work.catalog.places(), format, settings.clone())?;
-            let columns = columns_of(work, &settings, &target, format)?;
+            let columns = columns_of(work, settings, &target, format)?;
             (files.files.len(), files.read(columns)?)
         }
     };
-    let (rows, bytes) = write(work, &settings, &target, &read.decoded)?;
-    let mut done = Done::at(work, &target);
-    done.statistics.insert(
-        "load".to_owned(),
-        json!({
-            "inputFiles": inputs.to_string(),
-            "inputFileBytes": read.bytes.to_string(),
-            "outputRows": rows.to_string(),
-            "outputBytes": bytes.to_string(),
-            "badRecords": read.decoded.bad.to_string(),
-        }),
-    );
-    Ok(done)
+    let (rows, bytes) = write(work, settings, &target, &read.decoded)?;
+    Ok(Loaded {
+        target,
+        files,
+        file_bytes: read.bytes,
+        rows,
+        bytes,
+        bad: read.decoded.bad,
+    })
 }
 
 /// What a job says, with the options of Parquet among the others.

@@ -1,5 +1,6 @@
 //! Query jobs: planned, counted, run into a table.
 
+use std::cell::Cell;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -55,6 +56,8 @@ pub(super) struct Running<'w, 'a> {
     pub script: Script,
     /// How many procedures are being called, one in the other.
     pub procedures: usize,
+    /// Bytes that everything reads which has been planned.
+    pub processed: Cell<u64>,
 }
 
 pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
@@ -109,6 +112,7 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
         transaction: None,
         script: Script::default(),
         procedures: 0,
+        processed: Cell::new(0),
     };
     running.make_system(session.as_deref());
     own.show(&mut running.defaults);
@@ -143,7 +147,10 @@ impl Running<'_, '_> {
 
     pub fn plan(&self, query: Query) -> Result<Planned, JobError> {
         let planned = query::plan(self.work.catalog, query, &self.defaults, &self.parameters);
-        Ok(self.handle.block_on(planned)?)
+        let planned = self.handle.block_on(planned)?;
+        self.processed
+            .set(self.processed.get().saturating_add(planned.read.bytes));
+        Ok(planned)
     }
 
     pub fn select(&mut self, query: Query) -> Result<Done, JobError> {

@@ -14,6 +14,7 @@ mod dry_runs;
 mod envelope;
 mod external;
 mod faults;
+mod file_statements;
 mod google_rust;
 mod harness;
 mod information_schema;
