@@ -332,6 +332,9 @@ pub(crate) struct EmulatorArgs {
     /// Directory holding PROJECT/DATASET/TABLE/*.parquet
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
+    /// Directory holding buckets, gs://BUCKET/FILE being BUCKET/FILE below it; made when something is written [default: .buckets below --data]
+    #[arg(long, value_name = "DIR")]
+    pub buckets: Option<PathBuf>,
     /// Port on 127.0.0.1; 0 takes a free one and prints it
     #[arg(long, value_name = "N", default_value_t = 9050)]
     pub port: u16,

@@ -43,6 +43,9 @@ fn builder(args: &EmulatorArgs) -> Result<EmulatorBuilder, Failure> {
     if let Some(size) = args.keep_messages {
         builder = builder.keep_messages(size.as_u64());
     }
+    if let Some(directory) = &args.buckets {
+        builder = builder.buckets(directory);
+    }
     if let Some(script) = script(args)? {
         builder = builder.faults(script);
     }

@@ -203,7 +203,7 @@ fn bytes(value: &[u8], out: &mut Vec<u8>) {
 /// Zigzag, then seven bits at a time.
 // The low seven bits are cut out on purpose.
 #[allow(clippy::cast_possible_truncation)]
-fn long(value: i64, out: &mut Vec<u8>) {
+pub(crate) fn long(value: i64, out: &mut Vec<u8>) {
     let mut rest = (value << 1).cast_unsigned() ^ (value >> 63).cast_unsigned();
     while rest >= 0x80 {
         out.push(rest as u8 | 0x80);

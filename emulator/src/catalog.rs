@@ -15,6 +15,7 @@ use parquet::errors::ParquetError;
 use crate::clock::Clock;
 use crate::external::{External, ExternalError};
 use crate::name::{self, NameError, NamePart, TableName, TablePrefix};
+use crate::places::Places;
 use crate::schema::{SchemaChangeError, SchemaError};
 use crate::wire::UnsupportedColumn;
 
@@ -177,7 +178,7 @@ pub(crate) struct Listing {
 /// The tables below one directory. All methods block on the file system.
 #[derive(Debug)]
 pub(crate) struct Catalog {
-    root: PathBuf,
+    places: Places,
     clock: Arc<dyn Clock>,
     opened: Mutex<HashMap<TableName, (Listing, Arc<Table>)>>,
     /// Held while directories or metadata change.
@@ -188,9 +189,15 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     /// A catalog of `root`, which need not exist yet.
+    #[cfg(test)]
     pub fn new(root: PathBuf, clock: Arc<dyn Clock>) -> Self {
+        Self::with_places(Places::new(root, None), clock)
+    }
+
+    /// A catalog of the root of `places`, which need not exist yet.
+    pub fn with_places(places: Places, clock: Arc<dyn Clock>) -> Self {
         Self {
-            root,
+            places,
             clock,
             opened: Mutex::default(),
             changes: Mutex::default(),
@@ -200,7 +207,12 @@ impl Catalog {
 
     /// The directory that relative paths begin at.
     pub fn root(&self) -> &Path {
-        &self.root
+        self.places.root()
+    }
+
+    /// Where addresses of files lead.
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
     /// Opens a table, or returns it as opened before when nothing about it has changed.
@@ -228,7 +240,7 @@ impl Catalog {
     /// What a dataset is; one without a metadata file is as old as its directory.
     pub fn dataset(&self, project: &str, dataset: &str) -> Result<DatasetMetadata, CatalogError> {
         self.require_dataset(project, dataset)?;
-        let directory = self.root.join(project).join(dataset);
+        let directory = self.root().join(project).join(dataset);
         if let Some(known) = metadata::read(&directory.join(metadata::DATASET_FILE))? {
             return Ok(known);
         }
@@ -244,20 +256,20 @@ impl Catalog {
 
     /// The ids of all projects, ascending.
     pub fn projects(&self) -> Result<Vec<String>, CatalogError> {
-        directories(&self.root, NamePart::Project)
+        directories(self.root(), NamePart::Project)
     }
 
     /// The ids of a project's datasets, ascending. A project without a directory has none.
     pub fn datasets(&self, project: &str) -> Result<Vec<String>, CatalogError> {
         name::check(NamePart::Project, project)?;
-        directories(&self.root.join(project), NamePart::Dataset)
+        directories(&self.root().join(project), NamePart::Dataset)
     }
 
     /// Whether the dataset exists.
     pub fn require_dataset(&self, project: &str, dataset: &str) -> Result<(), CatalogError> {
         name::check(NamePart::Project, project)?;
         name::check(NamePart::Dataset, dataset)?;
-        if self.root.join(project).join(dataset).is_dir() {
+        if self.root().join(project).join(dataset).is_dir() {
             Ok(())
         } else {
             Err(CatalogError::DatasetNotFound {
@@ -270,7 +282,7 @@ impl Catalog {
     /// The ids of a dataset's tables, ascending.
     pub fn tables(&self, project: &str, dataset: &str) -> Result<Vec<String>, CatalogError> {
         self.require_dataset(project, dataset)?;
-        directories(&self.root.join(project).join(dataset), NamePart::Table)
+        directories(&self.root().join(project).join(dataset), NamePart::Table)
     }
 
     /// The tables of a dataset whose names begin alike, by name, each with the rest of its name.
@@ -299,7 +311,7 @@ impl Catalog {
 
     /// The directory of a table. Its name has passed the allow-list.
     fn directory(&self, table: &TableName) -> PathBuf {
-        let dataset = self.root.join(table.project()).join(table.dataset());
+        let dataset = self.root().join(table.project()).join(table.dataset());
         let directory = dataset.join(table.table());
         if directory.is_dir() || !self.ignores_case(&dataset) {
             return directory;
@@ -358,7 +370,7 @@ impl Catalog {
             return Err(not_found());
         }
         if let Some(metadata) = metadata.clone()
-            && let Some(external) = External::of(&metadata.resource, &self.root)
+            && let Some(external) = External::of(&metadata.resource, &self.places)
         {
             return self.external_listing(&external, metadata.clone());
         }
@@ -403,7 +415,8 @@ impl Catalog {
     ) -> Result<Listing, CatalogError> {
         let mut files = Vec::new();
         if external.is_parquet() {
-            for path in external.files().unwrap_or_default() {
+            let found = external.files().map(|found| found.files);
+            for path in found.unwrap_or_default().into_iter().map(|file| file.path) {
                 let facts = fs::metadata(&path).map_err(io_error(&path))?;
                 let modified = facts.modified().map_err(io_error(&path))?;
                 files.push((path, facts.len(), modified));

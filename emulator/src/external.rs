@@ -1,10 +1,9 @@
 //! External tables: rows that lie in files outside of the catalog.
 //!
-//! Files are local: `file://` addresses, or paths below the data directory. Parquet is streamed like a table's own files, and
-//! everything else is read whole. Must not know about requests or queries.
+//! Files are objects in buckets, local (`file://`), or below the data directory. Parquet is streamed like a table's own files,
+//! unless directories are columns, too; everything else is read whole. Must not know about requests or queries.
 
-use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -12,8 +11,10 @@ use arrow::datatypes::SchemaRef;
 use serde_json::{Map, Value};
 
 use crate::catalog::Table;
-use crate::file_formats::{self, Columns, FormatError};
+use crate::file_formats::{self, Columns};
+use crate::places::Places;
 use crate::schema::{self, FieldSchema, SchemaError};
+use crate::source_files::{self, SourceFiles};
 
 /// Where the client's description of the data is, among a table's settings.
 pub(crate) const CONFIGURATION: &str = "externalDataConfiguration";
@@ -24,7 +25,7 @@ pub(crate) const CONFIGURATION: &str = "externalDataConfiguration";
 pub enum ExternalError {
     /// The address is not one of a local file.
     #[error(
-        "external data at {uri} cannot be read by this emulator, which reads local files: write file:///directory/file.parquet or a path below its data directory"
+        "external data at {uri} cannot be read by this emulator, which reads local files: write gs://bucket/file.parquet, file:///directory/file.parquet or a path below its data directory"
     )]
     NotLocal {
         /// As the client wrote it.
@@ -36,11 +37,17 @@ pub enum ExternalError {
         /// As the client wrote it.
         uri: String,
     },
-    /// A setting that would change which rows or columns there are.
-    #[error("the setting {setting} of external data is not supported by this emulator")]
-    Setting {
-        /// Its name.
-        setting: &'static str,
+    /// There is not even the bucket.
+    #[error("Not found: Files {uri}")]
+    NoBucket {
+        /// As the client wrote it.
+        uri: String,
+    },
+    /// Directories that should be columns tell none.
+    #[error("{message}")]
+    Directories {
+        /// What is wrong with them.
+        message: String,
     },
     /// A description without what it needs.
     #[error("Required parameter is missing: {setting}")]
@@ -73,7 +80,7 @@ pub enum ExternalError {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct External<'a> {
     configuration: &'a Value,
-    root: &'a Path,
+    places: &'a Places,
 }
 
 /// The rows of an external table.
@@ -85,12 +92,12 @@ pub(crate) enum Rows {
 }
 
 impl<'a> External<'a> {
-    /// The description among a table's settings, if it is an external table. Relative paths begin at `root`.
-    pub fn of(settings: &'a Map<String, Value>, root: &'a Path) -> Option<Self> {
+    /// The description among a table's settings, if it is an external table.
+    pub fn of(settings: &'a Map<String, Value>, places: &'a Places) -> Option<Self> {
         let configuration = settings.get(CONFIGURATION)?;
         Some(Self {
             configuration,
-            root,
+            places,
         })
     }
 
@@ -100,79 +107,15 @@ impl<'a> External<'a> {
 
     /// Whether a table's own reader can read the files.
     pub fn is_parquet(&self) -> bool {
-        self.format() == "PARQUET"
+        self.format() == "PARQUET" && !self.configuration["hivePartitioningOptions"].is_object()
     }
 
     /// The files, in the order of their addresses and then of their names.
     ///
     /// # Errors
-    /// [`ExternalError`] for an address that is not local, or behind which there is nothing.
-    pub fn files(&self) -> Result<Vec<PathBuf>, ExternalError> {
-        for setting in ["hivePartitioningOptions", "metadataCacheMode"] {
-            if !self.configuration[setting].is_null() {
-                return Err(ExternalError::Setting { setting });
-            }
-        }
-        let mut files = Vec::new();
-        let uris = self.configuration["sourceUris"].as_array();
-        for uri in uris.into_iter().flatten().filter_map(Value::as_str) {
-            let before = files.len();
-            files.extend(self.matching(uri)?);
-            if files.len() == before {
-                let uri = uri.to_owned();
-                return Err(ExternalError::NotFound { uri });
-            }
-        }
-        if files.is_empty() {
-            let setting = "sourceUris";
-            return Err(ExternalError::Missing { setting });
-        }
-        Ok(files)
-    }
-
-    /// The files of one address, whose name may hold one star.
-    fn matching(&self, uri: &str) -> Result<Vec<PathBuf>, ExternalError> {
-        let path = self.local(uri).ok_or_else(|| ExternalError::NotLocal {
-            uri: uri.to_owned(),
-        })?;
-        let name = path.file_name().and_then(|n| n.to_str());
-        let Some((before, after)) = name.and_then(|n| n.split_once('*')) else {
-            return Ok(if path.is_file() {
-                vec![path]
-            } else {
-                Vec::new()
-            });
-        };
-        let directory = path.parent().unwrap_or(Path::new("/")).to_owned();
-        let failed = |source| ExternalError::Io {
-            path: directory.clone(),
-            source,
-        };
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&directory).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let matches = entry.file_name().to_str().is_some_and(|name| {
-                name.len() >= before.len() + after.len()
-                    && name.starts_with(before)
-                    && name.ends_with(after)
-            });
-            if matches && entry.path().is_file() {
-                found.push(entry.path());
-            }
-        }
-        found.sort();
-        Ok(found)
-    }
-
-    fn local(&self, uri: &str) -> Option<PathBuf> {
-        if let Some(path) = uri.strip_prefix("file://") {
-            return path.starts_with('/').then(|| PathBuf::from(path));
-        }
-        let relative = Path::new(uri);
-        let inside = relative
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
-        (inside && !uri.contains("://")).then(|| self.root.join(relative))
+    /// [`ExternalError`] for an address that leads nowhere, or behind which there is nothing.
+    pub fn files(&self) -> Result<SourceFiles, ExternalError> {
+        SourceFiles::find(self.places, self.format(), self.settings())
     }
 
     /// The columns that the files have, for a table that was given none.
@@ -185,12 +128,26 @@ impl<'a> External<'a> {
             let setting = "externalDataConfiguration.schema";
             return Err(ExternalError::Missing { setting });
         }
-        let files = self.files()?;
-        let first = files.first().ok_or(ExternalError::Missing {
-            setting: "sourceUris",
-        })?;
-        let decoded = self.decode(first, Columns::Detect, &first.display().to_string())?;
-        Ok(decoded.columns)
+        let reference = source_files::of_reference(self.places, self.format(), &self.settings())?;
+        match reference {
+            Some(columns) => self.with_directories(columns),
+            None => self.files()?.columns(),
+        }
+    }
+
+    /// The columns: those that the description names, else those that the files show. What lies in a bucket that is not there is
+    /// taken down and read by nobody, so it need not show any.
+    ///
+    /// # Errors
+    /// [`ExternalError`] when there are none, or the files do not tell.
+    pub fn columns_of_table(&self) -> Result<Vec<FieldSchema>, ExternalError> {
+        if let Some(declared) = self.declared()? {
+            return Ok(declared);
+        }
+        match self.columns() {
+            Err(ExternalError::NotLocal { .. } | ExternalError::NoBucket { .. }) => Ok(Vec::new()),
+            other => other,
+        }
     }
 
     /// The columns that the description itself names.
@@ -207,24 +164,28 @@ impl<'a> External<'a> {
                 table: "the schema".to_owned(),
                 message: e.to_string(),
             })?;
-        Ok(Some(schema::checked(&fields)?))
+        self.with_directories(schema::checked(&fields)?).map(Some)
     }
 
-    fn decode(
+    /// Columns of files, and behind them those of the directories they are in.
+    ///
+    /// # Errors
+    /// [`ExternalError`] when directories should be columns and tell none.
+    pub fn with_directories(
         &self,
-        path: &Path,
-        columns: Columns,
-        table: &str,
-    ) -> Result<file_formats::Decoded, ExternalError> {
-        let data = fs::read(path).map_err(|source| ExternalError::Io {
-            path: path.to_owned(),
-            source,
-        })?;
-        let decoded = file_formats::decode(self.format(), &data.into(), columns, &self.settings());
-        decoded.map_err(|error: FormatError| ExternalError::Format {
-            table: table.to_owned(),
-            message: error.to_string(),
-        })
+        mut columns: Vec<FieldSchema>,
+    ) -> Result<Vec<FieldSchema>, ExternalError> {
+        if self.configuration["hivePartitioningOptions"].is_object() {
+            let files = self.files()?;
+            let own = files.of_directories().iter();
+            let own = own.filter(|own| {
+                let mut names = columns.iter().map(|c| &c.name);
+                !names.any(|name| name.eq_ignore_ascii_case(&own.name))
+            });
+            let own: Vec<FieldSchema> = own.cloned().collect();
+            columns.extend(own);
+        }
+        Ok(columns)
     }
 
     /// The description as a load job would have it.
@@ -244,83 +205,29 @@ impl<'a> External<'a> {
 ///
 /// # Errors
 /// [`ExternalError`] when they cannot be read.
-pub(crate) fn open(root: &Path, table: &Table) -> Result<Rows, ExternalError> {
+pub(crate) fn open(places: &Places, table: &Table) -> Result<Rows, ExternalError> {
     let settings = table.metadata.as_ref().map(|m| &m.resource);
-    let Some(external) = settings.and_then(|settings| External::of(settings, root)) else {
+    let Some(external) = settings.and_then(|settings| External::of(settings, places)) else {
         return Ok(Rows::OfTable);
     };
     let files = external.files()?;
     if external.is_parquet() {
         return Ok(Rows::OfTable);
     }
-    let columns = schema::from_arrow(&table.schema);
     let name = table.name.to_string();
+    let wrong = |message: String| ExternalError::Format {
+        table: name.clone(),
+        message,
+    };
+    let columns = Columns::OfTable(schema::from_arrow(&table.schema));
+    let gathered = files.read(columns).map_err(|error| match error {
+        ExternalError::Format { message, .. } => wrong(message),
+        other => other,
+    })?;
     let mut batches = Vec::new();
-    for path in files {
-        let columns = Columns::OfTable(columns.clone());
-        let decoded = external.decode(&path, columns, &name)?;
-        for batch in decoded.batches {
-            let batch = crate::wire::arranged(&batch, &table.schema);
-            batches.push(batch.map_err(|e| ExternalError::Format {
-                table: name.clone(),
-                message: e.to_string(),
-            })?);
-        }
+    for batch in gathered.decoded.batches {
+        let batch = crate::wire::arranged(&batch, &table.schema);
+        batches.push(batch.map_err(|e| wrong(e.to_string()))?);
     }
     Ok(Rows::Here(Arc::clone(&table.schema), batches))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use serde_json::json;
-
-    fn files(root: &Path, uris: &[&str]) -> Result<Vec<String>, String> {
-        let settings = Map::from_iter([(
-            CONFIGURATION.to_owned(),
-            json!({"sourceFormat": "CSV", "sourceUris": uris}),
-        )]);
-        let files = External::of(&settings, root).unwrap().files();
-        files
-            .map(|all| {
-                let names = all.iter().map(|p| p.file_name().unwrap());
-                names.map(|n| n.to_str().unwrap().to_owned()).collect()
-            })
-            .map_err(|e| e.to_string())
-    }
-
-    #[test]
-    fn only_local_files_below_the_root_or_named_in_full_are_read() {
-        let root = tempfile::tempdir().unwrap();
-        fs::create_dir(root.path().join("in")).unwrap();
-        for name in ["b.csv", "a.csv", "a.json", "c.csv.part"] {
-            fs::write(root.path().join("in").join(name), "1\n").unwrap();
-        }
-        let inside = files(root.path(), &["in/*.csv"]).unwrap();
-        assert_eq!(inside, ["a.csv", "b.csv"]);
-        let full = format!("file://{}/in/a*", root.path().display());
-        assert_eq!(files(root.path(), &[&full]).unwrap(), ["a.csv", "a.json"]);
-        let both = files(root.path(), &["in/b.csv", "in/a.csv"]).unwrap();
-        assert_eq!(both, ["b.csv", "a.csv"]);
-        for elsewhere in [
-            "gs://b/a.csv",
-            "s3://b/a",
-            "../a.csv",
-            "in/../../a",
-            "/etc/passwd",
-            "file://host/a",
-        ] {
-            let refused = files(root.path(), &[elsewhere]).unwrap_err();
-            assert!(
-                refused.contains(elsewhere) && refused.contains("local files"),
-                "{refused}"
-            );
-        }
-        for nothing in ["in/d.csv", "in/*.parquet", "in"] {
-            let refused = files(root.path(), &["in/a.csv", nothing]).unwrap_err();
-            assert_eq!(refused, format!("Not found: Files {nothing}"));
-        }
-        assert!(files(root.path(), &[]).unwrap_err().contains("sourceUris"));
-    }
 }

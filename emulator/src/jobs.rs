@@ -1,4 +1,4 @@
-//! Jobs: load, query and copy, each run to its end when it is inserted, and remembered afterwards.
+//! Jobs: load, query, copy and extract, each run to its end when it is inserted, and remembered afterwards.
 //!
 //! Owns job names, states and statistics. Must not know how requests are written.
 
@@ -17,7 +17,9 @@ use crate::name::TableName;
 mod copy;
 mod datasets;
 mod destination;
+mod extract;
 mod load;
+mod own_tables;
 mod query;
 mod scripts;
 mod statements;
@@ -74,7 +76,9 @@ impl From<CatalogError> for JobError {
             CatalogError::DatasetNotFound { .. }
             | CatalogError::TableNotFound { .. }
             | CatalogError::RoutineNotFound { .. }
-            | CatalogError::External(ExternalError::NotFound { .. }) => "notFound",
+            | CatalogError::External(
+                ExternalError::NotFound { .. } | ExternalError::NoBucket { .. },
+            ) => "notFound",
             CatalogError::DatasetExists { .. }
             | CatalogError::TableExists { .. }
             | CatalogError::RoutineExists { .. } => "duplicate",
@@ -215,10 +219,33 @@ struct Work<'a> {
     catalog: &'a Arc<Catalog>,
     project: &'a str,
     id: &'a str,
+    /// Where the client wants it done.
+    place: Option<&'a str>,
     now: SystemTime,
     configuration: &'a mut Value,
     data: Option<Bytes>,
     memory: &'a Memory,
+}
+
+impl Work<'_> {
+    /// Refuses to work elsewhere than where a dataset is that has been put somewhere.
+    fn check_place(&self, table: &TableName) -> Result<(), JobError> {
+        let (project, dataset) = (table.project(), table.dataset());
+        let Some(wanted) = self.place else {
+            return Ok(());
+        };
+        let found = self.catalog.dataset(project, dataset);
+        let place = found.as_ref().ok().and_then(|d| d.resource.get("location"));
+        match place.and_then(Value::as_str) {
+            Some(place) if !place.eq_ignore_ascii_case(wanted) => Err(JobError::new(
+                "notFound",
+                format!(
+                    "Not found: Dataset {project}:{dataset} was not found in location {wanted}"
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What query jobs leave for those after them.
@@ -338,6 +365,7 @@ impl Jobs {
             catalog: &self.catalog,
             project,
             id: &id,
+            place: asked.then_some(location.as_str()),
             now: created,
             configuration: &mut configuration,
             data,
@@ -350,10 +378,7 @@ impl Jobs {
             Some("query") => query::run(&mut work),
             Some("load") => load::run(&mut work),
             Some("copy") => copy::run(&mut work),
-            Some("extract") => Err(JobError::new(
-                "notImplemented",
-                "extract jobs are not supported by this emulator, which writes to no bucket",
-            )),
+            Some("extract") => extract::run(&mut work),
             _ => {
                 return Err(JobError::invalid(
                     "Job configuration must contain exactly one job-specific configuration object (e.g., query, load, extract, spark), but there were 0: ",

@@ -36,6 +36,7 @@ pub(crate) mod column_defaults;
 mod dialect;
 pub(crate) mod escapes;
 mod fields;
+pub(crate) mod files;
 mod functions;
 mod gathered;
 mod groupings;
@@ -169,6 +170,25 @@ pub(crate) struct Defaults {
     pub functions: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
     /// The variables of a script, inner ones behind outer ones.
     pub variables: Vec<Variable>,
+}
+
+/// The dataset that temporary tables may be said to be in.
+const SESSION: &str = "_SESSION";
+
+/// The one name by which a temporary table is called.
+pub(crate) fn temporary_name(name: &ObjectName) -> String {
+    let name = name.to_string().replace('`', "");
+    let own = name
+        .split_once('.')
+        .filter(|(dataset, _)| dataset.eq_ignore_ascii_case(SESSION));
+    own.map_or_else(|| name.clone(), |(_, own)| own.to_owned())
+}
+
+impl Defaults {
+    /// Makes a temporary table known by its name.
+    pub fn remember(&mut self, name: &ObjectName, table: TableName) {
+        self.temporary.insert(temporary_name(name), table);
+    }
 }
 
 /// Puts the parameters into a statement.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use axum::{Json, Router, middleware};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -36,6 +36,7 @@ mod projects;
 mod resource;
 mod routines;
 mod rows;
+mod storage;
 mod tabledata;
 mod tables;
 mod uploads;
@@ -82,6 +83,7 @@ pub(crate) fn router(state: Arc<RestState>) -> Router {
             "/discovery/v1/apis/bigquery/v2/rest",
             get(discovery::document),
         )
+        .merge(storage::routes())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn(envelope::select_fields))
         .layer(middleware::from_fn(envelope::unpack))
@@ -100,7 +102,16 @@ pub(crate) fn router(state: Arc<RestState>) -> Router {
     let batch = post(move |request| batch::batch(called, request));
     routes
         .route("/batch", batch.clone())
+        .route("/batch/storage/v1", batch.clone())
         .route("/batch/bigquery/v2", batch)
+        .layer(middleware::from_fn(envelope::take))
+}
+
+/// What answers where no route leads: objects by their path, and the error body.
+pub(crate) fn elsewhere(state: Arc<RestState>) -> MethodRouter {
+    any(storage::by_path)
+        .layer(middleware::from_fn(envelope::take))
+        .with_state(state)
 }
 
 /// The methods of the API, below whichever prefix.
@@ -145,7 +156,15 @@ fn methods() -> Router<Arc<RestState>> {
         )
         .route(
             "/projects/{project}/datasets/{dataset}/tables/{table}/rowAccessPolicies",
-            get(absent::row_access_policies),
+            get(absent::row_access_policies).post(absent::new_row_access_policy),
+        )
+        .route(
+            "/projects/{project}/datasets/{dataset}/tables/{table}/rowAccessPolicies:batchDelete",
+            post(absent::row_access_policies_of),
+        )
+        .route(
+            "/projects/{project}/datasets/{dataset}/tables/{table}/rowAccessPolicies/{policy}",
+            any(absent::row_access_policy),
         )
         .route(
             "/projects/{project}/datasets/{dataset}/models",
@@ -186,7 +205,7 @@ async fn requests(State(state): Shared) -> Json<Value> {
 }
 
 /// The answer to a path nobody serves; gRPC clients get a status instead of JSON.
-pub(crate) async fn unknown_path(headers: HeaderMap, uri: Uri) -> Response {
+async fn unknown_path(headers: HeaderMap, uri: Uri) -> Response {
     let grpc = headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|v| v.as_bytes().starts_with(b"application/grpc"));

@@ -22,6 +22,7 @@ use crate::grpc_service::generated_beta::big_query_read_server::BigQueryReadServ
 use crate::grpc_service::{BetaReadService, ReadService};
 use crate::jobs::Jobs;
 use crate::kept_messages::KeptMessages;
+use crate::places::Places;
 use crate::request_log::{LoggedCall, RequestLog};
 use crate::rest_service::{self, RestState, Uploads};
 use crate::session::{MessageSize, SessionSettings, Sessions};
@@ -103,6 +104,7 @@ impl Emulator {
             session_lifetime: Duration::from_secs(6 * 3600),
             append_idle: Duration::from_secs(600),
             keep_messages: 0,
+            buckets: None,
             faults: FaultScript::new(),
             clock: Arc::new(SystemClock),
         }
@@ -120,6 +122,7 @@ pub struct EmulatorBuilder {
     session_lifetime: Duration,
     append_idle: Duration,
     keep_messages: u64,
+    buckets: Option<PathBuf>,
     faults: FaultScript,
     clock: Arc<dyn Clock>,
 }
@@ -188,6 +191,14 @@ impl EmulatorBuilder {
         self
     }
 
+    /// Where the buckets are: `gs://bucket/a/b.csv` is the file `bucket/a/b.csv` below this directory. By default a directory
+    /// of the data directory that is no project, `.buckets`. It is made when something is first written.
+    #[must_use]
+    pub fn buckets(mut self, path: impl Into<PathBuf>) -> Self {
+        self.buckets = Some(path.into());
+        self
+    }
+
     /// Faults to be played; none by default.
     #[must_use]
     pub fn faults(mut self, script: FaultScript) -> Self {
@@ -219,7 +230,10 @@ impl EmulatorBuilder {
             .map_err(listen_error)?;
         let local_addr = listener.local_addr().map_err(listen_error)?;
 
-        let catalog = Arc::new(Catalog::new(data_dir.clone(), Arc::clone(&self.clock)));
+        let catalog = Arc::new(Catalog::with_places(
+            Places::new(data_dir.clone(), self.buckets),
+            Arc::clone(&self.clock),
+        ));
         let log = Arc::new(RequestLog::default());
         let faults = Arc::new(Faults::new(self.faults));
         let seed = seed(self.clock.now(), local_addr.port());
@@ -289,7 +303,7 @@ fn seed(now: SystemTime, port: u16) -> u64 {
 }
 
 fn front(read: ReadService, write: WriteService, rest: RestState) -> Front {
-    let read = Arc::new(read);
+    let (read, rest) = (Arc::new(read), Arc::new(rest));
     let beta = BetaReadServer::new(BetaReadService(Arc::clone(&read)))
         .max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES);
     let beta_write = BetaWriteServer::new(BetaWriteService(write.clone()))
@@ -304,8 +318,8 @@ fn front(read: ReadService, write: WriteService, rest: RestState) -> Front {
         .add_service(write)
         .add_service(beta_write)
         .into_axum_router()
-        .merge(rest_service::router(Arc::new(rest)))
-        .fallback(rest_service::unknown_path)
+        .merge(rest_service::router(Arc::clone(&rest)))
+        .fallback_service(rest_service::elsewhere(rest))
         .with_state(());
     Front::new(routes, read)
 }

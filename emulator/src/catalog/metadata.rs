@@ -51,6 +51,8 @@ impl TableMetadata {
             "MATERIALIZED_VIEW"
         } else if has("externalDataConfiguration") {
             "EXTERNAL"
+        } else if has("snapshotDefinition") {
+            "SNAPSHOT"
         } else {
             "TABLE"
         }

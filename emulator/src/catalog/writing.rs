@@ -60,7 +60,7 @@ impl Catalog {
         name::check(NamePart::Project, project)?;
         name::check(NamePart::Dataset, dataset)?;
         let _changing = self.changing();
-        let directory = self.root.join(project).join(dataset);
+        let directory = self.root().join(project).join(dataset);
         if directory.is_dir() {
             return Err(CatalogError::DatasetExists {
                 project: project.to_owned(),
@@ -90,7 +90,7 @@ impl Catalog {
         change(&mut now.resource);
         now.modified_us = self.tick();
         metadata::write(
-            &self.root.join(project).join(dataset).join(DATASET_FILE),
+            &self.root().join(project).join(dataset).join(DATASET_FILE),
             &now,
         )?;
         Ok(now)

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::{Columns, Decoded, FormatError, of_cells};
 use crate::cells::Cell;
 use crate::schema::{self, FieldSchema};
+use crate::value_text;
 
 const MAGIC: &[u8] = b"Obj\x01";
 
@@ -335,7 +336,16 @@ fn value(rest: &mut Bytes, shape: &Shape, below: &[FieldSchema]) -> Result<Cell,
                 Meaning::Time(unit) | Meaning::Timestamp(unit) | Meaning::Datetime(unit) => *unit,
             };
             let scaled = number.checked_mul(unit);
-            Cell::Int(scaled.ok_or_else(|| damaged("a time is out of range"))?)
+            let scaled = scaled.ok_or_else(|| damaged("a time is out of range"))?;
+            // A number would be taken for hours, minutes and seconds side by side, as protobuf rows have them.
+            match meaning {
+                Meaning::Time(_) if (0..86_400_000_000).contains(&scaled) => {
+                    Cell::Text(value_text::time(scaled))
+                }
+                Meaning::Time(_) => return Err(damaged("a time is out of range")),
+                Meaning::Datetime(_) => Cell::Text(value_text::datetime(scaled)),
+                _ => Cell::Int(scaled),
+            }
         }
         Shape::Float => Cell::Float(f64::from(take(rest, 4)?.get_f32_le())),
         Shape::Double => Cell::Float(take(rest, 8)?.get_f64_le()),

@@ -3,20 +3,50 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::destination::{self, Arrival, Dispositions};
+use super::destination::{self, Arrival, Destination, Dispositions};
 use super::load::arranged;
 use super::{Done, JobError, Work};
-use crate::catalog::{CatalogError, Table};
+use crate::catalog::{CatalogError, Commit, Table};
 use crate::partition_ids;
 use crate::schema::{self, FieldSchema};
 use crate::table_rows::TableRows;
 
-/// Copies whole tables; the rows are written anew.
+/// Whether rows come along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    All,
+    /// Only what the table is like.
+    None,
+}
+
+/// What a new table takes over of the first one that is copied.
+const LAYOUT: [&str; 3] = ["timePartitioning", "rangePartitioning", "clustering"];
+
 pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
     let settings = work.configuration["copy"].clone();
+    let (target, rows, bytes) = copy(work, &settings, Rows::All)?;
+    let mut done = Done::at(work, &target);
+    let statistics =
+        json!({"copiedRows": rows.to_string(), "copiedLogicalBytes": bytes.to_string()});
+    done.statistics.insert("copy".to_owned(), statistics);
+    Ok(done)
+}
+
+/// Copies whole tables; the rows are written anew, those of a table partitioned by arrival into the partitions they were in.
+///
+/// # Errors
+/// [`JobError`] for tables that are not there, and for a destination that cannot take their rows.
+pub(super) fn copy(
+    work: &Work<'_>,
+    settings: &Value,
+    rows: Rows,
+) -> Result<(Destination, u64, u64), JobError> {
+    let mut settings = settings.clone();
     let target = destination::reference(&settings["destinationTable"], work.project)?;
+    work.check_place(&target.table)?;
     let sources: Vec<Value> = match &settings["sourceTables"] {
         Value::Array(all) => all.clone(),
         _ => vec![settings["sourceTable"].clone()],
@@ -24,19 +54,99 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
     let mut tables = Vec::new();
     for source in &sources {
         let (table, columns) = source_of(work, source)?;
+        work.check_place(&table.name)?;
         tables.push((table, columns));
     }
-    let Some((_, columns)) = tables.first() else {
+    let Some((first, columns)) = tables.first() else {
         return Err(JobError::invalid(
             "Required parameter is missing: sourceTables",
         ));
     };
+    let of_first = first.metadata.as_ref().map(|m| &m.resource);
+    if target.partition.is_none() && LAYOUT.iter().all(|key| settings[*key].is_null()) {
+        for key in LAYOUT {
+            if let Some(value) = of_first.and_then(|resource| resource.get(key)) {
+                settings[key] = value.clone();
+            }
+        }
+    }
+    let definition = definition(work, &settings, first)?;
     let dispositions = Dispositions::new(&settings, "WRITE_EMPTY");
     destination::prepare(work, &target, columns, &dispositions)?;
-    let schema = Arc::clone(&work.catalog.table(&target.table)?.schema);
-    let mut writer = Arrival::begin(work, &target)?;
+    let (mut written, mut bytes) = (0, 0);
+    if rows == Rows::All {
+        let by_arrival =
+            target.partition.is_none() && work.catalog.table(&target.table)?.has_partition_time();
+        for (into, parts) in parts(&target, tables, by_arrival)? {
+            let commit = write(work, &into, parts)?;
+            written += commit.rows;
+            bytes += commit.bytes;
+        }
+    }
+    if let Some((key, value)) = definition {
+        work.catalog.update_table(&target.table, |metadata| {
+            metadata.resource.insert(key.to_owned(), value);
+            Ok(())
+        })?;
+    }
+    Ok((target, written, bytes))
+}
+
+/// What a snapshot or a clone says of the table it was made of.
+fn definition(
+    work: &Work<'_>,
+    settings: &Value,
+    source: &Table,
+) -> Result<Option<(&'static str, Value)>, JobError> {
+    let (key, time) = match settings["operationType"].as_str().unwrap_or("COPY") {
+        "COPY" | "RESTORE" | "OPERATION_TYPE_UNSPECIFIED" => return Ok(None),
+        "SNAPSHOT" => ("snapshotDefinition", "snapshotTime"),
+        "CLONE" => ("cloneDefinition", "cloneTime"),
+        other => {
+            return Err(JobError::invalid(format!(
+                "Invalid value for operationType: {other}"
+            )));
+        }
+    };
+    let now = DateTime::<Utc>::from(work.now).to_rfc3339_opts(SecondsFormat::Millis, true);
+    let base = super::query::reference(&source.name);
+    Ok(Some((key, json!({"baseTableReference": base, time: now}))))
+}
+
+/// Tables, or their partitions, and where each of them goes.
+type Parts = Vec<(Destination, Vec<Arc<Table>>)>;
+
+/// Cuts tables that are partitioned by arrival into their partitions, where the destination has such, too.
+fn parts(
+    target: &Destination,
+    tables: Vec<(Arc<Table>, Vec<FieldSchema>)>,
+    by_arrival: bool,
+) -> Result<Parts, JobError> {
+    let tables = tables.into_iter().map(|(table, _)| table);
+    if !by_arrival {
+        return Ok(vec![(target.clone(), tables.collect())]);
+    }
+    let mut parts = vec![(target.clone(), Vec::new())];
+    for table in tables {
+        let counts = partition_ids::counts(&table);
+        let counts = counts.map_err(|e| JobError::new("internalError", e.to_string()))?;
+        for id in counts.unwrap_or_default().into_keys() {
+            let part = Arc::new(partition_ids::partition(&table, &id)?);
+            let into = Destination {
+                partition: Some(id).filter(|id| !id.starts_with("__")),
+                ..target.clone()
+            };
+            parts.push((into, vec![part]));
+        }
+    }
+    Ok(parts)
+}
+
+fn write(work: &Work<'_>, into: &Destination, tables: Vec<Arc<Table>>) -> Result<Commit, JobError> {
+    let schema = Arc::clone(&work.catalog.table(&into.table)?.schema);
+    let mut writer = Arrival::begin(work, into)?;
     let broken = |e: String| JobError::new("internalError", e);
-    for (table, _) in tables {
+    for table in tables {
         for batch in
             TableRows::try_new(table, &[], 0, u64::MAX).map_err(|e| broken(e.to_string()))?
         {
@@ -44,17 +154,14 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
             writer.write(&arranged(&batch, &schema)?)?;
         }
     }
-    let commit = writer.commit()?;
-    let mut done = Done::at(work, &target);
-    done.statistics.insert(
-        "copy".to_owned(),
-        json!({"copiedRows": commit.rows.to_string(), "copiedLogicalBytes": commit.bytes.to_string()}),
-    );
-    Ok(done)
+    writer.commit()
 }
 
 /// A table that is copied, a partition of one, or what one was at a time, and its columns.
-fn source_of(work: &Work<'_>, source: &Value) -> Result<(Arc<Table>, Vec<FieldSchema>), JobError> {
+pub(super) fn source_of(
+    work: &Work<'_>,
+    source: &Value,
+) -> Result<(Arc<Table>, Vec<FieldSchema>), JobError> {
     let id = source["tableId"].as_str().unwrap_or_default();
     if let Some((id, at)) = id.split_once('@') {
         let mut source = source.clone();
@@ -68,6 +175,12 @@ fn source_of(work: &Work<'_>, source: &Value) -> Result<(Arc<Table>, Vec<FieldSc
         return Ok((table, columns));
     }
     let source = destination::reference(source, work.project)?;
+    if let Ok(snapshot) = work.catalog.table(&source.table)
+        && snapshot.kind() == "SNAPSHOT"
+    {
+        let columns = snapshot.metadata.as_ref().map(|m| m.schema.clone());
+        return Ok((snapshot, columns.unwrap_or_default()));
+    }
     let Some(columns) = destination::existing(work, &source)? else {
         return Err(CatalogError::TableNotFound {
             table: source.table,

@@ -1,17 +1,20 @@
-//! Load jobs: files that came with the request, written into a table.
+//! Load jobs: files that came with the request or lie at addresses, written into a table.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use super::destination::{self, Arrival, Destination, Dispositions};
 use super::{Done, JobError, Work};
+use crate::external::ExternalError;
 use crate::file_formats::{self, Columns, Decoded, FormatError};
 use crate::query::column_defaults;
 use crate::schema::{self, FieldSchema};
+use crate::source_files::{self, Gathered, SourceFiles};
 use crate::wire;
 
 impl From<FormatError> for JobError {
@@ -20,31 +23,96 @@ impl From<FormatError> for JobError {
     }
 }
 
-/// Reads everything before anything is changed: a job that fails leaves its table alone.
 pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
-    let settings = work.configuration["load"].clone();
-    let target = destination::reference(&settings["destinationTable"], work.project)?;
-    let Some(data) = work.data.take() else {
-        return Err(JobError::invalid(
-            "loading from source URIs is not supported by this emulator, upload the data with the job",
-        ));
-    };
-    let format = settings["sourceFormat"].as_str().unwrap_or("CSV");
-    let columns = columns_of(work, &settings, &target, format)?;
-    let decoded = file_formats::decode(format, &data, columns, &settings)?;
-    let (rows, bytes) = write(work, &settings, &target, &decoded)?;
-    let mut done = Done::at(work, &target);
-    done.statistics.insert(
-        "load".to_owned(),
-        json!({
-            "inputFiles": "1",
-            "inputFileBytes": data.len().to_string(),
-            "outputRows": rows.to_string(),
-            "outputBytes": bytes.to_string(),
-            "badRecords": decoded.bad.to_string(),
-        }),
-    );
+    let settings = settings(&work.configuration["load"]);
+    let data = work.data.take();
+    let loaded = load(work, &settings, data)?;
+    let mut done = Done::at(work, &loaded.target);
+    let statistics = loaded.statistics();
+    done.statistics.insert("load".to_owned(), statistics);
     Ok(done)
+}
+
+/// What has been loaded.
+pub(super) struct Loaded {
+    target: Destination,
+    files: usize,
+    file_bytes: u64,
+    rows: u64,
+    bytes: u64,
+    bad: u64,
+}
+
+impl Loaded {
+    /// As statistics tell it.
+    pub fn statistics(&self) -> Value {
+        json!({
+            "inputFiles": self.files.to_string(),
+            "inputFileBytes": self.file_bytes.to_string(),
+            "outputRows": self.rows.to_string(),
+            "outputBytes": self.bytes.to_string(),
+            "badRecords": self.bad.to_string(),
+        })
+    }
+}
+
+/// Loads the data, or what lies at `sourceUris`. Reads everything before anything is changed: a job that fails leaves its table alone.
+///
+/// # Errors
+/// [`JobError`] for what cannot be read, and for a table that cannot take it.
+pub(super) fn load(
+    work: &Work<'_>,
+    settings: &Value,
+    data: Option<Bytes>,
+) -> Result<Loaded, JobError> {
+    let target = destination::reference(&settings["destinationTable"], work.project)?;
+    work.check_place(&target.table)?;
+    let format = settings["sourceFormat"].as_str().unwrap_or("CSV");
+    let (files, read) = match data {
+        Some(data) => {
+            let columns = columns_of(work, settings, &target, format)?;
+            let bytes = data.len() as u64;
+            let decoded = file_formats::decode(format, &data, columns, settings)?;
+            (1, Gathered { decoded, bytes })
+        }
+        None => {
+            let files = SourceFiles::find(work.catalog.places(), format, settings.clone())?;
+            let columns = columns_of(work, settings, &target, format)?;
+            (files.files.len(), files.read(columns)?)
+        }
+    };
+    let (rows, bytes) = write(work, settings, &target, &read.decoded)?;
+    Ok(Loaded {
+        target,
+        files,
+        file_bytes: read.bytes,
+        rows,
+        bytes,
+        bad: read.decoded.bad,
+    })
+}
+
+/// What a job says, with the options of Parquet among the others.
+fn settings(load: &Value) -> Value {
+    let mut settings = load.clone();
+    let options = load["parquetOptions"].as_object().cloned();
+    if let (Some(options), Value::Object(all)) = (options, &mut settings) {
+        all.extend(options);
+    }
+    settings
+}
+
+impl From<ExternalError> for JobError {
+    fn from(error: ExternalError) -> Self {
+        match error {
+            ExternalError::NotFound { uri } | ExternalError::NoBucket { uri } => {
+                Self::new("notFound", format!("Not found: URI {uri}"))
+            }
+            ExternalError::Format { table, message } => Self::invalid(message).at(&table),
+            ExternalError::Io { .. } => Self::new("internalError", error.to_string()),
+            other => Self::invalid(other.to_string()),
+        }
+    }
 }
 
 /// The columns to load: those given, else those of the table, else what the data look like.
@@ -59,6 +127,10 @@ fn columns_of(
         let fields: Vec<FieldSchema> = serde_json::from_value(given.clone())
             .map_err(|e| JobError::invalid(format!("Invalid schema: {e}")))?;
         let fields = schema::checked(&fields).map_err(|e| JobError::invalid(e.to_string()))?;
+        return Ok(Columns::Given(fields));
+    }
+    let places = work.catalog.places();
+    if let Some(fields) = source_files::of_reference(places, format, settings)? {
         return Ok(Columns::Given(fields));
     }
     let tells = file_formats::tells_its_columns(format);

@@ -1,6 +1,7 @@
 //! Query jobs: planned, counted, run into a table.
 
-use std::sync::PoisonError;
+use std::cell::Cell;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::query::ast::Query;
@@ -10,6 +11,7 @@ use tokio::runtime::Handle;
 
 use super::destination::{self, Arrival, Destination, Dispositions};
 use super::load::arranged;
+use super::own_tables::OwnTables;
 use super::scripts::{Script, Transaction};
 use super::statements::Effect;
 use super::{Done, JobError, QueryResult, Work};
@@ -54,6 +56,8 @@ pub(super) struct Running<'w, 'a> {
     pub script: Script,
     /// How many procedures are being called, one in the other.
     pub procedures: usize,
+    /// Bytes that everything reads which has been planned.
+    pub processed: Cell<u64>,
 }
 
 pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
@@ -97,6 +101,8 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
     };
     let handle =
         Handle::try_current().map_err(|e| JobError::new("internalError", e.to_string()))?;
+    let own = OwnTables::make(work, &settings["tableDefinitions"])?;
+    let catalog = Arc::clone(work.catalog);
     let mut running = Running {
         work,
         settings,
@@ -106,9 +112,13 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
         transaction: None,
         script: Script::default(),
         procedures: 0,
+        processed: Cell::new(0),
     };
     running.make_system(session.as_deref());
-    let mut done = running.all(&steps)?;
+    own.show(&mut running.defaults);
+    let done = running.all(&steps);
+    own.remove(&catalog, &mut running.defaults)?;
+    let mut done = done?;
     if let Some(id) = session {
         let sessions = running.work.memory.sessions.lock();
         let mut sessions = sessions.unwrap_or_else(PoisonError::into_inner);
@@ -137,12 +147,18 @@ impl Running<'_, '_> {
 
     pub fn plan(&self, query: Query) -> Result<Planned, JobError> {
         let planned = query::plan(self.work.catalog, query, &self.defaults, &self.parameters);
-        Ok(self.handle.block_on(planned)?)
+        let planned = self.handle.block_on(planned)?;
+        self.processed
+            .set(self.processed.get().saturating_add(planned.read.bytes));
+        Ok(planned)
     }
 
     pub fn select(&mut self, query: Query) -> Result<Done, JobError> {
         let text = query.to_string();
         let planned = self.plan(query)?;
+        for table in &planned.read.tables {
+            self.work.check_place(table)?;
+        }
         let explicit = self.settings["destinationTable"].is_object();
         if !planned.duplicates.is_empty() {
             return Err(QueryError::DuplicateColumns {
@@ -280,6 +296,15 @@ pub(super) fn anonymous_table(
     work: &Work<'_>,
     columns: Vec<schema::FieldSchema>,
 ) -> Result<TableName, JobError> {
+    anonymous_with(work, columns, Map::new())
+}
+
+/// Such a table with settings of its own.
+pub(super) fn anonymous_with(
+    work: &Work<'_>,
+    columns: Vec<schema::FieldSchema>,
+    mut resource: Map<String, Value>,
+) -> Result<TableName, JobError> {
     match work
         .catalog
         .create_dataset(work.project, ANONYMOUS_DATASET, Map::new())
@@ -297,7 +322,6 @@ pub(super) fn anonymous_table(
     )
     .map_err(|e| JobError::invalid(e.to_string()))?;
     let expires = micros(work.now + ANONYMOUS_LIFETIME) / 1000;
-    let mut resource = Map::new();
     resource.insert("expirationTime".to_owned(), json!(expires.to_string()));
     work.catalog.create_table(&table, columns, resource)?;
     Ok(table)

@@ -369,6 +369,10 @@ impl Running<'_, '_> {
                 let effect = statements::alter(self, &alter)?;
                 return Ok(effect.done());
             }
+            Statement::Files(statement) => {
+                let effect = statements::files(self, &statement)?;
+                return Ok(effect.done());
+            }
             undrop @ Statement::Undrop { .. } => {
                 let effect = statements::undrop(self, &undrop)?;
                 return Ok(effect.done());
@@ -387,7 +391,12 @@ impl Running<'_, '_> {
             } => self.end_by_rolling_back()?,
             mut other => {
                 query::bind(&mut other, &self.defaults, &self.parameters)?;
-                statements::run(self, other)?
+                let before = self.processed.get();
+                let mut effect = statements::run(self, other)?;
+                let bytes = json!((self.processed.get() - before).to_string());
+                let members = &mut effect.members;
+                members.entry("totalBytesProcessed").or_insert(bytes);
+                effect
             }
         };
         Ok(effect.done())

@@ -20,6 +20,7 @@ mod altered_columns;
 mod arriving_rows;
 mod changed_rows;
 mod definitions;
+mod files;
 mod functions;
 mod kept_routines;
 mod merged_rows;
@@ -116,6 +117,14 @@ fn invalid(message: String) -> JobError {
 pub(super) fn alter(running: &mut Running<'_, '_>, alter: &Alter) -> Result<Effect, JobError> {
     refuse_half(running, alter)?;
     alterations::alter(running, alter)
+}
+
+/// Runs a statement about files or copies.
+pub(super) fn files(
+    running: &mut Running<'_, '_>,
+    statement: &query::files::FileStatement,
+) -> Result<Effect, JobError> {
+    files::run(running, statement)
 }
 
 /// Brings a dataset back.

@@ -259,7 +259,7 @@ impl<'a> Planner<'a> {
         if table.kind() == "EXTERNAL" {
             self.external = true;
             return Ok(
-                match external::open(self.catalog.root(), &table).map_err(CatalogError::from)? {
+                match external::open(self.catalog.places(), &table).map_err(CatalogError::from)? {
                     Rows::OfTable => source::provider(table)?,
                     Rows::Here(schema, batches) => {
                         Arc::new(MemTable::try_new(schema, vec![batches])?)
@@ -281,7 +281,7 @@ impl<'a> Planner<'a> {
     ) -> Result<Arc<dyn TableProvider>, QueryError> {
         let table = self.catalog.table(name)?;
         if table.kind() == "EXTERNAL" {
-            match external::open(self.catalog.root(), &table).map_err(CatalogError::from)? {
+            match external::open(self.catalog.places(), &table).map_err(CatalogError::from)? {
                 Rows::OfTable => self.external = true,
                 Rows::Here(_, _) => return Err(unsupported(format!("a sample of {name}"))),
             }

@@ -342,7 +342,14 @@ impl<'a> Rewriter<'a> {
 
     /// The table that the parts of a name mean.
     fn table(&self, parts: &[String]) -> Result<TableName, QueryError> {
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let mut parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        if parts.len() == 2
+            && parts
+                .first()
+                .is_some_and(|p| p.eq_ignore_ascii_case(super::SESSION))
+        {
+            parts.remove(0);
+        }
         let missing = |name: &str| QueryError::NoDataset {
             name: name.to_owned(),
         };

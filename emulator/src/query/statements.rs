@@ -1,4 +1,4 @@
-//! The statements of a text: ALTER is read by this crate, all others by the planner's parser.
+//! The statements of a text: ALTER and those about files are read by this crate, all others by the planner's parser.
 
 use std::fmt;
 
@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::alter::{self, Alter};
+use super::files::{self, FileStatement};
 use super::{QueryError, escapes, placeholders};
 
 /// A statement: most are what the parser makes of them.
@@ -15,6 +16,7 @@ use super::{QueryError, escapes, placeholders};
 pub(crate) enum Statement {
     Plain(Box<Parsed>),
     Alter(Alter),
+    Files(Box<FileStatement>),
     /// `UNDROP SCHEMA`.
     Undrop {
         if_not_exists: bool,
@@ -27,6 +29,7 @@ impl fmt::Display for Statement {
         match self {
             Self::Plain(statement) => statement.fmt(f),
             Self::Alter(alter) => alter.fmt(f),
+            Self::Files(statement) => statement.fmt(f),
             Self::Undrop {
                 if_not_exists: true,
                 name,
@@ -71,6 +74,8 @@ pub(super) fn statement(parser: &mut Parser<'_>) -> Result<Statement, QueryError
             if_not_exists: parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]),
             name: parser.parse_object_name(true)?,
         }
+    } else if let Some(statement) = files::parse(parser)? {
+        Statement::Files(Box::new(statement))
     } else {
         Statement::Plain(Box::new(parser.parse_statement()?))
     })

@@ -33,6 +33,9 @@ const TABLE: &str = "projects/{projectId}/datasets/{datasetId}/tables/{tableId}"
 const JOBS: &str = "projects/{projectId}/jobs";
 const PAGE: &str = "maxResults:integer pageToken";
 
+/// Answers whose token is called like the parameter it is for.
+const TOKEN_OF_ITS_OWN: [&str; 2] = ["TableDataList", "GetQueryResultsResponse"];
+
 #[rustfmt::skip]
 const METHODS: &[Method] = &[
     ("datasets.delete", "DELETE", DATASET, "deleteContents:boolean", "", ""),
@@ -81,8 +84,17 @@ pub(super) async fn document(State(state): Shared) -> Json<Value> {
     for method in METHODS {
         for name in [method.4, method.5] {
             if !name.is_empty() {
-                let any =
+                let mut any =
                     json!({"id": name, "type": "object", "additionalProperties": {"type": "any"}});
+                // Clients make a method for the next page where an answer may have a token for it.
+                if name == method.5 && method.3.split(' ').any(|word| word == "pageToken") {
+                    let token = if TOKEN_OF_ITS_OWN.contains(&name) {
+                        "pageToken"
+                    } else {
+                        "nextPageToken"
+                    };
+                    any["properties"][token] = json!({"type": "string"});
+                }
                 schemas.insert(name.to_owned(), any);
             }
         }

@@ -17,6 +17,9 @@ use super::field_mask::FieldMask;
 use crate::connection::ConnectionHandle;
 use crate::gzip::{self, GzipError};
 
+/// Bodies up to this size are read before they are routed.
+const SMALL_BODY_BYTES: usize = 1 << 20;
+
 /// Names the method that is meant.
 static METHOD_OVERRIDE: HeaderName = HeaderName::from_static("x-http-method-override");
 
@@ -93,6 +96,24 @@ pub(super) async fn unpack(request: Request, next: Next) -> Response {
         .insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     next.run(Request::from_parts(parts, Body::from(bytes)))
         .await
+}
+
+/// Takes a small body from the connection before anybody answers: an answer that leaves it there ends the connection, which
+/// the client finds broken with its next call.
+pub(super) async fn take(request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if !length.is_some_and(|length| length > 0 && length <= SMALL_BODY_BYTES) {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    match to_bytes(body, SMALL_BODY_BYTES).await {
+        Ok(bytes) => {
+            next.run(Request::from_parts(parts, Body::from(bytes)))
+                .await
+        }
+        Err(e) => RestError::invalid(&format!("The request body ended early: {e}")).into_response(),
+    }
 }
 
 fn too_large(detail: &str) -> RestError {

@@ -119,9 +119,9 @@ impl From<CatalogError> for RestError {
             CatalogError::Schema(_) | CatalogError::SchemaChange(_) => {
                 (StatusCode::BAD_REQUEST, "invalid", "INVALID_ARGUMENT")
             }
-            CatalogError::External(ExternalError::NotFound { .. }) => {
-                (StatusCode::NOT_FOUND, "notFound", "NOT_FOUND")
-            }
+            CatalogError::External(
+                ExternalError::NotFound { .. } | ExternalError::NoBucket { .. },
+            ) => (StatusCode::NOT_FOUND, "notFound", "NOT_FOUND"),
             CatalogError::External(_) | CatalogError::NotWritable { .. } => {
                 (StatusCode::BAD_REQUEST, "invalid", "INVALID_ARGUMENT")
             }

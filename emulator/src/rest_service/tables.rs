@@ -15,7 +15,7 @@ use super::{
     Answer, Page, RestState, Shared, blocking, merge, object, partitions, precondition, resource,
 };
 use crate::catalog::{Catalog, CatalogError};
-use crate::external::{self, External, ExternalError};
+use crate::external::{self, External};
 use crate::name::TableName;
 use crate::partition_removal;
 use crate::query::{self, Defaults, QueryError};
@@ -187,30 +187,23 @@ pub(super) async fn insert(
         let name = TableName::try_new(&project, &dataset, &table).map_err(CatalogError::from)?;
         catalog.require_dataset(&project, &dataset)?;
         let columns = if columns.is_empty() {
-            match External::of(&settings, catalog.root()) {
-                Some(external) => external_columns(&external)?,
+            match External::of(&settings, catalog.places()) {
+                Some(external) => external.columns_of_table().map_err(CatalogError::from)?,
                 None => view_columns(catalog, &project, &settings)?.unwrap_or_default(),
             }
         } else {
-            columns
+            match External::of(&settings, catalog.places()) {
+                Some(external) => external
+                    .with_directories(columns)
+                    .map_err(CatalogError::from)?,
+                None => columns,
+            }
         };
         catalog.create_table(&name, columns, settings)?;
         described(catalog, &endpoint, &name).map_err(RestError::from)
     })
     .await?;
     Ok(Json(made))
-}
-
-/// The columns of an external table: those of its description, else those that its files show. What lies in a bucket is taken
-/// down and read by nobody, so it need not show any.
-fn external_columns(external: &External<'_>) -> Result<Vec<FieldSchema>, CatalogError> {
-    if let Some(declared) = external.declared()? {
-        return Ok(declared);
-    }
-    match external.columns() {
-        Err(ExternalError::NotLocal { .. }) => Ok(Vec::new()),
-        other => Ok(other?),
-    }
 }
 
 /// How much of a table is told.
@@ -244,20 +237,22 @@ pub(super) async fn get(
 pub(super) async fn patch(
     State(state): Shared,
     Path(path): Path<(String, String, String)>,
+    Params(asked): Params<Detection>,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Answer {
-    change(&state, path, headers, object(body)?, merge).await
+    change(&state, path, asked, headers, object(body)?, merge).await
 }
 
 /// The whole description is replaced, apart from what a table is for good; columns that are not given stay.
 pub(super) async fn update(
     State(state): Shared,
     Path(path): Path<(String, String, String)>,
+    Params(asked): Params<Detection>,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Answer {
-    change(&state, path, headers, object(body)?, |old, new| {
+    change(&state, path, asked, headers, object(body)?, |old, new| {
         old.retain(|key, _| FOR_GOOD.contains(&key.as_str()));
         merge(old, new);
     })
@@ -285,9 +280,16 @@ fn added_last(old: &[FieldSchema], changed: Vec<FieldSchema>) -> Vec<FieldSchema
     columns
 }
 
+/// Whether the columns of external data are to be looked for again.
+#[derive(Debug, Deserialize)]
+pub(super) struct Detection {
+    autodetect_schema: Option<bool>,
+}
+
 async fn change(
     state: &Arc<RestState>,
     (project, dataset, table): (String, String, String),
+    asked: Detection,
     headers: HeaderMap,
     body: Map<String, Value>,
     combine: impl FnOnce(&mut Map<String, Value>, Map<String, Value>) + Send + 'static,
@@ -300,6 +302,14 @@ async fn change(
         precondition::check(&headers, &described(catalog, &endpoint, &name)?)?;
         let columns = match columns {
             Some(columns) if !columns.is_empty() => Some(columns),
+            _ if asked.autodetect_schema == Some(true) => {
+                match External::of(&settings, catalog.places()) {
+                    Some(external) => {
+                        Some(external.columns_of_table().map_err(CatalogError::from)?)
+                    }
+                    None => view_columns(catalog, &project, &settings)?,
+                }
+            }
             // No columns at all change none.
             Some(_) | None => view_columns(catalog, &project, &settings)?,
         };

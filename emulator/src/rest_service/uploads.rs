@@ -1,4 +1,4 @@
-//! Uploads of load jobs: a body in two parts, or a session that takes the data piece by piece.
+//! Uploads of load jobs and objects: a body in two parts, or a session that takes the data piece by piece.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -28,10 +28,29 @@ pub(crate) struct Uploads {
     made: Mutex<u64>,
 }
 
+/// What becomes of the data once they are all here.
+#[derive(Debug, Clone)]
+pub(super) enum Purpose {
+    /// A job reads them.
+    Job {
+        project: String,
+        configuration: Value,
+    },
+    /// They are an object of a bucket.
+    Object { bucket: String, name: String },
+}
+
+/// What came of a piece.
+pub(super) enum Piece {
+    /// There is more to come, which the answer says.
+    More(Response),
+    /// It was the last one, and these are the data.
+    Last(Purpose, Bytes),
+}
+
 #[derive(Debug, Clone)]
 struct Upload {
-    project: String,
-    configuration: Value,
+    purpose: Purpose,
     path: PathBuf,
     received: u64,
 }
@@ -46,7 +65,7 @@ impl Uploads {
         }
     }
 
-    fn begin(&self, project: String, configuration: Value) -> Result<String, RestError> {
+    fn begin(&self, purpose: Purpose) -> Result<String, RestError> {
         let id = {
             let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
             *made += 1;
@@ -55,8 +74,7 @@ impl Uploads {
         let path = self.directory.join(format!(".{id}.part"));
         File::create(&path).map_err(|e| broken(&e))?;
         let upload = Upload {
-            project,
-            configuration,
+            purpose,
             path,
             received: 0,
         };
@@ -95,10 +113,9 @@ pub(super) async fn begin(
     body: Bytes,
 ) -> Result<Response, RestError> {
     if !options.upload_id.is_empty() {
-        return piece(&state, &options.upload_id, &headers, body).await;
+        return job_piece(&state, &options.upload_id, &headers, body).await;
     }
-    let protocol = header_text(&headers, "x-goog-upload-protocol");
-    let kind = protocol.unwrap_or(options.upload_type.as_str());
+    let kind = protocol(&headers).unwrap_or(options.upload_type.as_str());
     match kind {
         "multipart" => {
             let (configuration, data) = parts(&headers, &body)?;
@@ -107,24 +124,46 @@ pub(super) async fn begin(
         }
         "resumable" => {
             let configuration = json(&body)?;
-            let id = state.uploads.begin(project.clone(), configuration)?;
-            let location = format!(
-                "{}/upload/bigquery/v2/projects/{project}/jobs?uploadType=resumable&upload_id={id}",
-                state.endpoint
-            );
-            let mut response = StatusCode::OK.into_response();
-            for name in ["location", "x-goog-upload-url", "x-goog-upload-control-url"] {
-                set_header(&mut response, name, &location);
-            }
-            set_header(&mut response, "x-guploader-uploadid", &id);
-            set_header(&mut response, UPLOAD_STATUS, "active");
-            set_header(&mut response, "x-goog-upload-chunk-granularity", "262144");
-            Ok(response)
+            let path = format!("/upload/bigquery/v2/projects/{project}/jobs");
+            let purpose = Purpose::Job {
+                project,
+                configuration,
+            };
+            begun(&state, purpose, &path)
         }
         other => Err(RestError::invalid(&format!(
             "Unknown upload type {other:?}"
         ))),
     }
+}
+
+/// The upload protocol that headers name.
+pub(super) fn protocol(headers: &HeaderMap) -> Option<&str> {
+    header_text(headers, "x-goog-upload-protocol")
+}
+
+/// Begins an upload in pieces, and says where these are sent.
+pub(super) fn begun(
+    state: &RestState,
+    purpose: Purpose,
+    path: &str,
+) -> Result<Response, RestError> {
+    let id = state.uploads.begin(purpose)?;
+    let endpoint = &state.endpoint;
+    let location = format!("{endpoint}{path}?uploadType=resumable&upload_id={id}");
+    let mut response = StatusCode::OK.into_response();
+    for name in ["location", "x-goog-upload-url", "x-goog-upload-control-url"] {
+        set_header(&mut response, name, &location);
+    }
+    set_header(&mut response, "x-guploader-uploadid", &id);
+    set_header(&mut response, UPLOAD_STATUS, "active");
+    set_header(&mut response, "x-goog-upload-chunk-granularity", "262144");
+    Ok(response)
+}
+
+/// Says that an upload has come to its end.
+pub(super) fn ended(response: &mut Response) {
+    set_header(response, UPLOAD_STATUS, "final");
 }
 
 /// One piece of an upload: appended when it begins where the last one ended. The last piece runs the job.
@@ -134,7 +173,7 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, RestError> {
-    piece(&state, &options.upload_id, &headers, body).await
+    job_piece(&state, &options.upload_id, &headers, body).await
 }
 
 /// Forgets an upload and what has arrived of it.
@@ -153,12 +192,39 @@ pub(super) async fn cancel(
     Ok(response)
 }
 
-async fn piece(
+async fn job_piece(
     state: &Arc<RestState>,
     id: &str,
     headers: &HeaderMap,
     body: Bytes,
 ) -> Result<Response, RestError> {
+    match piece(state, id, headers, body).await? {
+        Piece::More(response) => Ok(response),
+        Piece::Last(
+            Purpose::Job {
+                project,
+                configuration,
+            },
+            data,
+        ) => {
+            let ran = jobs::run(state, &project, configuration, Some(data));
+            let mut response = ran.await.into_response();
+            ended(&mut response);
+            Ok(response)
+        }
+        Piece::Last(Purpose::Object { .. }, _) => {
+            Err(RestError::invalid("The upload is not one of a job"))
+        }
+    }
+}
+
+/// Takes a piece; what is already here is not taken again.
+pub(super) async fn piece(
+    state: &Arc<RestState>,
+    id: &str,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Piece, RestError> {
     let Some(mut upload) = state.uploads.lock().get(id).cloned() else {
         return Err(unknown(id));
     };
@@ -190,7 +256,8 @@ async fn piece(
         state.uploads.lock().insert(id.to_owned(), upload.clone());
     }
     if total != Some(upload.received) {
-        return Ok(incomplete(headers, command.is_some(), upload.received));
+        let response = incomplete(headers, command.is_some(), upload.received);
+        return Ok(Piece::More(response));
     }
     state.uploads.lock().remove(id);
     let data = tokio::fs::read(&upload.path)
@@ -198,15 +265,7 @@ async fn piece(
         .map_err(|e| broken(&e))?;
     let removed = tokio::fs::remove_file(&upload.path).await;
     removed.map_err(|e| broken(&e))?;
-    let ran = jobs::run(
-        state,
-        &upload.project,
-        upload.configuration,
-        Some(Bytes::from(data)),
-    );
-    let mut response = ran.await.into_response();
-    set_header(&mut response, UPLOAD_STATUS, "final");
-    Ok(response)
+    Ok(Piece::Last(upload.purpose, Bytes::from(data)))
 }
 
 /// Where a piece of the younger upload protocol begins, and the whole length when it is the last one.
@@ -275,7 +334,7 @@ fn content_range(range: &str, len: u64) -> Option<(Option<u64>, Option<u64>)> {
 }
 
 /// The job's description and the data of a body in two parts, whatever the second one's type.
-fn parts(headers: &HeaderMap, body: &Bytes) -> Result<(Value, Bytes), RestError> {
+pub(super) fn parts(headers: &HeaderMap, body: &Bytes) -> Result<(Value, Bytes), RestError> {
     let malformed = || RestError::invalid("Malformed multipart body.");
     let boundary = headers
         .get(header::CONTENT_TYPE)

@@ -1,11 +1,14 @@
 //! What clients wrap around calls: other methods, compressed bodies, parts of answers, descriptions of the API.
 
 use std::io::Write;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::rest::{call, exchange, send};
 use crate::tables::{make_table, start_empty};
@@ -131,6 +134,14 @@ async fn the_api_is_described_as_far_as_it_is_served() {
     assert_eq!(document["rootUrl"], format!("{}/", emulator.endpoint()));
     let other = call(&emulator, "GET", "/discovery/v1/apis/bigquery/v2/rest").await;
     assert_eq!(other, (200, document.clone()));
+    // Clients make a method for the next page of these.
+    for (answer, token) in [
+        ("TableList", "nextPageToken"),
+        ("TableDataList", "pageToken"),
+    ] {
+        let properties = &document["schemas"][answer]["properties"];
+        assert_eq!(properties[token]["type"], "string", "{answer}");
+    }
     let mut described = 0;
     for (resource, held) in document["resources"].as_object().unwrap() {
         for (name, method) in held["methods"].as_object().unwrap() {
@@ -158,5 +169,33 @@ async fn the_api_is_described_as_far_as_it_is_served() {
         }
     }
     assert_eq!(described, 36);
+    emulator.shutdown().await;
+}
+
+/// As clients that keep their connection open find it.
+#[tokio::test]
+async fn a_refused_call_with_a_body_leaves_the_connection_open() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_empty(&root).await;
+    let mut socket = TcpStream::connect(emulator.local_addr()).await.unwrap();
+    for path in [
+        "/projects/p/nothing",
+        "/nowhere",
+        "/projects/p/datasets/d/models",
+    ] {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n");
+        socket.write_all(head.as_bytes()).await.unwrap();
+        // The body comes in a packet of its own, after the answer could have been sent.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        socket.write_all(b"{}").await.unwrap();
+        let mut answer = [0; 4096];
+        let read = socket.read(&mut answer).await.unwrap();
+        let text = String::from_utf8_lossy(&answer[..read]).to_ascii_lowercase();
+        assert!(
+            text.starts_with("http/1.1 ") && text.contains("\"code\":"),
+            "{path}: {text}"
+        );
+        assert!(!text.contains("connection: close"), "{path}: {text}");
+    }
     emulator.shutdown().await;
 }

@@ -114,7 +114,7 @@ async fn what_cannot_be_read_is_refused_by_name() {
         (
             "bucket",
             csv("gs://bucket/a.csv"),
-            "gs://bucket/a.csv cannot be read by this emulator",
+            "Not found: Files gs://bucket/a.csv",
         ),
         (
             "gone",
@@ -137,9 +137,9 @@ async fn what_cannot_be_read_is_refused_by_name() {
             "source format GOOGLE_SHEETS is not supported",
         ),
         (
-            "hive",
-            json!({"sourceFormat": "CSV", "sourceUris": ["files/a.csv"], "schema": columns, "hivePartitioningOptions": {"mode": "AUTO"}}),
-            "hivePartitioningOptions of external data",
+            "elsewhere",
+            csv("s3://bucket/a.csv"),
+            "s3://bucket/a.csv cannot be read by this emulator",
         ),
     ] {
         let (code, made) = define(&emulator, id, configuration).await;
@@ -153,6 +153,10 @@ async fn what_cannot_be_read_is_refused_by_name() {
     let detect =
         json!({"sourceFormat": "CSV", "sourceUris": ["files/gone.csv"], "autodetect": true});
     assert_eq!(define(&emulator, "detect", detect).await.0, 404);
+    let no_prefix = json!({"sourceFormat": "CSV", "sourceUris": ["files/a.csv"], "schema": columns, "hivePartitioningOptions": {"mode": "AUTO"}});
+    let (code, refused) = define(&emulator, "hive", no_prefix).await;
+    let text = refused["error"]["message"].as_str().unwrap_or_default();
+    assert!(code == 400 && text.contains("sourceUriPrefix"), "{refused}");
     let unknown = json!({"sourceFormat": "CSV", "sourceUris": ["files/a.csv"]});
     assert_eq!(define(&emulator, "unknown", unknown).await.0, 400);
 

@@ -9,10 +9,12 @@
 
 mod alterations;
 mod batches;
+mod buckets;
 mod dry_runs;
 mod envelope;
 mod external;
 mod faults;
+mod file_statements;
 mod google_rust;
 mod harness;
 mod information_schema;
@@ -32,6 +34,7 @@ mod routines;
 mod schemas;
 mod scripts;
 mod statements;
+mod storage;
 mod tables;
 mod transactions;
 mod uploads;

@@ -32,15 +32,25 @@ pub(super) fn drop_object(
         ObjectType::MaterializedView => "DROP_MATERIALIZED_VIEW",
         other => return Err(unsupported(format!("the statement DROP {other}"))),
     };
+    let wanted = match statement {
+        "DROP_TABLE" => "TABLE",
+        "DROP_VIEW" => "VIEW",
+        _ => "MATERIALIZED_VIEW",
+    };
+    drop_kind(running, (statement, wanted), if_exists, name)
+}
+
+/// Drops what must be of a kind.
+pub(super) fn drop_kind(
+    running: &mut Running<'_, '_>,
+    (statement, wanted): (&'static str, &str),
+    if_exists: bool,
+    name: &ast::ObjectName,
+) -> Result<Effect, JobError> {
     let table = query::table_of(name, &running.defaults)?;
     let catalog = running.work.catalog;
     match catalog.table(&table) {
         Ok(found) => {
-            let wanted = match statement {
-                "DROP_TABLE" => "TABLE",
-                "DROP_VIEW" => "VIEW",
-                _ => "MATERIALIZED_VIEW",
-            };
             if found.kind() != wanted {
                 return Err(invalid(format!(
                     "Cannot drop {table} which has type {}. {wanted} is expected.",
@@ -147,8 +157,8 @@ pub(super) fn create_table(
         }
     }
     if create.temporary {
-        let name = create.name.to_string().replace('`', "");
-        running.defaults.temporary.insert(name, table.clone());
+        running.defaults.remember(&create.name, table.clone());
+        running.work.configuration["query"]["destinationTable"] = reference(&table);
     }
     Ok(Effect::ddl(statement, operation, &table))
 }
@@ -197,8 +207,11 @@ fn fill(
 }
 
 /// A name nobody else uses, for a table that only this script or session knows.
-fn temporary_table(running: &Running<'_, '_>, create: &CreateTable) -> Result<TableName, JobError> {
-    let name = create.name.to_string().replace('`', "");
+pub(super) fn temporary_table(
+    running: &Running<'_, '_>,
+    create: &CreateTable,
+) -> Result<TableName, JobError> {
+    let name = query::temporary_name(&create.name);
     if let Some(known) = running.defaults.temporary.get(&name) {
         return Ok(known.clone());
     }
@@ -240,7 +253,7 @@ pub(super) fn declared(
 }
 
 /// What a table is beside its columns.
-fn resource(
+pub(super) fn resource(
     running: &Running<'_, '_>,
     create: &CreateTable,
 ) -> Result<Map<String, Value>, JobError> {

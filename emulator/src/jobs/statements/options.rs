@@ -201,8 +201,13 @@ pub(in crate::jobs) fn settings(
         .collect()
 }
 
+/// Whether an option says something of a table, whatever its data are.
+pub(super) fn is_of_table(name: &str) -> bool {
+    known(Of::Table, &name.to_ascii_lowercase()).is_some()
+}
+
 /// The one value of an expression over constants.
-fn evaluate(running: &Running<'_, '_>, expr: &Expr) -> Result<ArrayRef, JobError> {
+pub(super) fn evaluate(running: &Running<'_, '_>, expr: &Expr) -> Result<ArrayRef, JobError> {
     let mut expr = expr.clone();
     query::literals::escape(&mut expr);
     let planned = running.plan(query::select(&format!("SELECT {expr} AS value"))?)?;
