@@ -42,12 +42,15 @@ pub(super) fn array_of(function: &Function) -> Result<Expr, QueryError> {
 /// Sorts rows that were made one, or put together of several queries, as rows of a query of their own.
 fn order_behind(query: &mut Query) -> Result<(), QueryError> {
     const ELEMENT: &str = "millpond_element";
-    let first = match query.body.as_ref() {
-        SetExpr::Select(select) if select.distinct.is_some() => select.projection.first(),
-        SetExpr::SetOperation { left, .. } => match left.as_ref() {
-            SetExpr::Select(select) => select.projection.first(),
-            _ => return Ok(()),
-        },
+    let mut body = query.body.as_ref();
+    let several = matches!(body, SetExpr::SetOperation { .. });
+    while let SetExpr::SetOperation { left, .. } = body {
+        body = left.as_ref();
+    }
+    let first = match body {
+        SetExpr::Select(select) if several || select.distinct.is_some() => {
+            select.projection.first()
+        }
         _ => return Ok(()),
     };
     let (Some(mut order), Some(item)) = (query.order_by.clone(), first.cloned()) else {
