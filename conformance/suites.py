@@ -88,6 +88,7 @@ def pytest(place: Path, address: str, *arguments: str, plugins=(), more=None, qu
     environment = {
         **os.environ,
         "BIGQUERY_EMULATOR_HOST": address,
+        "STORAGE_EMULATOR_HOST": address,
         "PROJECT_ID": PROJECT,
         "GOOGLE_CLOUD_PROJECT": PROJECT,
         "PYTHONPATH": str(PLUGINS),

@@ -57,6 +57,12 @@ pub enum CatalogError {
         /// Dataset id.
         dataset: String,
     },
+    /// No table's name begins so.
+    #[error("Not found: Table {pattern}")]
+    NoMatch {
+        /// The whole name, with a star.
+        pattern: String,
+    },
     /// There is no directory with Parquet files for the table.
     #[error("Not found: Table {table}")]
     TableNotFound {

@@ -349,7 +349,8 @@ fn catalog_code(error: &CatalogError) -> Code {
         CatalogError::Name(_) => Code::InvalidArgument,
         CatalogError::DatasetNotFound { .. }
         | CatalogError::TableNotFound { .. }
-        | CatalogError::RoutineNotFound { .. } => Code::NotFound,
+        | CatalogError::RoutineNotFound { .. }
+        | CatalogError::NoMatch { .. } => Code::NotFound,
         CatalogError::DatasetExists { .. }
         | CatalogError::TableExists { .. }
         | CatalogError::RoutineExists { .. } => Code::AlreadyExists,

@@ -76,6 +76,7 @@ impl From<CatalogError> for JobError {
             CatalogError::DatasetNotFound { .. }
             | CatalogError::TableNotFound { .. }
             | CatalogError::RoutineNotFound { .. }
+            | CatalogError::NoMatch { .. }
             | CatalogError::External(
                 ExternalError::NotFound { .. } | ExternalError::NoBucket { .. },
             ) => "notFound",

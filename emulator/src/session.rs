@@ -288,7 +288,7 @@ impl Sessions {
             _ => catalog.table(&table_name)?,
         };
         match table.kind() {
-            "TABLE" => {}
+            "TABLE" | "SNAPSHOT" => {}
             "EXTERNAL" => check_external(&table)?,
             _ => return Err(SessionError::NotATable),
         }

@@ -63,13 +63,29 @@ impl SourceFiles {
         self.hive.as_ref().map_or(&[], Hive::columns)
     }
 
-    /// The columns of the first file and of the directories.
+    /// The file that shows what all have: of files that tell their columns the last by its address, else the first one.
+    fn showing(&self) -> &[FileAt] {
+        let last = self
+            .files
+            .iter()
+            .enumerate()
+            .max_by_key(|(_, file)| &file.uri);
+        let at = match last {
+            Some((at, _)) if file_formats::tells_its_columns(&self.format) => at,
+            _ => 0,
+        };
+        self.files.get(at..at + 1).unwrap_or_default()
+    }
+
+    /// The columns that files show, and those of the directories.
     ///
     /// # Errors
     /// As for [`SourceFiles::read`].
     pub fn columns(&self) -> Result<Vec<FieldSchema>, ExternalError> {
-        let first = self.files.get(..1).unwrap_or_default();
-        Ok(self.gather(first, Columns::Detect)?.decoded.columns)
+        Ok(self
+            .gather(self.showing(), Columns::Detect)?
+            .decoded
+            .columns)
     }
 
     /// The rows of all files. What one file shows of its columns, the others must have.
@@ -77,6 +93,11 @@ impl SourceFiles {
     /// # Errors
     /// [`ExternalError::Format`] for what is damaged, and for more bad rows than are allowed.
     pub fn read(&self, columns: Columns) -> Result<Gathered, ExternalError> {
+        let several = self.files.len() > 1 && file_formats::tells_its_columns(&self.format);
+        let columns = match columns {
+            Columns::Detect if several => Columns::Given(self.columns()?),
+            columns => columns,
+        };
         self.gather(&self.files, columns)
     }
 

@@ -76,6 +76,17 @@ fn record(
         let found = crate::projection::find(fields, name);
         let slot = found.and_then(|(index, field)| Some((cells.get_mut(index)?, field)));
         match slot {
+            Some((_, field))
+                if value.is_null()
+                    && !field.is_nullable()
+                    && !matches!(field.data_type(), DataType::List(_))
+                    && reading.values == JsonValues::Plain =>
+            {
+                return Err(format!(
+                    "Only optional fields can be set to NULL. Field: {}; Value: NULL",
+                    path(name)
+                ));
+            }
             Some((cell, field)) => *cell = cell_of(field, value, &path(name), reading)?,
             None if reading.unknown == UnknownFields::Ignore => {}
             None => return Err(format!("No such field: {}.", path(name))),

@@ -228,7 +228,12 @@ pub(super) fn timestamp(cell: &Cell) -> Converted<i64> {
             Ok(whole as i64 * 1_000_000 + ((seconds - whole) * 1e6).round() as i64)
         }
         Cell::Text(text) => parse_timestamp(text.trim()).map_or_else(
-            || Err("Could not convert value to timestamp (bad format).".to_owned()),
+            || {
+                Err(format!(
+                    "Could not parse '{}' as a timestamp. Required format is YYYY-MM-DD HH:MM[:SS[.SSSSSS]] or YYYY/MM/DD HH:MM[:SS[.SSSSSS]]",
+                    shown(cell)
+                ))
+            },
             Ok,
         ),
         _ => cannot("timestamp"),
@@ -321,7 +326,7 @@ pub(super) fn decimal128(cell: &Cell, precision: u8, scale: i8) -> Converted<i12
     let text = decimal_text(cell)?;
     exact_digits(&text, scale)?;
     parse_decimal::<Decimal128Type>(&text, precision, scale)
-        .map_err(|_| format!("Invalid NUMERIC value: {text}."))
+        .map_err(|_| format!("Invalid NUMERIC value: {text}"))
 }
 
 pub(super) fn decimal256(cell: &Cell, precision: u8, scale: i8) -> Converted<i256> {
@@ -341,7 +346,7 @@ pub(super) fn decimal256(cell: &Cell, precision: u8, scale: i8) -> Converted<i25
     let text = decimal_text(cell)?;
     exact_digits(&text, scale)?;
     parse_decimal::<Decimal256Type>(&text, precision, scale)
-        .map_err(|_| format!("Invalid BIGNUMERIC value: {text}."))
+        .map_err(|_| format!("Invalid BIGNUMERIC value: {text}"))
 }
 
 /// Digits after the point beyond the scale would be cut off in silence.
@@ -351,7 +356,8 @@ fn exact_digits(text: &str, scale: i8) -> Converted<()> {
         .split_once('.')
         .map_or(0, |(_, fraction)| fraction.trim_end_matches('0').len());
     if mantissa.len() == text.len() && digits > usize::try_from(scale).unwrap_or(0) {
-        return Err(format!("Invalid NUMERIC value: {text}."));
+        let kind = if scale > 9 { "BIGNUMERIC" } else { "NUMERIC" };
+        return Err(format!("Invalid {kind} value: {text}"));
     }
     Ok(())
 }

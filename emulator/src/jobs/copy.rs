@@ -83,9 +83,12 @@ pub(super) fn copy(
             bytes += commit.bytes;
         }
     }
-    if let Some((key, value)) = definition {
+    let ends = expiration(&settings)?;
+    let told: Vec<(&str, Value)> = definition.into_iter().chain(ends).collect();
+    if !told.is_empty() {
         work.catalog.update_table(&target.table, |metadata| {
-            metadata.resource.insert(key.to_owned(), value);
+            let told = told.into_iter().map(|(key, value)| (key.to_owned(), value));
+            metadata.resource.extend(told);
             Ok(())
         })?;
     }
@@ -111,6 +114,19 @@ fn definition(
     let now = DateTime::<Utc>::from(work.now).to_rfc3339_opts(SecondsFormat::Millis, true);
     let base = super::query::reference(&source.name);
     Ok(Some((key, json!({"baseTableReference": base, time: now}))))
+}
+
+/// When the copy ceases to exist.
+fn expiration(settings: &Value) -> Result<Option<(&'static str, Value)>, JobError> {
+    let Some(text) = settings["destinationExpirationTime"].as_str() else {
+        return Ok(None);
+    };
+    let at = DateTime::parse_from_rfc3339(text)
+        .map_err(|_| JobError::invalid(format!("Invalid destinationExpirationTime: {text}")))?;
+    Ok(Some((
+        "expirationTime",
+        json!(at.timestamp_millis().to_string()),
+    )))
 }
 
 /// Tables, or their partitions, and where each of them goes.

@@ -225,7 +225,7 @@ impl<'a> Planner<'a> {
         }
         let by_arrival = |name: &TableName| {
             let table = self.catalog.table(name);
-            table.is_ok_and(|t| t.has_partition_time() && t.kind() == "TABLE")
+            table.is_ok_and(|t| t.has_partition_time() && matches!(t.kind(), "TABLE" | "SNAPSHOT"))
         };
         let mut tables = rewrite::tables(query, defaults);
         tables.retain(by_arrival);

@@ -103,9 +103,8 @@ impl From<CatalogError> for RestError {
             CatalogError::Name(_) => (StatusCode::BAD_REQUEST, "invalid", "INVALID_ARGUMENT"),
             CatalogError::DatasetNotFound { .. }
             | CatalogError::TableNotFound { .. }
-            | CatalogError::RoutineNotFound { .. } => {
-                (StatusCode::NOT_FOUND, "notFound", "NOT_FOUND")
-            }
+            | CatalogError::RoutineNotFound { .. }
+            | CatalogError::NoMatch { .. } => (StatusCode::NOT_FOUND, "notFound", "NOT_FOUND"),
             CatalogError::DatasetExists { .. }
             | CatalogError::TableExists { .. }
             | CatalogError::RoutineExists { .. } => {

@@ -112,7 +112,7 @@ pub(super) fn page(
 }
 
 fn page_of(table: Arc<Table>, options: &PageOptions) -> Result<RowsPage, RestError> {
-    if table.kind() != "TABLE" {
+    if !matches!(table.kind(), "TABLE" | "SNAPSHOT") {
         let text = format!("Cannot list a table of type {}.", table.kind());
         return Err(RestError::invalid(&text));
     }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 
 use super::error::RestError;
@@ -14,7 +14,7 @@ use super::incoming::{Body, Params};
 use super::{
     Answer, Page, RestState, Shared, blocking, merge, object, partitions, precondition, resource,
 };
-use crate::catalog::{Catalog, CatalogError};
+use crate::catalog::{Catalog, CatalogError, Table};
 use crate::external::{self, External};
 use crate::name::TableName;
 use crate::partition_removal;
@@ -206,6 +206,31 @@ pub(super) async fn insert(
     Ok(Json(made))
 }
 
+/// All tables whose names begin alike, described as the newest of them.
+fn wildcard(
+    catalog: &Catalog,
+    endpoint: &str,
+    (project, dataset, prefix): (&str, &str, &str),
+) -> Result<Value, CatalogError> {
+    catalog.require_dataset(project, dataset)?;
+    let mut newest: Option<Arc<Table>> = None;
+    let ids = catalog.tables(project, dataset)?;
+    for id in ids.iter().filter(|id| id.starts_with(prefix)) {
+        let table = catalog.table(&table_name(project, dataset, id)?)?;
+        let known = newest.as_ref().map(|known| known.created_us());
+        if known.is_none_or(|known| table.created_us() >= known) {
+            newest = Some(table);
+        }
+    }
+    let newest = newest.ok_or_else(|| CatalogError::NoMatch {
+        pattern: format!("{project}:{dataset}.{prefix}*"),
+    })?;
+    let mut described = described(catalog, endpoint, &newest.name)?;
+    described["id"] = json!(format!("{project}:{dataset}.{prefix}*"));
+    described["tableReference"]["tableId"] = json!(format!("{prefix}*"));
+    Ok(described)
+}
+
 /// How much of a table is told.
 #[derive(Debug, Deserialize)]
 pub(super) struct TableView {
@@ -219,6 +244,9 @@ pub(super) async fn get(
 ) -> Answer {
     let endpoint = state.endpoint.clone();
     let mut found = blocking(&state, move |catalog| {
+        if let Some(prefix) = table.strip_suffix('*') {
+            return wildcard(catalog, &endpoint, (&project, &dataset, prefix));
+        }
         let name = table_name(&project, &dataset, &table)?;
         let whole = described(catalog, &endpoint, &name)?;
         Ok::<_, CatalogError>(match partitions::asked_of(&table) {
@@ -283,7 +311,15 @@ fn added_last(old: &[FieldSchema], changed: Vec<FieldSchema>) -> Vec<FieldSchema
 /// Whether the columns of external data are to be looked for again.
 #[derive(Debug, Deserialize)]
 pub(super) struct Detection {
-    autodetect_schema: Option<bool>,
+    autodetect_schema: Option<String>,
+}
+
+impl Detection {
+    /// Clients write the word in letters of either case.
+    fn is_wanted(&self) -> bool {
+        let word = self.autodetect_schema.as_deref();
+        word.is_some_and(|word| word.eq_ignore_ascii_case("true"))
+    }
 }
 
 async fn change(
@@ -302,14 +338,10 @@ async fn change(
         precondition::check(&headers, &described(catalog, &endpoint, &name)?)?;
         let columns = match columns {
             Some(columns) if !columns.is_empty() => Some(columns),
-            _ if asked.autodetect_schema == Some(true) => {
-                match External::of(&settings, catalog.places()) {
-                    Some(external) => {
-                        Some(external.columns_of_table().map_err(CatalogError::from)?)
-                    }
-                    None => view_columns(catalog, &project, &settings)?,
-                }
-            }
+            _ if asked.is_wanted() => match External::of(&settings, catalog.places()) {
+                Some(external) => Some(external.columns_of_table().map_err(CatalogError::from)?),
+                None => view_columns(catalog, &project, &settings)?,
+            },
             // No columns at all change none.
             Some(_) | None => view_columns(catalog, &project, &settings)?,
         };

@@ -340,7 +340,7 @@ async fn another_file_tells_the_columns_and_they_are_looked_for_again_when_asked
     configuration["schema"] = Value::Null;
     configuration["autodetect"] = json!(true);
     let patch = json!({"externalDataConfiguration": configuration});
-    let path = format!("{tables}/x?autodetect_schema=true");
+    let path = format!("{tables}/x?autodetect_schema=True");
     let (code, changed) = send_json(&emulator, "PATCH", &path, &patch).await;
     assert_eq!(
         (code, changed["schema"]["fields"].as_array().unwrap().len()),
@@ -349,5 +349,53 @@ async fn another_file_tells_the_columns_and_they_are_looked_for_again_when_asked
     );
     let found = run(&emulator, "SELECT COUNT(id), COUNT(name) FROM d.x").await;
     assert_eq!(values(&found), [[json!("10"), json!("4")]]);
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_last_file_tells_the_columns_and_bad_values_are_told() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    write_file(root.path(), "t", "a.parquet", &[rows(0, 5)], 20);
+    let bucket = root.path().join(".buckets/b");
+    fs::create_dir_all(&bucket).unwrap();
+    run(&emulator, "CREATE TABLE d.one AS SELECT id FROM d.t").await;
+    for (source, uri) in [("t", "gs://b/a.parquet"), ("one", "gs://b/b.parquet")] {
+        let extract = json!({"sourceTable": table(source), "destinationUris": [uri], "destinationFormat": "PARQUET"});
+        fine(&emulator, "extract", extract).await;
+    }
+    let load = json!({"destinationTable": table("all"), "sourceUris": ["gs://b/b.parquet", "gs://b/a.parquet"], "sourceFormat": "PARQUET"});
+    fine(&emulator, "load", load).await;
+    let (_, made) = call(&emulator, "GET", "/projects/p/datasets/d/tables/all").await;
+    assert_eq!(
+        (
+            &made["numRows"],
+            made["schema"]["fields"].as_array().unwrap().len()
+        ),
+        (&json!("10"), 1)
+    );
+
+    let columns = json!({"fields": [{"name": "at", "type": "TIMESTAMP", "mode": "REQUIRED"}, {"name": "n", "type": "NUMERIC"}, {"name": "b", "type": "BIGNUMERIC"}]});
+    for (line, wanted) in [
+        (
+            "{\"at\": null}",
+            "Only optional fields can be set to NULL. Field: at; Value: NULL",
+        ),
+        ("{}", "Missing required field: at"),
+        ("{\"at\": \"AA\"}", "Could not parse 'AA' as a timestamp."),
+        (
+            "{\"at\": 1, \"n\": \"100000000000000000000000000000\"}",
+            "Invalid NUMERIC value: 100000000000000000000000000000 Field: n;",
+        ),
+        (
+            "{\"at\": 1, \"b\": \"0.000000000000000000000000000000000000001\"}",
+            "Invalid BIGNUMERIC value: 0.000000000000000000000000000000000000001 Field: b;",
+        ),
+    ] {
+        write(&bucket, "x.json", line);
+        let load = json!({"destinationTable": table("bad"), "sourceUris": ["gs://b/x.json"], "sourceFormat": "NEWLINE_DELIMITED_JSON", "schema": columns});
+        let said = refused(&emulator, "load", load).await;
+        assert!(said.1.contains(wanted), "{line}: {said:?}");
+    }
     emulator.shutdown().await;
 }

@@ -247,12 +247,23 @@ async fn tables_are_made_of_others_with_their_partitions() {
         let said = refused(&emulator, sql).await;
         assert!(said.contains(wanted), "{sql}: {said}");
     }
+    let (code, listed) = call(
+        &emulator,
+        "GET",
+        "/projects/p/datasets/d/tables/snapshot/data",
+    )
+    .await;
+    assert_eq!((code, &listed["totalRows"]), (200, &json!("2")), "{listed}");
     // A snapshot is brought back by a copy job.
     let reference = |id: &str| json!({"projectId": "p", "datasetId": "d", "tableId": id});
-    let restore = json!({"configuration": {"copy": {"sourceTable": reference("snapshot"), "destinationTable": reference("back"), "operationType": "RESTORE"}}});
+    let restore = json!({"configuration": {"copy": {"sourceTable": reference("snapshot"), "destinationTable": reference("back"), "operationType": "RESTORE", "destinationExpirationTime": "2999-01-01T00:00:00Z"}}});
     let (_, job) = send_json(&emulator, "POST", "/projects/p/jobs", &restore).await;
     assert_eq!(job["statistics"]["copy"]["copiedRows"], "2", "{job}");
-    assert_eq!(table(&emulator, "back").await["type"], "TABLE");
+    let back = table(&emulator, "back").await;
+    assert_eq!(
+        (&back["type"], &back["expirationTime"]),
+        (&json!("TABLE"), &json!("32472144000000"))
+    );
     run(&emulator, "DROP SNAPSHOT TABLE d.snapshot").await;
     emulator.shutdown().await;
 }

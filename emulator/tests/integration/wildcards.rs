@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::*;
-use crate::rest::send_json;
+use crate::rest::{call, send_json};
 use crate::statements::{ask, run, start_with_dataset, values};
 
 async fn days(emulator: &millpond_emulator::RunningEmulator) {
@@ -197,5 +197,24 @@ async fn foreign_files_and_expired_tables_are_told_apart() {
     assert_ne!(made.0, 200, "{}", made.1);
     let all = run(&emulator, "SELECT MAX(id), COUNT(*) FROM `p.d.t_*`").await;
     assert_eq!(values(&all), [[json!("4"), json!("5")]]);
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_wildcard_is_described_as_the_newest_of_its_tables() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    days(&emulator).await;
+    let (code, found) = call(&emulator, "GET", "/projects/p/datasets/d/tables/day_*").await;
+    assert_eq!(
+        (code, &found["tableReference"]["tableId"]),
+        (200, &json!("day_*"))
+    );
+    assert_eq!(found["schema"]["fields"][1]["name"], "x");
+    let (code, none) = call(&emulator, "GET", "/projects/p/datasets/d/tables/week_*").await;
+    assert_eq!(
+        (code, &none["error"]["message"]),
+        (404, &json!("Not found: Table p:d.week_*"))
+    );
     emulator.shutdown().await;
 }
