@@ -29,7 +29,7 @@ use crate::wire::{self, UnsupportedColumn};
 mod aggregates;
 pub(crate) mod alter;
 mod arrivals;
-mod build;
+pub(crate) mod build;
 mod calls;
 pub(crate) mod change;
 pub(crate) mod column_defaults;

@@ -27,7 +27,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::name::TableName;
-use crate::query::escapes;
+use crate::query::{build, escapes};
 use crate::syntax_walk;
 use crate::{picoseconds, projection};
 
@@ -292,24 +292,7 @@ fn arrow_cast(value: ast::Expr, data_type: &str, kind: &ast::CastKind) -> ast::E
         _ => "arrow_cast",
     };
     let text = ast::Expr::Value(Value::SingleQuotedString(data_type.to_owned()).into());
-    let args = [value, text]
-        .into_iter()
-        .map(|a| FunctionArg::Unnamed(FunctionArgExpr::Expr(a)))
-        .collect();
-    ast::Expr::Function(ast::Function {
-        name: vec![Ident::new(name)].into(),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(ast::FunctionArgumentList {
-            duplicate_treatment: None,
-            args,
-            clauses: Vec::new(),
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    })
+    build::call(name, vec![value, text])
 }
 
 /// The argument and the type of a call such as `DATE(ts)`.

@@ -27,7 +27,7 @@ pub(super) fn null() -> Expr {
 }
 
 /// A call of a function by the planner's own name.
-pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+pub(crate) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     let args = arguments
         .into_iter()
         .map(|a| FunctionArg::Unnamed(FunctionArgExpr::Expr(a)))
