@@ -1,6 +1,7 @@
 //! Look-up in every storage form, and the dictionary cache.
 #![allow(clippy::unwrap_used)]
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -128,4 +129,33 @@ fn threads_share_the_cache_and_agree() {
             });
         }
     });
+}
+
+#[test]
+fn a_few_values_of_a_dictionary_are_looked_up_alone_and_many_with_all_others() {
+    let values: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1000));
+    let cache = DictionaryCache::default();
+    let asked = Cell::new(0);
+    let codes = |keys: Vec<Option<i32>>| {
+        let array = DictionaryArray::<Key32>::new(keys.into(), Arc::clone(&values));
+        cache
+            .codes(&array, -1, |_, indices, found| {
+                asked.set(asked.get() + indices.len());
+                indices.iter().for_each(|&index| found(index, index as i32));
+                Some(())
+            })
+            .unwrap()
+    };
+    assert_eq!(
+        codes(vec![Some(5), None, Some(999), Some(5)]),
+        [5, -1, 999, 5]
+    );
+    assert_eq!(asked.get(), 2);
+    assert_eq!(codes(vec![Some(7), Some(5)]), [7, 5]);
+    assert_eq!(asked.get(), 3);
+    let many: Vec<i32> = (0..100).collect();
+    assert_eq!(codes(many.iter().copied().map(Some).collect()), many);
+    assert_eq!(asked.get(), 1000);
+    assert_eq!(codes(vec![Some(500), Some(999)]), [500, 999]);
+    assert_eq!(asked.get(), 1000);
 }
