@@ -79,13 +79,8 @@ fn kind_of(value: &Expr, schema: &DFSchema) -> Result<&'static str> {
     })
 }
 
-/// Refuses comparisons that the service does not have, and which the planner would make by converting one side.
-fn check_signature(op: &BinaryOperator, expr: &RawBinaryExpr, schema: &DFSchema) -> Result<()> {
-    let sign = match op {
-        BinaryOperator::NotEq => "!=".to_owned(),
-        op => op.to_string(),
-    };
-    let compares = matches!(
+fn compares(op: &BinaryOperator) -> bool {
+    matches!(
         op,
         BinaryOperator::Eq
             | BinaryOperator::NotEq
@@ -93,8 +88,16 @@ fn check_signature(op: &BinaryOperator, expr: &RawBinaryExpr, schema: &DFSchema)
             | BinaryOperator::LtEq
             | BinaryOperator::Gt
             | BinaryOperator::GtEq
-    );
-    if !compares {
+    )
+}
+
+/// Refuses comparisons that the service does not have, and which the planner would make by converting one side.
+fn check_signature(op: &BinaryOperator, expr: &RawBinaryExpr, schema: &DFSchema) -> Result<()> {
+    let sign = match op {
+        BinaryOperator::NotEq => "!=".to_owned(),
+        op => op.to_string(),
+    };
+    if !compares(op) {
         return Ok(());
     }
     let (left, right) = (kind_of(&expr.left, schema)?, kind_of(&expr.right, schema)?);
@@ -187,14 +190,7 @@ fn with_interval(
         BinaryOperator::Multiply if interval(right) && whole(left) => {
             return called("millpond_interval_multiply", vec![expr.right, expr.left]);
         }
-        BinaryOperator::Eq
-        | BinaryOperator::NotEq
-        | BinaryOperator::Lt
-        | BinaryOperator::LtEq
-        | BinaryOperator::Gt
-        | BinaryOperator::GtEq
-            if both || left.is_null() || right.is_null() =>
-        {
+        op if compares(op) && (both || left.is_null() || right.is_null()) => {
             let key = |value: Expr| {
                 let function = functions::named("millpond_interval_key")?;
                 let call = ScalarFunction::new_udf(function, vec![value]);
