@@ -26,6 +26,7 @@ use crate::fitted_features::{FittedChain, FittedFeatures};
 use crate::fitted_step::StepError;
 use crate::output_dtype::OutputDtype;
 use crate::plan::{Chain, FeaturePlan};
+use crate::side_by_side::side_by_side;
 use crate::split::TrainRows;
 
 /// A fit in progress.
@@ -244,7 +245,7 @@ impl Fit {
         }
     }
 
-    /// Ends a pass with the states of all its workers, in any order.
+    /// Ends a pass with the states of all its workers, in any order. Columns are settled side by side, on as many threads.
     ///
     /// # Errors
     /// No training rows; infinite values; states of another pass; everything an encoder refuses.
@@ -252,8 +253,6 @@ impl Fit {
         if !self.needs_pass() {
             return Err(FitError::NoPassNeeded);
         }
-        let mut rows = 0;
-        let mut merged: Option<Vec<Vec<LeafState>>> = None;
         let program = Arc::clone(&self.program);
         for state in &mut states {
             if state.program.pass != self.pass {
@@ -265,36 +264,33 @@ impl Fit {
             state.close_unit();
         }
         spill_together(&program, &mut states)?;
-        for state in states {
-            rows += state.rows;
-            match &mut merged {
-                None => merged = Some(state.leaves),
-                Some(merged) => {
-                    for (((_, column, _), into), from) in
-                        program.routes.iter().zip(merged).zip(state.leaves)
-                    {
-                        for (into, from) in into.iter_mut().zip(from) {
-                            into.merge(from).map_err(|source| FitError::Category {
-                                column: column.clone(),
-                                source,
-                            })?;
-                        }
-                    }
-                }
-            }
-        }
+        let workers = states.len();
+        let rows = states.iter().map(|state| state.rows).sum();
         if rows == 0 {
             return Err(FitError::NoTrainingRows);
         }
-        self.rows = rows;
-        let mut merged = merged.unwrap_or_default();
-        gather(&program, &mut merged)?;
-        let room = self.room(&merged);
-        for ((index, _, _), states) in program.routes.iter().zip(merged) {
-            if let Some(chain) = self.chains.get_mut(*index) {
-                chain.advance(states, self.kept_values, room.as_ref())?;
+        let mut by_route: Vec<Vec<Vec<LeafState>>> = Vec::new();
+        by_route.resize_with(program.routes.len(), Vec::new);
+        for state in states {
+            for (of_route, leaves) in by_route.iter_mut().zip(state.leaves) {
+                of_route.push(leaves);
             }
         }
+        let by_route = program.routes.iter().zip(by_route);
+        let mut merged = side_by_side(workers, by_route, |((_, column, _), states)| {
+            merge(states).map_err(|source| FitError::Category {
+                column: column.clone(),
+                source,
+            })
+        })?;
+        self.rows = rows;
+        gather(&program, &mut merged)?;
+        let room = self.room(&merged);
+        let kept_values = self.kept_values;
+        let open = self.chains.iter_mut().filter(|fit| !fit.leaves.is_empty());
+        side_by_side(workers, open.zip(merged), |(chain, states)| {
+            chain.advance(states, kept_values, room.as_ref())
+        })?;
         self.pass += 1;
         self.prepare();
         Ok(())
@@ -473,6 +469,18 @@ impl FitState {
                 .for_each(|leaf| leaf.end_unit(unit));
         }
     }
+}
+
+/// What all workers have gathered of one column.
+fn merge(states: Vec<Vec<LeafState>>) -> Result<Vec<LeafState>, CategoryError> {
+    let mut states = states.into_iter();
+    let mut merged = states.next().unwrap_or_default();
+    for state in states {
+        for (into, from) in merged.iter_mut().zip(state) {
+            into.merge(from)?;
+        }
+    }
+    Ok(merged)
 }
 
 fn feed(

@@ -35,6 +35,7 @@ mod quantiles;
 mod robust_scaler;
 mod roles;
 mod selector;
+mod side_by_side;
 mod simple_imputer;
 mod split;
 mod sql_step;
@@ -67,6 +68,7 @@ pub use crate::quantiles::QuantileMethod;
 pub use crate::robust_scaler::RobustScaler;
 pub use crate::roles::{Role, Roles};
 pub use crate::selector::{ColumnFilter, ColumnKind, INSIDE_OF, NameList, Selector};
+pub use crate::side_by_side::side_by_side;
 pub use crate::simple_imputer::{FillValue, ImputeStrategy, SimpleImputer};
 pub use crate::split::{
     ColumnSplit, HashSplit, OneOrMany, Split, SplitAssignment, SplitError, SplitRatios, SplitSpec,

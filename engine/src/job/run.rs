@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::datatypes::SchemaRef;
-use millpond_features::{DropReason, DroppedColumn, Split};
+use millpond_features::{DropReason, DroppedColumn, Split, side_by_side};
 
 use super::bound::Bound;
 use super::checkpoints::{Checkpoints, kept_table};
@@ -195,12 +195,11 @@ impl Run<'_> {
             learned.features.clone(),
         )?;
         let staged = self.output.staged();
-        let mut files = Vec::new();
-        for file in fitted.to_files()? {
+        let files = side_by_side(bound.slots, fitted.to_files()?, |file| {
             let name = &file.name;
             self.output.write_with(name, |out| file.write_to(out))?;
-            files.push(kept_table(staged, &staged.join(name))?);
-        }
+            kept_table(staged, &staged.join(name))
+        })?;
         self.checkpoints.learning_done(LearnedRecord {
             passes: learned.passes,
             train_rows: learned.train_rows,
