@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::alter::{self, Alter};
 use super::files::{self, FileStatement};
-use super::{QueryError, escapes, placeholders};
+use super::{QueryError, escapes, pipes, placeholders};
 
 /// A statement: most are what the parser makes of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,7 +77,9 @@ pub(super) fn statement(parser: &mut Parser<'_>) -> Result<Statement, QueryError
     } else if let Some(statement) = files::parse(parser)? {
         Statement::Files(Box::new(statement))
     } else {
-        Statement::Plain(Box::new(parser.parse_statement()?))
+        let mut plain = parser.parse_statement()?;
+        pipes::expand(&mut plain)?;
+        Statement::Plain(Box::new(plain))
     })
 }
 
