@@ -39,6 +39,7 @@ mod fields;
 pub(crate) mod files;
 mod functions;
 mod gathered;
+pub(crate) mod grants;
 mod groupings;
 mod information;
 mod lateral;
