@@ -412,6 +412,15 @@ async fn membership_and_equality() {
         ("NULL IN UNNEST(ARRAY<INT64>[])", "false"),
         ("2 IN UNNEST(CAST(NULL AS ARRAY<INT64>))", "false"),
         ("1 IN UNNEST([1.0, 2.5])", "true"),
+        ("-0.0 IN UNNEST([0.0])", "true"),
+        (
+            "CAST('nan' AS FLOAT64) IN UNNEST([CAST('nan' AS FLOAT64)])",
+            "false",
+        ),
+        (
+            "(SELECT STRING_AGG(CAST(x IN UNNEST(y) AS STRING)) FROM (SELECT 1 AS x, [2, NULL] AS y))",
+            "NULL",
+        ),
         ("(1, 2) IN UNNEST([(1, NULL), (1, 2)])", "true"),
         ("(1, 3) IN UNNEST([(1, NULL), (1, 2)])", "NULL"),
         ("STRUCT(1 AS a) IN (STRUCT(1 AS b))", "true"),
