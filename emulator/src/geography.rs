@@ -1,10 +1,14 @@
 //! Places: read as well-known text, well-known binary or GeoJSON, written as the one text that BigQuery sends.
 //!
-//! Nothing is computed of them: edges, orientation and order stay as they are given. Must not know about columns or files.
+//! Edges, orientation and order stay as they are given; what is computed of points is below. Must not know about columns or files.
 
 use std::fmt;
 
 use serde_json::Value;
+
+mod measures;
+
+pub(crate) use measures::{Place, distance};
 
 /// Collections in collections, so many of them.
 const MAX_DEPTH: usize = 16;

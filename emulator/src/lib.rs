@@ -29,6 +29,7 @@ mod gzip;
 mod hive;
 mod interval;
 mod jobs;
+mod json_text;
 mod kept_messages;
 mod layout;
 mod message_body;

@@ -11,7 +11,6 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::DataFusionError;
 use datafusion::common::config::Dialect;
-use datafusion::execution::FunctionRegistry;
 use datafusion::execution::context::SessionContext;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
@@ -32,6 +31,7 @@ mod arrivals;
 pub(crate) mod build;
 mod calls;
 pub(crate) mod change;
+mod clauses;
 pub(crate) mod column_defaults;
 mod dialect;
 pub(crate) mod escapes;
@@ -39,6 +39,7 @@ mod fields;
 pub(crate) mod files;
 mod functions;
 mod gathered;
+pub(crate) mod grants;
 mod groupings;
 mod information;
 mod lateral;
@@ -52,6 +53,7 @@ mod names;
 mod operators;
 mod parameters;
 mod parts;
+mod pipes;
 mod pivots;
 mod placeholders;
 mod pruned;
@@ -71,6 +73,7 @@ mod suffixes;
 mod syntax_errors;
 mod times_of_tables;
 mod unnest;
+mod value_tables;
 pub(crate) mod variables;
 mod wildcard;
 
@@ -126,6 +129,9 @@ fn said(error: &DataFusionError) -> String {
         "Scalar subquery returned more than one row",
         "Scalar subquery produced more than one element",
     );
+    if let Some(refused) = limits(&text) {
+        return refused;
+    }
     if let Some(name) = ungrouped(&text) {
         return format!(
             "SELECT list expression references column {name} which is neither grouped nor aggregated"
@@ -141,6 +147,23 @@ fn said(error: &DataFusionError) -> String {
     .fold(text, |text, words| match text.strip_prefix(words) {
         Some(rest) => rest.to_owned(),
         None => text,
+    })
+}
+
+/// What is wrong with a LIMIT or an OFFSET, if that is what a message says.
+fn limits(text: &str) -> Option<String> {
+    ["LIMIT", "OFFSET"].iter().find_map(|clause| {
+        let negative = format!("{clause} must be >= 0");
+        let other = format!("Expected {clause} to be an integer");
+        if text.contains(&negative) {
+            Some(format!(
+                "{clause} expects a non-negative integer literal or parameter"
+            ))
+        } else if text.contains(&other) {
+            Some(format!("{clause} expects an integer literal or parameter"))
+        } else {
+            None
+        }
     })
 }
 
@@ -269,9 +292,8 @@ pub(crate) async fn plan(
     // What is numbered or gathered in order comes in the order of the query within.
     options.sql_parser.enable_subquery_sort_elimination = false;
     options.execution.time_zone = Some("UTC".to_owned());
-    let mut state = SessionContext::new_with_config(config).state();
-    state.register_expr_planner(operators::planner())?;
-    let mut planners = vec![fields::planner()];
+    let state = SessionContext::new_with_config(config).state();
+    let mut planners = vec![fields::planner(), operators::planner()];
     planners.extend(state.expr_planners().iter().cloned());
     let mut state = SessionStateBuilder::new_from_existing(state)
         .with_expr_planners(planners)
@@ -281,7 +303,9 @@ pub(crate) async fn plan(
     for variable in variables::functions(&defaults.variables) {
         context.register_udf(variable);
     }
-    for function in functions::all().into_iter().chain(functions::all_safely()) {
+    let functions = functions::all().into_iter();
+    let functions = functions.chain(functions::all_safely());
+    for function in functions.chain(functions::marks::functions()) {
         context.register_udf(function);
     }
     for aggregate in aggregates::all() {

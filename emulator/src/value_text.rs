@@ -36,6 +36,13 @@ fn with_fraction(time: NaiveDateTime, format: &str) -> String {
 
 /// `Y-M D H:M:S`, with six digits of a second where there are any.
 pub(crate) fn interval(value: IntervalMonthDayNano) -> String {
+    interval_with(value, |micros| match micros {
+        0 => String::new(),
+        micros => format!(".{micros:06}"),
+    })
+}
+
+fn interval_with(value: IntervalMonthDayNano, fraction: impl Fn(u32) -> String) -> String {
     let sign = |negative| if negative { "-" } else { "" };
     let months = value.months.unsigned_abs();
     let total = crate::interval::micros(value);
@@ -54,10 +61,42 @@ pub(crate) fn interval(value: IntervalMonthDayNano) -> String {
         seconds / 60 % 60,
         seconds % 60,
     );
-    if micros > 0 {
-        let _ = write!(text, ".{micros:06}");
-    }
+    text.push_str(&fraction(u32::try_from(micros).unwrap_or(0)));
     text
+}
+
+/// An interval as ISO 8601 writes it: `P1Y2M3DT4H5M6.5S`.
+pub(crate) fn iso_interval(value: IntervalMonthDayNano) -> String {
+    let total = crate::interval::micros(value);
+    let (seconds, micros) = (total / 1_000_000, total % 1_000_000);
+    let mut text = String::from("P");
+    let part = |text: &mut String, count: i64, unit: char| {
+        if count != 0 {
+            let _ = write!(text, "{count}{unit}");
+        }
+    };
+    part(&mut text, i64::from(value.months / 12), 'Y');
+    part(&mut text, i64::from(value.months % 12), 'M');
+    part(&mut text, i64::from(value.days), 'D');
+    let mut clock = String::new();
+    part(&mut clock, seconds / 3600, 'H');
+    part(&mut clock, seconds / 60 % 60, 'M');
+    if micros != 0 {
+        let sign = if total < 0 { "-" } else { "" };
+        let fraction = format!("{:06}", micros.abs());
+        let fraction = fraction.trim_end_matches('0');
+        let _ = write!(clock, "{sign}{}.{fraction}S", (seconds % 60).abs());
+    } else {
+        part(&mut clock, seconds % 60, 'S');
+    }
+    if !clock.is_empty() {
+        text.push('T');
+        text.push_str(&clock);
+    }
+    match text.as_str() {
+        "P" => "P0Y".to_owned(),
+        _ => text,
+    }
 }
 
 /// `YYYY-MM-DD HH:MM:SS` as SQL's CAST writes it: three or six digits of a second, or none.
@@ -151,7 +190,8 @@ pub(crate) fn scalar(array: &ArrayRef, row: usize) -> String {
             without_zeros(&array.as_primitive::<Decimal256Type>().value_as_string(row)).to_owned()
         }
         DataType::Interval(_) => {
-            interval(array.as_primitive::<IntervalMonthDayNanoType>().value(row))
+            let interval = array.as_primitive::<IntervalMonthDayNanoType>().value(row);
+            interval_with(interval, short_fraction)
         }
         _ => array
             .as_string_opt::<i32>()

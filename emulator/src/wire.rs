@@ -125,7 +125,8 @@ impl Walk<'_> {
                 }
                 let list = DataType::List(Arc::new(Field::new("item", item_type, true)));
                 // The service describes the element on the list field itself.
-                return Ok((list, extension));
+                let own = || sql_type(field).map(str::to_owned);
+                return Ok((list, extension.or_else(own)));
             }
             DataType::Map(entries, _) => {
                 let (entry_type, _) = self.data_type(entries, path)?;

@@ -110,7 +110,7 @@ fn cell_of(field: &Field, value: &Value, path: &str, reading: JsonReading) -> Re
         (_, value) if wire::sql_type(field) == Some("json") => Ok(match value {
             Value::Null => Cell::Null,
             Value::String(text) if reading.values == JsonValues::Encoded => {
-                let parsed: Value = serde_json::from_str(text)
+                let parsed = crate::json_text::read(text)
                     .map_err(|e| format!("Invalid JSON in field {path}: {e}"))?;
                 Cell::Text(parsed.to_string())
             }

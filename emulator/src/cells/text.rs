@@ -10,10 +10,9 @@ use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc};
-use serde_json::Value;
 
 use super::Cell;
-use crate::{geography, interval, picoseconds};
+use crate::{geography, interval, json_text, picoseconds};
 
 /// Both ends of a range.
 pub(super) type Scalar = [Cell; 2];
@@ -486,11 +485,7 @@ pub(super) fn range(cell: &Cell) -> Converted<Scalar> {
 /// JSON text in its shortest form, members in the order of their names.
 pub(super) fn json(cell: &Cell) -> Converted<String> {
     match cell {
-        Cell::Text(text) => serde_json::from_str::<Value>(text)
-            .map(|mut value| {
-                value.sort_all_objects();
-                value
-            })
+        Cell::Text(text) => json_text::read(text)
             .map(|value| value.to_string())
             .map_err(|_| "Invalid JSON value.".to_owned()),
         _ => cannot("json"),

@@ -105,7 +105,10 @@ pub(super) fn undrop(
 }
 
 /// Project and dataset of a name.
-fn parts(running: &Running<'_, '_>, name: &ObjectName) -> Result<(String, String), JobError> {
+pub(super) fn parts(
+    running: &Running<'_, '_>,
+    name: &ObjectName,
+) -> Result<(String, String), JobError> {
     let text = name.to_string().replace('`', "");
     let parts: Vec<&str> = text.split('.').collect();
     match parts.as_slice() {

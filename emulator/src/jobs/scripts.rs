@@ -373,6 +373,10 @@ impl Running<'_, '_> {
                 let effect = statements::files(self, &statement)?;
                 return Ok(effect.done());
             }
+            Statement::Grant(grant) => {
+                let effect = statements::grant(self, &grant)?;
+                return Ok(effect.done());
+            }
             undrop @ Statement::Undrop { .. } => {
                 let effect = statements::undrop(self, &undrop)?;
                 return Ok(effect.done());

@@ -22,6 +22,7 @@ mod changed_rows;
 mod definitions;
 mod files;
 mod functions;
+mod grants;
 mod kept_routines;
 mod merged_rows;
 pub(super) mod options;
@@ -117,6 +118,15 @@ fn invalid(message: String) -> JobError {
 pub(super) fn alter(running: &mut Running<'_, '_>, alter: &Alter) -> Result<Effect, JobError> {
     refuse_half(running, alter)?;
     alterations::alter(running, alter)
+}
+
+/// Gives or takes roles.
+pub(super) fn grant(
+    running: &Running<'_, '_>,
+    grant: &query::grants::Grant,
+) -> Result<Effect, JobError> {
+    refuse_in_transaction(running, grant)?;
+    grants::run(running, grant)
 }
 
 /// Runs a statement about files or copies.

@@ -2,14 +2,14 @@
 //! crate's own functions, and what is not known is refused by name.
 
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
-    Ident, ObjectName, ObjectNamePart,
+    self, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
+    ObjectNamePart,
 };
 
 use super::functions::{DAYS_OF_WEEK, PREFIX, SAFELY};
 use super::shapes::part_name;
 use super::sql_types::plain;
-use super::{QueryError, build, functions, gathered, named, shapes, unsupported};
+use super::{QueryError, build, clauses, functions, gathered, named, shapes, unsupported};
 use crate::row_restriction;
 
 /// Functions with one name and one meaning in both.
@@ -24,9 +24,7 @@ const SAME: &[&str] = &[
     "bit_or",
     "bit_xor",
     "ceil",
-    "ceiling",
     "coalesce",
-    "corr",
     "cos",
     "cosh",
     "count",
@@ -72,6 +70,7 @@ const RENAMED: &[(&str, &str)] = &[
     ("variance", "var_samp"),
     ("array_length", "millpond_array_length"),
     ("avg", "millpond_avg"),
+    ("ceiling", "ceil"),
     ("div", "millpond_div"),
     ("error", "millpond_error"),
     ("exp", "millpond_exp"),
@@ -189,12 +188,7 @@ pub(super) fn spell(function: &mut Function) -> Result<Option<Expr>, QueryError>
         return Err(unsupported(format!("the function {}", function.name)));
     };
     let (written, lower) = (name.value.clone(), name.value.to_ascii_lowercase());
-    if lower.starts_with(PREFIX)
-        || matches!(
-            lower.as_str(),
-            "named_struct" | "array_resize" | "array_has"
-        )
-    {
+    if lower.starts_with(PREFIX) || matches!(lower.as_str(), "named_struct" | "array_resize") {
         // Put there by a rewrite before.
         return Ok(None);
     }
@@ -227,8 +221,8 @@ pub(super) fn spell(function: &mut Function) -> Result<Option<Expr>, QueryError>
     let Some(new) = renamed.or(same).or(also) else {
         return Err(unsupported(format!("the function {written}")));
     };
-    check_aggregate(&lower, function)?;
-    in_order(function);
+    clauses::check(&lower, function)?;
+    clauses::in_order(function);
     function.name = vec![Ident::new(new)].into();
     Ok(None)
 }
@@ -246,82 +240,6 @@ pub(super) fn safely(call: Expr, name: &str) -> Result<Expr, QueryError> {
     };
     function.name = vec![Ident::new(format!("{SAFELY}{rest}"))].into();
     Ok(Expr::Function(function))
-}
-
-/// Clauses inside a call that would be passed over in silence.
-fn check_aggregate(name: &str, function: &Function) -> Result<(), QueryError> {
-    let FunctionArguments::List(list) = &function.args else {
-        return Ok(());
-    };
-    for clause in &list.clauses {
-        match clause {
-            FunctionArgumentClause::OrderBy(_)
-            | FunctionArgumentClause::IgnoreOrRespectNulls(_) => {}
-            other => return Err(unsupported(format!("{other} in {name}"))),
-        }
-    }
-    Ok(())
-}
-
-/// Puts what windows and aggregates are ordered by into BigQuery's order.
-pub(super) fn in_order(function: &mut Function) {
-    let mut orders: Vec<&mut ast::OrderByExpr> = Vec::new();
-    if let FunctionArguments::List(list) = &mut function.args {
-        let distinct = matches!(
-            list.duplicate_treatment,
-            Some(ast::DuplicateTreatment::Distinct)
-        );
-        // Different values are ordered by themselves, and the planner has to see that they are.
-        let clauses = if distinct {
-            &mut []
-        } else {
-            list.clauses.as_mut_slice()
-        };
-        for clause in clauses {
-            if let FunctionArgumentClause::OrderBy(by) = clause {
-                orders.extend(by);
-            }
-        }
-    }
-    if let Some(ast::WindowType::WindowSpec(window)) = &mut function.over {
-        orders.extend(orders_of(window));
-    }
-    orders.into_iter().for_each(by_order);
-}
-
-/// The same for the named windows of a SELECT.
-pub(super) fn order_windows(body: &mut ast::SetExpr) {
-    if let ast::SetExpr::Select(select) = body {
-        for ast::NamedWindowDefinition(_, window) in &mut select.named_window {
-            if let ast::NamedWindowExpr::WindowSpec(window) = window {
-                orders_of(window).iter_mut().for_each(by_order);
-            }
-        }
-    }
-}
-
-/// What a window is ordered by, unless its frame counts values, which needs the values themselves.
-fn orders_of(window: &mut ast::WindowSpec) -> &mut [ast::OrderByExpr] {
-    let counted = window.window_frame.as_ref().is_some_and(|frame| {
-        let counts = |bound: &ast::WindowFrameBound| {
-            matches!(
-                bound,
-                ast::WindowFrameBound::Preceding(Some(_))
-                    | ast::WindowFrameBound::Following(Some(_))
-            )
-        };
-        matches!(frame.units, ast::WindowFrameUnits::Range)
-            && (counts(&frame.start_bound) || frame.end_bound.as_ref().is_some_and(counts))
-    });
-    if counted {
-        &mut []
-    } else {
-        &mut window.order_by
-    }
-}
-
-fn by_order(order: &mut ast::OrderByExpr) {
-    order.expr = build::call("millpond_order", vec![order.expr.clone()]);
 }
 
 /// Aggregates whose arguments are written otherwise; the name they go by.
@@ -365,10 +283,33 @@ fn arguments(function: &Function) -> Result<Vec<Expr>, QueryError> {
         .ok_or_else(|| unsupported(format!("the arguments of {}", function.name)))
 }
 
+/// `CORR`, which is NaN where the values of a side are all the same.
+fn correlation(function: &Function, one: &Expr, other: &Expr) -> Expr {
+    let mut all = function.clone();
+    all.name = vec![Ident::new("corr")].into();
+    clauses::in_order(&mut all);
+    let there = build::any_null(&[one.clone(), other.clone()]);
+    let mut pairs = all.clone();
+    pairs.name = vec![Ident::new("count")].into();
+    if let FunctionArguments::List(list) = &mut pairs.args {
+        let counted = build::choice(there, build::null(), Some(build::number(1)));
+        list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(counted))];
+    }
+    let enough = build::binary(
+        Expr::Function(pairs),
+        ast::BinaryOperator::GtEq,
+        build::number(2),
+    );
+    let nan = build::cast(build::text("nan"), &plain("value", "FLOAT"));
+    let otherwise = build::choice(enough, nan, None);
+    build::call("coalesce", vec![Expr::Function(all), otherwise])
+}
+
 /// Functions that become another expression altogether.
 fn special(name: &str, function: &Function) -> Result<Option<Expr>, QueryError> {
     const NAMES: &[&str] = &[
         "concat",
+        "corr",
         "current_datetime",
         "current_time",
         "current_timestamp",
@@ -425,8 +366,9 @@ fn special(name: &str, function: &Function) -> Result<Option<Expr>, QueryError> 
         ("if", [condition, yes, no]) => {
             build::choice(condition.clone(), yes.clone(), Some(no.clone()))
         }
+        ("corr", [one, other]) => correlation(function, one, other),
         ("nvl", [_, _]) => build::call("coalesce", given.clone()),
-        ("array_to_string", [_, _]) => build::call("array_to_string", given.clone()),
+        ("array_to_string", [_, _]) => build::call("millpond_array_to_string", given.clone()),
         ("greatest" | "least", [_, ..]) => build::choice(
             build::any_null(&given),
             build::null(),
@@ -442,7 +384,7 @@ fn special(name: &str, function: &Function) -> Result<Option<Expr>, QueryError> 
         ("timestamp", [value]) => to("TIMESTAMP", value),
         ("time", [value]) => to("TIME", value),
         ("string", [_]) => build::call("millpond_string", given.clone()),
-        ("parse_json", [value]) => to("JSON", value),
+        ("parse_json", [_]) => build::call("millpond_parse_json", given.clone()),
         ("current_datetime", []) => to("DATETIME", &build::call("now", Vec::new())),
         // In microseconds, as everything else is.
         ("current_timestamp", []) => to("TIMESTAMP", &build::call("now", Vec::new())),

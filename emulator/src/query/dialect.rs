@@ -74,6 +74,11 @@ impl Dialect for GoogleSql {
         BigQueryDialect.is_column_alias(keyword, parser)
     }
 
+    // `FROM t |> ...`; what may not follow is refused where pipes are made queries.
+    fn supports_from_first_select(&self) -> bool {
+        true
+    }
+
     as_bigquery!(
         supports_projection_trailing_commas,
         supports_column_definition_trailing_commas,

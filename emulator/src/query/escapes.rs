@@ -8,8 +8,8 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer, Whitespace};
 
-use super::QueryError;
 use super::dialect::GoogleSql;
+use super::{QueryError, pipes};
 
 /// A parser of BigQuery's SQL at the beginning of a text.
 ///
@@ -37,6 +37,8 @@ pub(crate) fn parser(sql: &str) -> Result<Parser<'static>, QueryError> {
         }
     }
     plain_calls(&mut tokens);
+    let tokens = with_digits(tokens);
+    let tokens = pipes::readable(tokens);
     Ok(Parser::new(&GoogleSql).with_tokens_with_locations(typed(required(joined(tokens)))))
 }
 
@@ -70,6 +72,45 @@ fn plain_calls(tokens: &mut [TokenWithSpan]) {
             word.keyword = Keyword::NoKeyword;
         }
     }
+}
+
+/// Words behind which a number may stand without a space.
+const BEFORE_NUMBERS: &[&str] = &[
+    "AND", "BETWEEN", "BY", "ELSE", "IN", "LIKE", "LIMIT", "NOT", "OFFSET", "ON", "OR", "RETURN",
+    "SELECT", "THEN", "VALUES", "WHEN", "WHERE",
+];
+
+/// Names in a path that begin with digits, which the tokenizer takes for numbers: `dataset.2020_table`.
+fn with_digits(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut all: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut rest = tokens.into_iter().peekable();
+    while let Some(token) = rest.next() {
+        let behind_name = match all.last().map(|t| &t.token) {
+            Some(Token::Word(word)) => {
+                word.quote_style.is_some()
+                    || !BEFORE_NUMBERS.contains(&word.value.to_ascii_uppercase().as_str())
+            }
+            _ => false,
+        };
+        let number = match &token.token {
+            Token::Number(number, _) => number.strip_prefix('.').map(str::to_owned),
+            _ => None,
+        };
+        let Some(mut name) = number.filter(|_| behind_name) else {
+            all.push(token);
+            continue;
+        };
+        if let Some(next) =
+            rest.next_if(|t| matches!(&t.token, Token::Word(w) if w.quote_style.is_none()))
+            && let Token::Word(word) = next.token
+        {
+            name.push_str(&word.value);
+        }
+        let span = token.span;
+        let word = Token::make_word(&name, Some('`'));
+        all.extend([Token::Period, word].map(|token| TokenWithSpan { token, span }));
+    }
+    all
 }
 
 /// What stands for NOT NULL behind a field of a struct, among its options.

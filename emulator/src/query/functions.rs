@@ -18,24 +18,31 @@ mod angles;
 mod bits;
 mod calendar;
 mod casts;
+mod cuts;
 mod dates;
 mod decimal_powers;
 pub(super) mod decimals;
 mod encodings;
 mod formats;
 mod hashes;
+mod joining;
 mod json_edits;
 mod json_lists;
 mod json_paths;
 mod jsons;
 mod letters;
 mod lists;
+pub(super) mod marks;
 mod members;
+mod membership;
 mod models;
 mod networks;
+mod normal_forms;
+mod number_models;
 mod numbers;
 mod parts;
 mod pieces;
+mod places;
 mod ranges;
 mod regexps;
 mod safely;
@@ -244,11 +251,13 @@ pub(super) fn all() -> Vec<ScalarUDF> {
         bits::functions(),
         calendar::functions(),
         casts::functions(),
+        cuts::functions(),
         dates::functions(),
         decimals::functions(),
         encodings::functions(),
         formats::functions(),
         hashes::functions(),
+        joining::functions(),
         json_edits::functions(),
         json_lists::functions(),
         json_paths::functions(),
@@ -256,11 +265,14 @@ pub(super) fn all() -> Vec<ScalarUDF> {
         letters::functions(),
         lists::functions(),
         members::functions(),
+        membership::functions(),
         models::functions(),
         networks::functions(),
+        normal_forms::functions(),
         numbers::functions(),
         parts::functions(),
         pieces::functions(),
+        places::functions(),
         ranges::functions(),
         regexps::functions(),
         series::functions(),

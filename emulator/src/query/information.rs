@@ -20,6 +20,7 @@ mod datasets;
 mod definition;
 mod options;
 mod partitions;
+mod privileges;
 mod routines;
 mod tables;
 
@@ -46,6 +47,8 @@ enum Kind {
     MaterializedViews,
     Partitions,
     Routines,
+    Parameters,
+    ObjectPrivileges,
     TableConstraints,
     KeyColumnUsage,
     ConstraintColumnUsage,
@@ -179,6 +182,13 @@ impl View {
                 Kind::Schemata => rows.push(datasets::schema(catalog, &seen)?),
                 Kind::SchemataOptions => rows.extend(datasets::options(catalog, &seen)?),
                 Kind::Routines => rows.extend(routines::rows(catalog, &seen)?),
+                Kind::Parameters => rows.extend(routines::parameters(catalog, &seen)?),
+                Kind::ObjectPrivileges => {
+                    rows.extend(privileges::of_dataset(catalog, &seen)?);
+                    for table in all_tables(catalog, &seen)? {
+                        rows.extend(privileges::of_table(&table));
+                    }
+                }
                 _ => {
                     for table in all_tables(catalog, &seen)? {
                         self.of_table(&table, &mut rows)?;
@@ -227,7 +237,12 @@ impl View {
             Kind::TableConstraints => rows.extend(constraints::constraints(table)),
             Kind::KeyColumnUsage => rows.extend(constraints::key_columns(table)),
             Kind::ConstraintColumnUsage => rows.extend(constraints::used_columns(table)),
-            Kind::Schemata | Kind::SchemataOptions | Kind::Routines | Kind::PartitionsSummary => {}
+            Kind::Schemata
+            | Kind::SchemataOptions
+            | Kind::Routines
+            | Kind::Parameters
+            | Kind::ObjectPrivileges
+            | Kind::PartitionsSummary => {}
         }
         Ok(())
     }
@@ -247,6 +262,8 @@ impl Kind {
             "MATERIALIZED_VIEWS" => Self::MaterializedViews,
             "PARTITIONS" => Self::Partitions,
             "ROUTINES" => Self::Routines,
+            "PARAMETERS" => Self::Parameters,
+            "OBJECT_PRIVILEGES" => Self::ObjectPrivileges,
             "TABLE_CONSTRAINTS" => Self::TableConstraints,
             "KEY_COLUMN_USAGE" => Self::KeyColumnUsage,
             "CONSTRAINT_COLUMN_USAGE" => Self::ConstraintColumnUsage,
@@ -258,7 +275,7 @@ impl Kind {
     fn is_of_project(self) -> bool {
         matches!(
             self,
-            Self::Schemata | Self::SchemataOptions | Self::TableStorage
+            Self::Schemata | Self::SchemataOptions | Self::TableStorage | Self::ObjectPrivileges
         )
     }
 
@@ -277,6 +294,8 @@ impl Kind {
             Self::Partitions => partitions::PARTITIONS,
             Self::PartitionsSummary => partitions::SUMMARY,
             Self::Routines => routines::ROUTINES,
+            Self::Parameters => routines::PARAMETERS,
+            Self::ObjectPrivileges => privileges::OBJECT_PRIVILEGES,
             Self::TableConstraints => constraints::TABLE_CONSTRAINTS,
             Self::KeyColumnUsage => constraints::KEY_COLUMN_USAGE,
             Self::ConstraintColumnUsage => constraints::CONSTRAINT_COLUMN_USAGE,

@@ -169,13 +169,6 @@ impl Unnest {
         })
     }
 
-    /// Whether the planner's own UNNEST would not do.
-    pub fn needs_planning(&self) -> bool {
-        // The planner forgets that elements are JSON.
-        let of_json = matches!(&self.array, Expr::Function(call) if call.name.to_string() == "millpond_json_query_array");
-        self.offset.is_some() || self.fields || of_json
-    }
-
     /// Whether elements that are structs become their fields.
     pub fn gives_fields(&self) -> bool {
         self.fields

@@ -65,9 +65,15 @@ pub(super) fn pairs(expr: &Expr) -> Option<Expr> {
     else {
         return None;
     };
+    let unnamed = |value: &Expr| match value {
+        Expr::Named { expr, .. } => expr.as_ref().clone(),
+        other => other.clone(),
+    };
     let parts = |expr: &Expr| match expr {
         Expr::Tuple(parts) => Some(parts.clone()),
-        Expr::Struct { values, fields } if fields.is_empty() => Some(values.clone()),
+        Expr::Struct { values, fields } if fields.is_empty() => {
+            Some(values.iter().map(unnamed).collect::<Vec<_>>())
+        }
         _ => None,
     };
     let own = parts(value)?;

@@ -12,12 +12,12 @@ use super::{QueryError, functions, sql_types, unsupported};
 use crate::schema::FieldSchema;
 use crate::{picoseconds, wire};
 
-/// Says again what kind of value a CASE gives where its branches have one that Arrow's types cannot tell.
+/// Says again what kind of value a choice gives where its branches have one that Arrow's types cannot tell.
 pub(super) fn keep_types(plan: LogicalPlan) -> Result<LogicalPlan, QueryError> {
     let kept = plan.transform_up_with_subqueries(|node| {
-        let LogicalPlan::Projection(_) = &node else {
+        if node.inputs().is_empty() {
             return Ok(Transformed::no(node));
-        };
+        }
         let schema = node
             .inputs()
             .iter()
@@ -123,18 +123,24 @@ fn has_null_element(column: &ArrayRef) -> bool {
 }
 
 fn tagged(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>, DataFusionError> {
-    let Expr::Case(case) = &expr else {
-        return Ok(Transformed::no(expr));
+    let branches: Vec<&Expr> = match &expr {
+        Expr::Case(case) => {
+            let branches = case.when_then_expr.iter().map(|(_, then)| then);
+            let branches = branches.chain(case.else_expr.iter());
+            branches.map(|branch| branch.as_ref()).collect()
+        }
+        Expr::ScalarFunction(call) if call.name() == "coalesce" => call.args.iter().collect(),
+        Expr::ScalarSubquery(_) => vec![&expr],
+        _ => return Ok(Transformed::no(expr)),
     };
-    let branches = case
-        .when_then_expr
-        .iter()
-        .map(|(_, then)| then)
-        .chain(case.else_expr.iter());
     let mut model = None;
     for branch in branches {
         let (_, field) = branch.to_field(schema)?;
-        if field.data_type().is_null() {
+        let untyped = match field.data_type() {
+            DataType::List(item) => item.data_type().is_null(),
+            other => other.is_null(),
+        };
+        if untyped {
             continue;
         }
         if wire::sql_type(&field).is_none() {

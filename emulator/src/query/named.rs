@@ -4,6 +4,7 @@ use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Value,
 };
 
+use super::sql_types::plain;
 use super::{QueryError, build, unsupported};
 
 /// The parts of an interval, in the order in which MAKE_INTERVAL takes them.
@@ -76,18 +77,20 @@ pub(super) fn spell(name: &str, function: &Function) -> Result<Option<Expr>, Que
             given.call(name, "millpond_to_json")
         }
         "parse_json" => {
-            // Numbers are kept as a float where they are wide, which is what one of the modes does.
             let Some(mode) = given.take("wide_number_mode") else {
                 return Ok(None);
             };
-            if mode.to_string().trim_matches('\'').trim_matches('"') != "round" {
-                return Err(unsupported(format!("the wide_number_mode {mode}")));
+            let [document] = given.placed.as_slice() else {
+                return Err(unsupported("PARSE_JSON of more than one text"));
+            };
+            match mode.to_string().trim_matches(['\'', '"']) {
+                "exact" => Ok(Some(build::call(
+                    "millpond_parse_json",
+                    vec![document.clone()],
+                ))),
+                "round" => Ok(Some(build::cast(document.clone(), &plain("value", "JSON")))),
+                _ => Err(unsupported(format!("the wide_number_mode {mode}"))),
             }
-            let mut plain = function.clone();
-            if let FunctionArguments::List(list) = &mut plain.args {
-                list.args.truncate(1);
-            }
-            super::calls::spell(&mut plain)
         }
         "json_set" | "json_array_append" | "json_array_insert" => {
             let flag = match name {

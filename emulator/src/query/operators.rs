@@ -40,6 +40,19 @@ impl ExprPlanner for Operators {
                 let decimals = decimal(&left) || decimal(&right);
                 decimals.then_some("millpond_decimal_mod")
             }
+            BinaryOperator::StringConcat => {
+                check_concatenation(&expr, schema)?;
+                match (&left, &right) {
+                    (DataType::Null, DataType::Null) => None,
+                    (DataType::List(_), _) | (_, DataType::List(_)) => {
+                        let arrays = functions::marks::arrays();
+                        let call = vec![expr.left, expr.right];
+                        let call = ScalarFunction::new_udf(Arc::new(arrays), call);
+                        return Ok(PlannerResult::Planned(Expr::ScalarFunction(call)));
+                    }
+                    _ => Some("millpond_concat"),
+                }
+            }
             BinaryOperator::BitwiseAnd if left == DataType::Binary => Some("millpond_bit_and"),
             BinaryOperator::BitwiseOr if left == DataType::Binary => Some("millpond_bit_or"),
             op => {
@@ -59,20 +72,51 @@ impl ExprPlanner for Operators {
         };
         called(name, vec![expr.left, expr.right])
     }
+
+    fn plan_array_literal(
+        &self,
+        exprs: Vec<Expr>,
+        _: &DFSchema,
+    ) -> Result<PlannerResult<Vec<Expr>>> {
+        let array = Arc::new(functions::marks::array());
+        let call = ScalarFunction::new_udf(array, exprs);
+        Ok(PlannerResult::Planned(Expr::ScalarFunction(call)))
+    }
+}
+
+/// Refuses to put anything behind each other but a text and what can be one, two values of BYTES, or two arrays.
+fn check_concatenation(expr: &RawBinaryExpr, schema: &DFSchema) -> Result<()> {
+    let (left, right) = (kind_of(&expr.left, schema)?, kind_of(&expr.right, schema)?);
+    let known = |kind| matches!(kind, "BYTES" | "ARRAY" | "NULL");
+    let texts = |kind| !matches!(kind, "BYTES" | "ARRAY" | "STRUCT" | "JSON" | "GEOGRAPHY");
+    let text = (left == "STRING" || right == "STRING") && texts(left) && texts(right);
+    let same = known(left) && known(right) && (left == right || left == "NULL" || right == "NULL");
+    if text || same {
+        return Ok(());
+    }
+    plan_err!("No matching signature for operator || for argument types: {left}, {right}")
 }
 
 /// What the service calls a type, as far as comparisons ask for it.
 fn kind_of(value: &Expr, schema: &DFSchema) -> Result<&'static str> {
     let field = value.to_field(schema)?.1;
     Ok(match (wire::sql_type(&field), field.data_type()) {
+        (_, DataType::List(_)) => "ARRAY",
         (Some("json"), _) => "JSON",
         (Some("geography"), _) => "GEOGRAPHY",
+        (Some("datetime"), _) => "DATETIME",
         (Some(_), _) => "OTHER",
+        (None, DataType::Null) => "NULL",
+        (None, DataType::Binary) => "BYTES",
+        (None, DataType::Date32) => "DATE",
+        (None, DataType::Time64(_)) => "TIME",
+        (None, DataType::Timestamp(_, None)) => "DATETIME",
+        (None, DataType::Timestamp(_, Some(_))) => "TIMESTAMP",
+        (None, DataType::Struct(_)) => "STRUCT",
         (None, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) => "STRING",
         (None, DataType::Boolean) => "BOOL",
         (None, DataType::Decimal128(_, _)) => "NUMERIC",
         (None, DataType::Decimal256(_, _)) => "BIGNUMERIC",
-        (None, DataType::List(_)) => "ARRAY",
         (None, kind) if kind.is_floating() => "FLOAT64",
         (None, kind) if kind.is_integer() => "INT64",
         _ => "OTHER",
@@ -112,12 +156,39 @@ fn check_signature(op: &BinaryOperator, expr: &RawBinaryExpr, schema: &DFSchema)
             "No matching signature for operator {sign} for argument types: {left}, {right}"
         );
     }
+    let moments = ["DATE", "DATETIME", "TIMESTAMP", "TIME"];
+    let mixed = moments.contains(&left) && moments.contains(&right) && left != right;
+    // Of these only a date is another one without being asked.
+    if mixed
+        && ![left, right]
+            .iter()
+            .all(|k| ["DATE", "DATETIME"].contains(k))
+    {
+        return plan_err!(
+            "No matching signature for operator {sign} for argument types: {left}, {right}"
+        );
+    }
+    let ordered = !matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq);
+    if ordered && left == "STRUCT" && right == "STRUCT" {
+        return plan_err!(
+            "{} is not defined for arguments of type STRUCT",
+            said_of(op)
+        );
+    }
     for kind in ["ARRAY", "JSON", "GEOGRAPHY"] {
         if left == kind && right == kind {
             return plan_err!("Equality is not defined for arguments of type {kind}");
         }
     }
     Ok(())
+}
+
+/// What the service calls a comparison of order.
+fn said_of(op: &BinaryOperator) -> &'static str {
+    match op {
+        BinaryOperator::Lt | BinaryOperator::LtEq => "Less than",
+        _ => "Greater than",
+    }
 }
 
 impl Operators {

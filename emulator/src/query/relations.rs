@@ -29,6 +29,7 @@ use crate::catalog::{Catalog, CatalogError, Table};
 use crate::external::{self, Rows};
 use crate::name::TableName;
 use crate::projection::Projection;
+use crate::wire;
 
 /// Views in views, so many of them.
 const MAX_VIEWS: usize = 16;
@@ -173,7 +174,7 @@ impl<'a> Planner<'a> {
         columns: &BTreeMap<String, Vec<String>>,
         variables: &[Variable],
     ) -> Result<(Query, Option<Vec<String>>), QueryError> {
-        let mut fields: Vec<Vec<String>> = Vec::new();
+        let mut fields: Vec<Option<Vec<String>>> = Vec::new();
         loop {
             let mut spelled = query.clone();
             match names::spell(&mut spelled, columns, variables, &fields)? {
@@ -182,13 +183,13 @@ impl<'a> Planner<'a> {
                     let asked = PlannedStatement::Statement(Box::new(Statement::Query(asked)));
                     let plan = self.context.state().statement_to_plan(asked).await?;
                     let column = plan.schema().fields().first();
-                    let Some(DataType::Struct(own)) = column.map(|c| c.data_type()) else {
-                        return Err(QueryError::Invalid {
-                            message: "Dot-star is not supported for a value that is no STRUCT"
-                                .to_owned(),
-                        });
-                    };
-                    fields.push(own.iter().map(|f| f.name().clone()).collect());
+                    let plain = column.filter(|c| wire::sql_type(c).is_none());
+                    fields.push(match plain.map(|c| c.data_type()) {
+                        Some(DataType::Struct(own)) => {
+                            Some(own.iter().map(|f| f.name().clone()).collect())
+                        }
+                        _ => None,
+                    });
                 }
             }
         }

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use std::time::SystemTime;
 
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, Statement,
-    TableAliasColumnDef, TableFactor, TableVersion, Value, Visitor, VisitorMut,
+    BinaryOperator, Expr, Ident, ObjectName, Query, Statement, TableFactor, Value, Visitor,
+    VisitorMut,
 };
 
 use super::information::View;
@@ -15,11 +15,15 @@ use super::parameters::Parameter;
 use super::times_of_tables::Times;
 use super::variables::SYSTEM;
 use super::{
-    Defaults, QueryError, build, calls, escapes, likes, literals, names, parts, pivots,
-    placeholders, select_lists, spelling, suffixes, unnest, unsupported, variables,
+    Defaults, QueryError, build, calls, clauses, escapes, likes, literals, names, parts, pipes,
+    placeholders, select_lists, spelling, suffixes, unnest, unsupported, value_tables, variables,
 };
 use crate::name::{TableName, TablePrefix};
 use crate::syntax_walk;
+
+mod tables;
+
+pub(super) use tables::name_parts;
 
 /// What stands behind FROM.
 #[derive(Debug, Clone)]
@@ -99,6 +103,9 @@ impl VisitorMut for Rewriter<'_> {
     type Break = QueryError;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<QueryError> {
+        if let Err(e) = pipes::expanded(query) {
+            return ControlFlow::Break(e);
+        }
         let mut names = Vec::new();
         if let Some(with) = &query.with {
             names.extend(with.cte_tables.iter().map(|c| c.alias.name.value.clone()));
@@ -108,7 +115,13 @@ impl VisitorMut for Rewriter<'_> {
             let shadowed = matches!(parts, [single] if self.is_of_with(single));
             !shadowed && self.table(parts).is_ok_and(|t| self.arrivals.contains(&t))
         };
+        if let Err(e) = value_tables::expand(query) {
+            return ControlFlow::Break(e);
+        }
         if let Err(e) = suffixes::leave_out(&mut query.body, &by_arrival) {
+            return ControlFlow::Break(e);
+        }
+        if let Err(e) = select_lists::check_limit(query) {
             return ControlFlow::Break(e);
         }
         if let Err(e) = select_lists::check_set(&query.body) {
@@ -116,7 +129,7 @@ impl VisitorMut for Rewriter<'_> {
         }
         select_lists::group_by_results(&mut query.body);
         select_lists::name_columns(&mut query.body);
-        calls::order_windows(&mut query.body);
+        clauses::order_windows(&mut query.body);
         if let Err(e) = unnest::expand(query) {
             return ControlFlow::Break(e);
         }
@@ -136,6 +149,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
+        value_tables::keep(expr);
         match expr {
             Expr::Function(function) => {
                 if let Some(part) = calls::week_from(function) {
@@ -203,187 +217,6 @@ impl<'a> Rewriter<'a> {
             .iter()
             .flatten()
             .any(|known| names::same(known, name))
-    }
-
-    fn table_factor(&mut self, factor: &mut TableFactor) -> Result<(), QueryError> {
-        match factor {
-            TableFactor::Table {
-                name,
-                alias,
-                args: None,
-                version,
-                sample,
-                ..
-            } => {
-                let at = version.take().map(|version| match version {
-                    TableVersion::ForSystemTimeAsOf(at) => self.times.get(&at.to_string()).copied(),
-                    _ => None,
-                });
-                let parts = name_parts(name)?;
-                if let [single] = parts.as_slice()
-                    && self.is_of_with(single)
-                {
-                    return Ok(());
-                }
-                let (mut relation, mut key, last) = self.relation(&parts)?;
-                if let Some(at) = at {
-                    let (Some(at), Relation::Table(table) | Relation::Arrivals(table)) =
-                        (at, relation)
-                    else {
-                        return Err(unsupported(format!("a version of {last}")));
-                    };
-                    let age = at
-                        .duration_since(SystemTime::UNIX_EPOCH)
-                        .unwrap_or_default();
-                    key = format!("{key} at {}", age.as_micros());
-                    relation = Relation::At(table, at);
-                }
-                if let Some(sample) = sample.take() {
-                    let percent = percent_of(&sample)?;
-                    let Relation::Table(table) = relation else {
-                        return Err(unsupported(format!("a sample of {last}")));
-                    };
-                    key = format!("{key} {percent} percent");
-                    relation = Relation::Sample(table, percent);
-                }
-                *name = ObjectName::from(vec![Ident::with_quote('`', key.clone())]);
-                alias.get_or_insert_with(|| ast::TableAlias {
-                    explicit: true,
-                    name: Ident::with_quote('`', last),
-                    columns: Vec::new(),
-                    at: None,
-                });
-                self.tables.insert(key, relation);
-                Ok(())
-            }
-            TableFactor::UNNEST { alias, .. } => {
-                // The alias is the name of the element, not of a table.
-                let alias = alias.get_or_insert_with(|| ast::TableAlias {
-                    explicit: true,
-                    name: Ident::with_quote('`', "f0_"),
-                    columns: Vec::new(),
-                    at: None,
-                });
-                if alias.columns.is_empty() {
-                    alias.columns.push(TableAliasColumnDef {
-                        name: alias.name.clone(),
-                        data_type: None,
-                    });
-                }
-                Ok(())
-            }
-            TableFactor::Derived {
-                sample: Some(_), ..
-            } => Err(QueryError::Invalid {
-                message: "TABLESAMPLE SYSTEM can only be applied directly to tables".to_owned(),
-            }),
-            TableFactor::Derived {
-                lateral: false,
-                alias,
-                ..
-            } => {
-                if alias.is_none() {
-                    // Columns of the same name in two of them must be told apart.
-                    *alias = Some(build::alias(&format!("millpond_derived_{}", self.derived)));
-                    self.derived += 1;
-                }
-                Ok(())
-            }
-            TableFactor::Pivot { .. } | TableFactor::Unpivot { .. } => {
-                pivots::expand(factor)?;
-                self.table_factor(factor)
-            }
-            TableFactor::NestedJoin { .. } => Ok(()),
-            TableFactor::Table { name, .. } => Err(unsupported(format!(
-                "a sample, a version or arguments of the table {name}"
-            ))),
-            other => {
-                let text = other.to_string();
-                Err(unsupported(format!("the table expression {text}")))
-            }
-        }
-    }
-
-    /// What the parts of a name mean, the name it goes by from now on, and its alias where it is given none.
-    fn relation(&self, parts: &[String]) -> Result<(Relation, String, String), QueryError> {
-        let last = parts.last().map(String::as_str).unwrap_or_default();
-        let Some(prefix) = last.strip_suffix('*') else {
-            if let Some(view) = View::named(parts, self.defaults)? {
-                let (key, alias) = (view.key(), last.to_owned());
-                return Ok((Relation::Information(view), key, alias));
-            }
-            let table = self.table(parts)?;
-            let (key, alias) = (table.to_resource(), table.table().to_owned());
-            if self.arrivals.contains(&table) {
-                return Ok((
-                    Relation::Arrivals(table),
-                    format!("{key} by arrival"),
-                    alias,
-                ));
-            }
-            return Ok((Relation::Table(table), key, alias));
-        };
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let dataset = self.defaults.dataset.as_ref();
-        let (project, dataset) = match (parts.as_slice(), dataset) {
-            ([_], Some((project, dataset))) => (project.as_str(), dataset.as_str()),
-            ([dataset, _], _) => (self.defaults.project.as_str(), *dataset),
-            ([project, dataset, _], _) => (*project, *dataset),
-            _ => {
-                return Err(QueryError::NoDataset {
-                    name: parts.join("."),
-                });
-            }
-        };
-        let prefix = TablePrefix::try_new(project, dataset, prefix)?;
-        let key = prefix.to_resource();
-        Ok((Relation::Wildcard(prefix), key, last.to_owned()))
-    }
-
-    /// The table that the parts of a name mean.
-    fn table(&self, parts: &[String]) -> Result<TableName, QueryError> {
-        let mut parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        if parts.len() == 2
-            && parts
-                .first()
-                .is_some_and(|p| p.eq_ignore_ascii_case(super::SESSION))
-        {
-            parts.remove(0);
-        }
-        let missing = |name: &str| QueryError::NoDataset {
-            name: name.to_owned(),
-        };
-        if parts
-            .iter()
-            .any(|p| p.eq_ignore_ascii_case("INFORMATION_SCHEMA"))
-        {
-            return Err(unsupported(format!("the view {}", parts.join("."))));
-        }
-        if parts.last().is_some_and(|p| p.ends_with('*')) {
-            return Err(unsupported(format!(
-                "the wildcard table {}",
-                parts.join(".")
-            )));
-        }
-        Ok(match parts.as_slice() {
-            [table] if self.defaults.temporary.contains_key(*table) => self
-                .defaults
-                .temporary
-                .get(*table)
-                .cloned()
-                .ok_or_else(|| missing(table))?,
-            [table] => {
-                let (project, dataset) = self
-                    .defaults
-                    .dataset
-                    .as_ref()
-                    .ok_or_else(|| missing(table))?;
-                TableName::try_new(project, dataset, table)?
-            }
-            [dataset, table] => TableName::try_new(&self.defaults.project, dataset, table)?,
-            [project, dataset, table] => TableName::try_new(project, dataset, table)?,
-            _ => return Err(missing(&parts.join("."))),
-        })
     }
 
     fn expression(&mut self, expr: &mut Expr) -> Result<(), QueryError> {
@@ -513,45 +346,6 @@ pub(super) fn bind(
 /// The table that a statement names.
 pub(super) fn table_of(name: &ObjectName, defaults: &Defaults) -> Result<TableName, QueryError> {
     Rewriter::new(defaults, &[]).table(&name_parts(name)?)
-}
-
-/// The parts of a name; dots inside backticks separate, too.
-pub(super) fn name_parts(name: &ObjectName) -> Result<Vec<String>, QueryError> {
-    let mut parts = Vec::new();
-    for part in &name.0 {
-        let ObjectNamePart::Identifier(ident) = part else {
-            return Err(unsupported(format!("the table name {name}")));
-        };
-        parts.extend(ident.value.split('.').map(str::to_owned));
-    }
-    Ok(parts)
-}
-
-/// The size of a sample of blocks.
-fn percent_of(sample: &ast::TableSampleKind) -> Result<f64, QueryError> {
-    let (ast::TableSampleKind::BeforeTableAlias(sample)
-    | ast::TableSampleKind::AfterTableAlias(sample)) = sample;
-    let refused = || unsupported(format!("the sample {sample}"));
-    let system = matches!(sample.name, Some(ast::TableSampleMethod::System));
-    let Some(quantity) = sample.quantity.as_ref().filter(|_| system) else {
-        return Err(refused());
-    };
-    let Expr::Value(value) = &quantity.value else {
-        return Err(refused());
-    };
-    let percent = match (&value.value, &quantity.unit) {
-        (Value::Number(text, _), Some(ast::TableSampleUnit::Percent)) => text.parse::<f64>().ok(),
-        _ => None,
-    };
-    let percent = percent.ok_or_else(refused)?;
-    if !(0.0..=100.0).contains(&percent) {
-        return Err(QueryError::Invalid {
-            message: format!(
-                "TABLESAMPLE percent value must be in the range [0, 100], not {percent}"
-            ),
-        });
-    }
-    Ok(percent)
 }
 
 /// A column may be called by its table's whole name in backticks; the query knows the table by the last part of that.

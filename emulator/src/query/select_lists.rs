@@ -72,6 +72,36 @@ pub(super) fn check_set(body: &SetExpr) -> Result<(), QueryError> {
     }
 }
 
+/// How many rows there are is no matter of other rows.
+///
+/// # Errors
+/// [`QueryError::Invalid`] for a query in LIMIT or OFFSET, or a column.
+pub(super) fn check_limit(query: &ast::Query) -> Result<(), QueryError> {
+    let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause else {
+        return Ok(());
+    };
+    let offset = offset.as_ref().map(|offset| &offset.value);
+    for (clause, count) in [("LIMIT", limit.as_ref()), ("OFFSET", offset)] {
+        let within = matches!(
+            count,
+            Some(
+                Expr::Subquery(_)
+                    | Expr::Exists { .. }
+                    | Expr::Value(ast::ValueWithSpan {
+                        value: ast::Value::Null,
+                        ..
+                    })
+            )
+        );
+        if within {
+            return Err(QueryError::Invalid {
+                message: format!("{clause} expects an integer literal or parameter"),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// A name in GROUP BY is that of a column of the result before it is that of a table's.
 pub(super) fn group_by_results(body: &mut SetExpr) {
     let SetExpr::Select(select) = body else {

@@ -32,14 +32,20 @@ const CALLS: &[(&str, &str, &[usize])] = &[
     (
         "json_array",
         "millpond_json_array",
-        &[0, 1, 2, 3, 4, 5, 6, 7, 8],
+        &[
+            0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23,
+            24, 25, 26, 27, 28, 29, 30, 31, 32,
+        ],
     ),
     ("json_extract_array", "millpond_json_query_array", &[1, 2]),
     ("json_keys", "millpond_json_keys", &[1, 2]),
     (
         "json_object",
         "millpond_json_object",
-        &[0, 2, 4, 6, 8, 10, 12, 14, 16],
+        &[
+            0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 42, 44,
+            46, 48,
+        ],
     ),
     ("json_query_array", "millpond_json_query_array", &[1, 2]),
     ("json_type", "millpond_json_type", &[1]),
@@ -71,6 +77,18 @@ const CALLS: &[(&str, &str, &[usize])] = &[
     ("safe_negate", "millpond_safe_negate", &[1]),
     ("safe_subtract", "millpond_safe_subtract", &[2]),
     ("sign", "millpond_sign", &[1]),
+    ("st_asgeojson", "millpond_place_json", &[1]),
+    ("st_dimension", "millpond_dimension", &[1]),
+    ("st_distance", "millpond_distance", &[2]),
+    ("st_dwithin", "millpond_within_distance", &[3]),
+    ("st_geogfromgeojson", "millpond_place_of_json", &[1]),
+    ("st_geogfromwkb", "millpond_place_of_bytes", &[1]),
+    ("st_geometrytype", "millpond_place_kind", &[1]),
+    ("st_isempty", "millpond_is_empty_place", &[1]),
+    ("st_npoints", "millpond_points", &[1]),
+    ("st_numpoints", "millpond_points", &[1]),
+    ("st_x", "millpond_longitude", &[1]),
+    ("st_y", "millpond_latitude", &[1]),
     ("time", "millpond_time_of", &[3]),
     ("datetime", "millpond_datetime_of", &[6]),
     ("to_code_points", "millpond_code_points", &[1]),
@@ -120,11 +138,18 @@ fn scalar(name: &str, given: &[Expr]) -> Result<Option<Expr>, QueryError> {
             let rounded = build::call(name, given.to_vec());
             build::call("millpond_rounded", vec![rounded, value.clone()])
         }
+        ("normalize" | "normalize_and_casefold", [value, rest @ ..]) if rest.len() < 2 => {
+            let form = match rest.first() {
+                Some(form) => part_name(form)?,
+                None => build::text("NFC"),
+            };
+            build::call(&format!("millpond_{name}"), vec![value.clone(), form])
+        }
         ("nullifzero", [value]) => build::call("nullif", vec![value.clone(), build::number(0)]),
         ("zeroifnull", [value]) => build::call("coalesce", vec![value.clone(), build::number(0)]),
         ("log", [value]) => build::call("millpond_ln", vec![value.clone()]),
         ("log", [_, _]) => build::call("millpond_log", given.to_vec()),
-        ("array_to_string", [_, _, _]) => build::call("array_to_string", given.to_vec()),
+        ("array_to_string", [_, _, _]) => build::call("millpond_array_to_string", given.to_vec()),
         ("last_day", [value]) => build::call(
             "millpond_last_day",
             vec![value.clone(), build::text("MONTH")],
@@ -218,7 +243,7 @@ fn aggregate(name: &str, function: &Function, given: &[Expr]) -> Result<Option<E
                 vec![all, limit.unwrap_or_else(build::null)],
             );
             let between = given.get(1).cloned().unwrap_or_else(|| build::text(","));
-            build::call("array_to_string", vec![some, between])
+            build::call("millpond_array_to_string", vec![some, between])
         }
         ("any_value", [_]) if having_of(function).is_some() => {
             let (kind, by) =
@@ -237,7 +262,12 @@ fn aggregate(name: &str, function: &Function, given: &[Expr]) -> Result<Option<E
                 list.clauses
                     .push(FunctionArgumentClause::IgnoreOrRespectNulls(ignored));
             }
-            build::call("flatten", vec![gathered(&all)])
+            let all = gathered(&all);
+            let some = match limit {
+                Some(limit) => build::call("millpond_array_head", vec![all, limit]),
+                None => all,
+            };
+            build::call("flatten", vec![some])
         }
         ("approx_top_sum", [value, weight, count]) => {
             let pair = [
@@ -336,7 +366,7 @@ fn gathered(function: &Function) -> Expr {
             )
         });
     }
-    super::calls::in_order(&mut all);
+    super::clauses::in_order(&mut all);
     Expr::Function(all)
 }
 

@@ -6,6 +6,7 @@ use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, Interval};
 
 use super::sql_types::{self, plain, unnamed};
 use super::{QueryError, build, calls, gathered, literals, unsupported};
+use crate::schema::FieldSchema;
 
 /// What an expression is to be replaced with; its parts have been through here before.
 ///
@@ -30,10 +31,32 @@ pub(super) fn expression(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
                     false => Ok(Some(call)),
                 };
             }
-            let value = *expr.clone();
-            Some(match kind {
+            let value = match to.kind.as_str() {
+                // What is a text is read by PARSE_JSON alone.
+                "JSON" if to.mode != "REPEATED" => {
+                    build::call("millpond_no_text", vec![*expr.clone()])
+                }
+                _ => *expr.clone(),
+            };
+            let most = to
+                .other
+                .get("maxLength")
+                .and_then(|n| n.as_str()?.parse().ok());
+            let cast = match kind {
                 CastKind::SafeCast | CastKind::TryCast => build::safe_cast(value, &to),
                 _ => build::cast(value, &to),
+            };
+            Some(match most {
+                Some(most) if to.mode != "REPEATED" => {
+                    let call = build::call("millpond_at_most", vec![cast, build::number(most)]);
+                    match kind {
+                        CastKind::SafeCast | CastKind::TryCast => {
+                            calls::safely(call, "SAFE_CAST to a type with a length")?
+                        }
+                        _ => call,
+                    }
+                }
+                _ => cast,
             })
         }
         Expr::TypedString(typed) => {
@@ -41,6 +64,13 @@ pub(super) fn expression(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
             let mut text = typed.value.clone();
             if let Some(plain) = literals::plain(&text.value) {
                 text.value = plain;
+            }
+            check_digits(&to, &text.value)?;
+            let document = text.value.clone().into_string().unwrap_or_default();
+            if to.kind == "JSON" && crate::json_text::wide_number(&document).is_some() {
+                return Err(QueryError::Invalid {
+                    message: format!("Invalid JSON literal: {document:?}"),
+                });
             }
             Some(build::cast(Expr::Value(text), &to))
         }
@@ -96,7 +126,10 @@ pub(super) fn expression(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
             array_expr,
             negated,
         } => {
-            let has = build::call("array_has", vec![*array_expr.clone(), *expr.clone()]);
+            let has = build::call(
+                "millpond_is_among",
+                vec![*expr.clone(), *array_expr.clone()],
+            );
             Some(if *negated {
                 Expr::UnaryOp {
                     op: ast::UnaryOperator::Not,
@@ -131,6 +164,26 @@ pub(super) fn expression(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
         }
         _ => None,
     })
+}
+
+/// Refuses literals of decimals with more digits behind the point than the type has, which CAST would round.
+fn check_digits(to: &FieldSchema, value: &ast::Value) -> Result<(), QueryError> {
+    let most = match to.kind.as_str() {
+        "NUMERIC" => 9,
+        "BIGNUMERIC" => 38,
+        _ => return Ok(()),
+    };
+    let text = value.clone().into_string().unwrap_or_default();
+    let fraction = text
+        .split_once('.')
+        .map_or("", |(_, fraction)| fraction.trim_end());
+    let plain = fraction.bytes().all(|b| b.is_ascii_digit());
+    if plain && fraction.trim_end_matches('0').len() > most {
+        return Err(QueryError::Invalid {
+            message: format!("Invalid {} literal: {text:?}", to.kind),
+        });
+    }
+    Ok(())
 }
 
 /// `CAST(value AS kind FORMAT 'model')`.

@@ -1,4 +1,4 @@
-//! The statements of a text: ALTER and those about files are read by this crate, all others by the planner's parser.
+//! The statements of a text: ALTER, GRANT and those about files are read by this crate, all others by the planner's parser.
 
 use std::fmt;
 
@@ -9,7 +9,8 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::alter::{self, Alter};
 use super::files::{self, FileStatement};
-use super::{QueryError, escapes, placeholders};
+use super::grants::{self, Grant};
+use super::{QueryError, escapes, pipes, placeholders};
 
 /// A statement: most are what the parser makes of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +18,7 @@ pub(crate) enum Statement {
     Plain(Box<Parsed>),
     Alter(Alter),
     Files(Box<FileStatement>),
+    Grant(Grant),
     /// `UNDROP SCHEMA`.
     Undrop {
         if_not_exists: bool,
@@ -30,6 +32,7 @@ impl fmt::Display for Statement {
             Self::Plain(statement) => statement.fmt(f),
             Self::Alter(alter) => alter.fmt(f),
             Self::Files(statement) => statement.fmt(f),
+            Self::Grant(grant) => grant.fmt(f),
             Self::Undrop {
                 if_not_exists: true,
                 name,
@@ -74,10 +77,14 @@ pub(super) fn statement(parser: &mut Parser<'_>) -> Result<Statement, QueryError
             if_not_exists: parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]),
             name: parser.parse_object_name(true)?,
         }
+    } else if let Some(grant) = grants::parse(parser)? {
+        Statement::Grant(grant)
     } else if let Some(statement) = files::parse(parser)? {
         Statement::Files(Box::new(statement))
     } else {
-        Statement::Plain(Box::new(parser.parse_statement()?))
+        let mut plain = parser.parse_statement()?;
+        pipes::expand(&mut plain)?;
+        Statement::Plain(Box::new(plain))
     })
 }
 

@@ -13,11 +13,16 @@ use crate::clock::SystemClock;
 use crate::schema::{self, FieldSchema};
 
 mod arrays;
+mod casts;
 mod documented;
+mod documents;
 mod functions;
+mod kinds;
 mod names;
 mod numbers;
+mod pipes;
 mod shapes;
+mod signatures;
 
 /// A catalog with the table `p:d.t` of three rows and a view on it.
 fn catalog(root: &TempDir) -> Arc<Catalog> {
@@ -169,7 +174,8 @@ async fn what_might_mean_something_else_is_refused_by_name() {
     let root = TempDir::new().unwrap();
     let catalog = catalog(&root);
     for (sql, named) in [
-        ("SELECT ST_X(Name) FROM d.t", "ST_X"),
+        ("SELECT ST_AREA(Name) FROM d.t", "ST_AREA"),
+        ("SELECT ST_X(Name) FROM d.t", "a GEOGRAPHY is expected"),
         ("SELECT CAST(1e30 AS NUMERIC)", "Illegal conversion"),
         ("SELECT id / 0 FROM d.t", "division by zero: 1 / 0"),
         (

@@ -42,7 +42,19 @@ async fn get(State(state): Shared, (project, dataset, table): Named) -> Answer {
     })
     .await?;
     let policy = table.metadata.as_ref().and_then(|m| m.policy.clone());
-    Ok(Json(policy.unwrap_or_else(|| json!({"etag": NEVER_SET}))))
+    Ok(Json(match policy {
+        None => json!({"etag": NEVER_SET}),
+        Some(mut policy) => {
+            policy["etag"] = json!(etag_of(&policy));
+            policy
+        }
+    }))
+}
+
+/// The etag of a policy, which a statement has left without one.
+fn etag_of(policy: &Value) -> String {
+    let known = policy["etag"].as_str().map(str::to_owned);
+    known.unwrap_or_else(|| resource::etag(&policy.to_string()))
 }
 
 async fn set(State(state): Shared, (project, dataset, table): Named, body: Value) -> Answer {
@@ -62,7 +74,7 @@ async fn set(State(state): Shared, (project, dataset, table): Named, body: Value
             let old = metadata
                 .policy
                 .as_ref()
-                .map_or(NEVER_SET, |p| p["etag"].as_str().unwrap_or_default());
+                .map_or_else(|| NEVER_SET.to_owned(), etag_of);
             current = seen
                 .as_ref()
                 .and_then(Value::as_str)

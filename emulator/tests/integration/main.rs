@@ -16,6 +16,7 @@ mod external;
 mod faults;
 mod file_statements;
 mod google_rust;
+mod grants;
 mod harness;
 mod information_schema;
 mod kept;

@@ -10,7 +10,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
     DataType, Field, FieldRef, Float64Type, Schema, SchemaRef, TimestampMicrosecondType,
 };
-use datafusion::common::{Result, exec_datafusion_err, exec_err};
+use datafusion::common::{Result, exec_datafusion_err, exec_err, plan_err};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
 use super::{Call, Function, argument, constant, decimals, external, text};
@@ -28,7 +28,48 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         Function::made("millpond_to_string", &[1], text, |call| {
             written(call.array(0)?, call.field(0)?)
         }),
+        Function::made("millpond_no_text", &[1], no_text, |call| {
+            Ok(Arc::clone(call.array(0)?))
+        }),
+        Function::made("millpond_at_most", &[2], as_given, at_most),
     ]
+}
+
+fn as_given(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    Ok(Arc::clone(argument(args, 0)?))
+}
+
+/// A value that is to be JSON without being read as such.
+fn no_text(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    let field = argument(args, 0)?;
+    if *field.data_type() == DataType::Utf8 && wire::sql_type(field).is_none() {
+        return plan_err!("Invalid cast from STRING to JSON");
+    }
+    Ok(Arc::clone(field))
+}
+
+/// Texts of so many characters, or so many bytes, and no more.
+fn at_most(call: &Call) -> Result<ArrayRef> {
+    let array = call.array(0)?;
+    let most = call.integers(1)?.iter().next().flatten().unwrap_or(0);
+    let check = |length: usize, kind: &str, shown: String| {
+        if i64::try_from(length).unwrap_or(i64::MAX) > most {
+            return exec_err!(
+                "{kind}({most}) has maximum length {most} but got a value with length {length}: {shown}"
+            );
+        }
+        Ok(())
+    };
+    if let Some(texts) = array.as_string_opt::<i32>() {
+        for text in texts.iter().flatten() {
+            check(text.chars().count(), "STRING", format!("\"{text}\""))?;
+        }
+    } else if let Some(all) = array.as_binary_opt::<i32>() {
+        for bytes in all.iter().flatten() {
+            check(bytes.len(), "BYTES", format!("{} bytes", bytes.len()))?;
+        }
+    }
+    Ok(Arc::clone(array))
 }
 
 /// The wire field of a type that the rewriter wrote down as JSON.
@@ -133,7 +174,17 @@ fn convert(array: &ArrayRef, from: &Field, to: &Field, mode: Mode) -> Result<Arr
         }
         (own, kind) if supported(own, kind) => plain(array, kind, mode),
         (own, kind) => {
-            exec_err!("Invalid cast from {own} to {kind}: not supported by this emulator")
+            let shown = |field: &Field, kind: &DataType| {
+                let mut schema =
+                    FieldSchema::from_arrow(&field.clone().with_data_type(kind.clone()));
+                schema.kind.make_ascii_uppercase();
+                crate::query::sql_types::shown(&schema)
+            };
+            exec_err!(
+                "Invalid cast from {} to {}",
+                shown(from, own),
+                shown(to, kind)
+            )
         }
     }
 }
@@ -271,22 +322,88 @@ fn bad(text: &str, to: &Field) -> Option<String> {
 fn literal(text: &str, to: &DataType) -> String {
     let trimmed = text.trim();
     match to {
-        DataType::Int64 => match trimmed
-            .strip_prefix("0x")
-            .map(|h| i64::from_str_radix(h, 16))
-        {
-            Some(Ok(number)) => number.to_string(),
-            _ => text.to_owned(),
-        },
+        DataType::Int64 => hexadecimal(trimmed).unwrap_or_else(|| text.to_owned()),
+        DataType::Timestamp(_, _) if !has_seconds(trimmed) => format!("?{text}"),
         DataType::Boolean
             if !trimmed.eq_ignore_ascii_case("true") && !trimmed.eq_ignore_ascii_case("false") =>
         {
             format!("?{text}")
         }
+        DataType::Decimal128(_, _) | DataType::Decimal256(_, _) => {
+            rounded_text(trimmed, to).unwrap_or_else(|| text.to_owned())
+        }
         // Seconds as a number are what loads take for a point in time, and SQL does not.
         DataType::Timestamp(_, Some(_)) if trimmed.parse::<f64>().is_ok() => format!("?{text}"),
         _ => text.to_owned(),
     }
+}
+
+/// An integer that is written in hexadecimal, in decimal.
+fn hexadecimal(text: &str) -> Option<String> {
+    let (sign, digits) = match text.strip_prefix(['-', '+']) {
+        Some(digits) if text.starts_with('-') => ("-", digits),
+        Some(digits) => ("", digits),
+        None => ("", text),
+    };
+    let digits = digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"))?;
+    let number = u64::from_str_radix(digits, 16).ok()?;
+    Some(format!("{sign}{number}"))
+}
+
+/// Whether a clock, where a text has one, shows seconds, and no more of them than microseconds.
+fn has_seconds(text: &str) -> bool {
+    let Some((_, clock)) = text.split_once(['T', 't', ' ']) else {
+        return true;
+    };
+    let clock = clock.trim_start();
+    let end = clock.find(|c: char| !c.is_ascii_digit() && c != ':' && c != '.');
+    let clock = clock.get(..end.unwrap_or(clock.len())).unwrap_or(clock);
+    if !clock.contains(':') {
+        return true;
+    }
+    let (whole, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+    whole.split(':').count() == 3 && fraction.len() <= 6
+}
+
+/// A decimal as a text with no more digits behind its point than a type has, where the text has more.
+fn rounded_text(text: &str, to: &DataType) -> Option<String> {
+    let (DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale)) = to else {
+        return None;
+    };
+    let scale = usize::try_from(*scale).ok()?;
+    let (whole, fraction) = text.split_once('.')?;
+    let (fraction, exponent) = match fraction.find(['e', 'E']) {
+        Some(at) => fraction.split_at(at),
+        None => (fraction, ""),
+    };
+    let digits = fraction.bytes().all(|b| b.is_ascii_digit());
+    if !digits || !exponent.is_empty() || fraction.len() <= scale {
+        return None;
+    }
+    let (kept, rest) = fraction.split_at(scale);
+    let (sign, whole) = match whole.strip_prefix('-') {
+        Some(whole) => ("-", whole),
+        None => ("", whole.strip_prefix('+').unwrap_or(whole)),
+    };
+    if !whole.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let mut number: Vec<u8> = format!("0{whole}{kept}").into_bytes();
+    if rest.as_bytes().first().is_some_and(|d| *d >= b'5') {
+        // Half away from zero.
+        for digit in number.iter_mut().rev() {
+            if *digit != b'9' {
+                *digit += 1;
+                break;
+            }
+            *digit = b'0';
+        }
+    }
+    let number = String::from_utf8(number).ok()?;
+    let (whole, kept) = number.split_at(number.len() - scale);
+    Some(format!("{sign}{whole}.{kept}"))
 }
 
 /// Values as CAST writes them.

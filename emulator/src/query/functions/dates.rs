@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, Date32Array, Int64Array, Time64MicrosecondArray,
-    TimestampMicrosecondArray,
+    TimestampMicrosecondArray, new_null_array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
@@ -24,6 +24,13 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         Function::made("millpond_time_add", &[3], of_first, add),
         Function::made("millpond_time_trunc", &[2], of_first, |call| {
             let part = call.word(1)?;
+            match call.returns.data_type() {
+                DataType::Date32 if fixed(&part).is_some_and(|f| f < DAY) => return unknown(&part),
+                DataType::Time64(_) if fixed(&part).is_none_or(|f| f >= DAY) => {
+                    return unknown(&part);
+                }
+                _ => {}
+            }
             by_micros(call, |micros| truncated(micros, &part))
         }),
         Function::made("millpond_time_diff", &[3], integer, difference),
@@ -68,7 +75,9 @@ fn timestamp(_: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
 fn of_first(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     let field = argument(args, 0)?;
     match field.data_type() {
-        DataType::Date32 | DataType::Time64(_) => nullable(field.data_type().clone()),
+        DataType::Date32 | DataType::Time64(_) | DataType::Null => {
+            nullable(field.data_type().clone())
+        }
         DataType::Timestamp(_, zone) => {
             nullable(DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))
         }
@@ -96,6 +105,7 @@ pub(super) fn micros_of(array: &ArrayRef) -> Result<Int64Array> {
                 .as_primitive::<TimestampMicrosecondType>()
                 .unary(|t| t)
         }
+        DataType::Null => Int64Array::new_null(array.len()),
         other => return exec_err!("a date or time is expected, not {other}"),
     })
 }
@@ -121,6 +131,7 @@ fn typed(values: Vec<Option<i64>>, data_type: &DataType) -> Result<ArrayRef> {
         DataType::Timestamp(_, zone) => {
             Arc::new(TimestampMicrosecondArray::from(values).with_timezone_opt(zone.clone()))
         }
+        DataType::Null => new_null_array(data_type, values.len()),
         other => return exec_err!("a date or time is expected, not {other}"),
     })
 }
@@ -319,6 +330,10 @@ fn extract(call: &Call) -> Result<ArrayRef> {
         return super::spans::part(call);
     }
     let is_date = *call.array(0)?.data_type() == DataType::Date32;
+    let is_time = matches!(call.array(0)?.data_type(), DataType::Time64(_));
+    if is_time && fixed(&part).is_none_or(|f| f >= DAY) {
+        return unknown(&part);
+    }
     let values = each(&micros_of(call.array(0)?)?, |micros| {
         let time = moment(micros)?;
         Ok(match part.as_str() {

@@ -251,7 +251,7 @@ fn strip(value: &mut Value, arrays: bool, empty: bool) {
     let goes = |value: &Value| match value {
         Value::Null => true,
         Value::Object(members) => empty && members.is_empty(),
-        Value::Array(all) => empty && all.is_empty(),
+        Value::Array(all) => empty && arrays && all.is_empty(),
         _ => false,
     };
     match value {

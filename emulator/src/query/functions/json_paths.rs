@@ -9,7 +9,7 @@ use datafusion::logical_expr::ScalarUDF;
 use serde_json::Value;
 
 use super::{Call, Function, argument, nullable, text};
-use crate::wire;
+use crate::{json_text, wire};
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
     let strings = |_: &datafusion::logical_expr::ReturnFieldArgs<'_>| {
@@ -41,7 +41,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         Function::made("millpond_json_value_array", &[1, 2], strings, |call| {
             let mut lists = ListBuilder::new(StringBuilder::new());
             each(call, |value| match value.and_then(Value::as_array) {
-                Some(all) if all.iter().all(|v| scalar(v).is_some()) => {
+                Some(all) if all.iter().all(|v| v.is_null() || scalar(v).is_some()) => {
                     all.iter()
                         .for_each(|v| lists.values().append_option(scalar(v)));
                     lists.append(true);
@@ -96,7 +96,7 @@ pub(super) fn each(call: &Call, mut take: impl FnMut(Option<&Value>)) -> Result<
             continue;
         };
         let steps = steps(path)?;
-        let parsed: Option<Value> = serde_json::from_str(text).ok();
+        let parsed: Option<Value> = json_text::read(text).ok();
         let value = parsed.as_ref().and_then(|value| {
             steps
                 .iter()

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
-use arrow::datatypes::{DataType, Field, Float64Type, Int64Type};
+use arrow::datatypes::{
+    DataType, Field, Float64Type, Int64Type, IntervalMonthDayNanoType, TimestampMicrosecondType,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
@@ -11,8 +13,8 @@ use datafusion::logical_expr::ScalarUDF;
 use serde_json::{Map, Number, Value};
 
 use super::values::json_field;
-use super::{Call, Function, text};
-use crate::{value_text, wire};
+use super::{Call, Function, each, text};
+use crate::{json_text, value_text, wire};
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
     vec![
@@ -31,6 +33,23 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                 value.sort_all_objects();
                 Ok(value.to_string())
             })
+        }),
+        Function::made("millpond_parse_json", &[1], json_field, |call| {
+            let read = |text: &str| {
+                if let Some(number) = json_text::wide_number(text) {
+                    return exec_err!(
+                        "Invalid input: Input number: {number} cannot round-trip through string representation; error in PARSE_JSON expression"
+                    );
+                }
+                let value = json_text::read(text);
+                let value = value.map_err(|e| {
+                    exec_datafusion_err!(
+                        "syntax error while parsing value: {e}; error in PARSE_JSON expression"
+                    )
+                })?;
+                Ok(value.to_string())
+            };
+            Ok(Arc::new(StringArray::from(each(&call.texts(0)?, read)?)))
         }),
         // The value, and whether the text has several lines.
         Function::made("millpond_to_json_string", &[1, 2], text, |call| {
@@ -128,9 +147,14 @@ fn of(array: &ArrayRef, field: &Field, row: usize, wide: Wide) -> Result<Value> 
         DataType::Binary => Value::String(STANDARD.encode(array.as_binary::<i32>().value(row))),
         DataType::Date32 | DataType::Time64(_) => Value::String(value_text::scalar(array, row)),
         DataType::Timestamp(_, zone) => {
-            let text = value_text::scalar(array, row);
+            let micros = array.as_primitive::<TimestampMicrosecondType>().value(row);
+            let text = value_text::short_datetime(micros).replacen(' ', "T", 1);
             let zulu = if zone.is_some() { "Z" } else { "" };
             Value::String(format!("{text}{zulu}"))
+        }
+        DataType::Interval(_) => {
+            let interval = array.as_primitive::<IntervalMonthDayNanoType>().value(row);
+            Value::String(value_text::iso_interval(interval))
         }
         other => {
             return exec_err!("TO_JSON of {other} is not supported by this emulator");
@@ -138,10 +162,10 @@ fn of(array: &ArrayRef, field: &Field, row: usize, wide: Wide) -> Result<Value> 
     })
 }
 
-/// A decimal is a number where that is the same one.
+/// A decimal is a number where it is a whole one that a float holds.
 fn decimal(text: String, wide: Wide) -> Value {
     let float: f64 = text.parse().unwrap_or(f64::NAN);
-    let same = value_text::float(float) == text;
+    let same = float.abs() <= 9_007_199_254_740_992.0 && !text.contains('.');
     match serde_json::from_str(&text) {
         Ok(number) if same || wide == Wide::Numbers => number,
         _ => Value::String(text),

@@ -60,9 +60,22 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         }),
         Function::made("millpond_contains_substr", &[2], truth, |call| {
             let (values, searched) = (call.array(0)?, call.texts(1)?);
+            let is_json = crate::wire::sql_type(call.field(0)?) == Some("json");
             let found = searched.iter().enumerate().map(|(row, part)| match part {
+                None | Some("") => exec_err!(
+                    "The second argument of CONTAINS_SUBSTR must be a STRING that is neither NULL nor empty"
+                ),
+                Some(part) if is_json => {
+                    let documents = call.texts(0)?;
+                    let document = documents.is_valid(row).then(|| documents.value(row));
+                    let read = |text: &str| {
+                        let value = serde_json::from_str(text);
+                        value.map_err(|e| exec_datafusion_err!("invalid JSON: {e}"))
+                    };
+                    let document = document.map(read).transpose()?;
+                    Ok(document.map(|document| within_values(&document, &folded(part))))
+                }
                 Some(part) => holds(values, row, &folded(part)),
-                None => Ok(None),
             });
             Ok(Arc::new(found.collect::<Result<BooleanArray>>()?))
         }),
@@ -127,6 +140,16 @@ fn character(code: i64) -> Result<Option<char>> {
 
 fn folded(text: &str) -> String {
     text.to_lowercase()
+}
+
+/// Whether a value of a document, which is not the name of one, has a text in it.
+fn within_values(document: &serde_json::Value, part: &str) -> bool {
+    match document {
+        serde_json::Value::Object(members) => members.values().any(|v| within_values(v, part)),
+        serde_json::Value::Array(all) => all.iter().any(|v| within_values(v, part)),
+        serde_json::Value::String(text) => folded(text).contains(part),
+        other => folded(&other.to_string()).contains(part),
+    }
 }
 
 /// Whether a value, or one within it, has a part; that is not known where one is missing and none of the others has it.

@@ -262,14 +262,21 @@ fn range_bucket(call: &Call) -> Result<ArrayRef> {
         let bounds = lists.value(row);
         let point = ScalarValue::try_from_array(&points, row)?;
         let mut below = 0;
+        let mut before: Option<ScalarValue> = None;
         for at in 0..bounds.len() {
             if bounds.is_null(at) {
                 return exec_err!("RANGE_BUCKET does not accept NULL in the array of boundaries");
             }
             let bound = ScalarValue::try_from_array(&bounds, at)?;
+            if before.as_ref().is_some_and(|before| *before > bound) {
+                return exec_err!(
+                    "Elements in input array to RANGE_BUCKET must be in ascending order"
+                );
+            }
             if bound <= point {
                 below += 1;
             }
+            before = Some(bound);
         }
         Ok(Some(below))
     });
@@ -385,16 +392,19 @@ fn top_sum(call: &Call) -> Result<ArrayRef> {
         let mut sums: std::collections::HashMap<_, (usize, ScalarValue)> =
             std::collections::HashMap::new();
         for (at, key) in keys.iter().enumerate() {
-            if weights.is_null(at) {
-                continue;
-            }
             let weight = ScalarValue::try_from_array(weights, at)?;
             match sums.entry(key) {
                 std::collections::hash_map::Entry::Vacant(entry) => {
                     entry.insert((at, weight));
                 }
                 std::collections::hash_map::Entry::Occupied(mut entry) => {
-                    let sum = entry.get().1.add_checked(&weight)?;
+                    // Weights that are missing weigh nothing, and do not make the sum go missing.
+                    let before = &entry.get().1;
+                    let sum = match (before.is_null(), weight.is_null()) {
+                        (true, _) => weight,
+                        (_, true) => continue,
+                        _ => before.add_checked(&weight)?,
+                    };
                     entry.get_mut().1 = sum;
                 }
             }

@@ -14,15 +14,20 @@ use serde_json::{Map, Value};
 use super::{Call, Function, float, integer, json_paths, jsons, nullable, text};
 use crate::wire;
 
-const MANY: &[usize] = &[0, 1, 2, 3, 4, 5, 6, 7, 8];
-const PAIRS: &[usize] = &[0, 2, 4, 6, 8, 10, 12, 14, 16];
+const MANY: &[usize] = &[
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
+    26, 27, 28, 29, 30, 31, 32,
+];
+const PAIRS: &[usize] = &[
+    0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 42, 44, 46, 48,
+];
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
     vec![
         Function::made("millpond_json_array", MANY, json, |call| {
             let texts = (0..call.rows).map(|row| {
                 let values = (0..call.arrays.len()).map(|at| value(call, at, row));
-                Ok(Value::Array(values.collect::<Result<_>>()?).to_string())
+                Ok(in_order(Value::Array(values.collect::<Result<_>>()?)))
             });
             Ok(Arc::new(StringArray::from(
                 texts.collect::<Result<Vec<_>>>()?,
@@ -132,6 +137,12 @@ fn texts_like(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     Ok(Arc::new(field.with_metadata(metadata)))
 }
 
+/// A document as a text, its members in the order of their names.
+fn in_order(mut value: Value) -> String {
+    value.sort_all_objects();
+    value.to_string()
+}
+
 fn value(call: &Call, at: usize, row: usize) -> Result<Value> {
     jsons::json(call.array(at)?, call.field(at)?, row)
 }
@@ -156,7 +167,7 @@ fn object(call: &Call) -> Result<ArrayRef> {
                 members.entry(name.to_owned()).or_insert(member);
             }
             let members: Map<String, Value> = members.into_iter().collect();
-            return Ok(Value::Object(members).to_string());
+            return Ok(in_order(Value::Object(members)));
         }
         for at in (0..call.arrays.len()).step_by(2) {
             let names = call.texts(at)?;
@@ -167,7 +178,7 @@ fn object(call: &Call) -> Result<ArrayRef> {
             members.entry(names.value(row).to_owned()).or_insert(member);
         }
         let members: Map<String, Value> = members.into_iter().collect();
-        Ok(Value::Object(members).to_string())
+        Ok(in_order(Value::Object(members)))
     });
     Ok(Arc::new(StringArray::from(
         made.collect::<Result<Vec<_>>>()?,

@@ -12,7 +12,7 @@ use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
 use super::calendar::{offset_at, offset_of_local, utc};
 use super::dates::{DAY, in_range, micros_of, moment};
-use super::{Call, Function, nullable, text};
+use super::{Call, Function, nullable, number_models, text};
 
 mod elements;
 
@@ -61,6 +61,9 @@ fn zone(call: &Call, row: usize) -> Result<Option<String>> {
 
 fn written(call: &Call) -> Result<ArrayRef> {
     let kind = call.array(0)?.data_type().clone();
+    if number_models::is_number(&kind) {
+        return number_models::written(call);
+    }
     if !matches!(
         kind,
         DataType::Date32 | DataType::Time64(_) | DataType::Timestamp(_, _)

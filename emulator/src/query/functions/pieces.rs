@@ -1,11 +1,8 @@
-//! Functions that take texts and bytes alike: lengths, ends, parts and what stands where. Texts are counted in characters, bytes in bytes.
+//! Texts and bytes, and functions that take both alike. Texts are counted in characters, bytes in bytes.
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BooleanArray, Int64Array, ListBuilder,
-    StringArray, StringBuilder,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int64Array, StringArray};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
@@ -20,7 +17,7 @@ const MANY: &[usize] = &[
 ];
 
 /// No text is made longer than this.
-const LONGEST: usize = 100 << 20;
+pub(super) const LONGEST: usize = 100 << 20;
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
     vec![
@@ -48,15 +45,6 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                 Piece::Bytes(bytes) => bytes.to_ascii_lowercase(),
             })
         }),
-        Function::made("millpond_trim", &[1, 2], of_first, |call| {
-            trim(call, &[End::Left, End::Right], "TRIM")
-        }),
-        Function::made("millpond_ltrim", &[1, 2], of_first, |call| {
-            trim(call, &[End::Left], "LTRIM")
-        }),
-        Function::made("millpond_rtrim", &[1, 2], of_first, |call| {
-            trim(call, &[End::Right], "RTRIM")
-        }),
         Function::made("millpond_concat", MANY, of_any, concat),
         Function::made("millpond_repeat", &[2], of_first, repeat),
         Function::made("millpond_replace", &[3], of_first, replace),
@@ -67,27 +55,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             related(call, |value, part| value.ends_with(part))
         }),
         Function::made("millpond_strpos", &[2], integer, strpos),
-        Function::made("millpond_substr", &[2, 3], of_first, substring),
-        Function::made("millpond_split", &[1, 2], list_of_first, split),
-        Function::made("millpond_left", &[2], of_first, |call| {
-            ends(call, End::Left)
-        }),
-        Function::made("millpond_right", &[2], of_first, |call| {
-            ends(call, End::Right)
-        }),
-        Function::made("millpond_lpad", &[2, 3], of_first, |call| {
-            pad(call, End::Left)
-        }),
-        Function::made("millpond_rpad", &[2, 3], of_first, |call| {
-            pad(call, End::Right)
-        }),
     ]
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    Left,
-    Right,
 }
 
 /// A text or bytes.
@@ -151,7 +119,7 @@ impl Pieces {
     }
 }
 
-fn is_bytes(data_type: &DataType) -> bool {
+pub(super) fn is_bytes(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Binary)
 }
 
@@ -176,6 +144,13 @@ fn kind_of(args: &ReturnFieldArgs<'_>) -> Result<DataType> {
 
 /// BYTES if one of the values is of them, else STRING.
 fn of_any(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    if let Some(kind) = args
+        .arg_fields
+        .iter()
+        .find_map(|f| crate::wire::sql_type(f))
+    {
+        return plan_err!("No matching signature for function CONCAT for an argument of {kind}");
+    }
     let mut types = args.arg_fields.iter().map(|f| f.data_type());
     match types.any(is_bytes) {
         true => nullable(DataType::Binary),
@@ -223,7 +198,7 @@ pub(super) fn made(call: &Call, values: Vec<Option<Vec<u8>>>) -> Result<ArrayRef
     Ok(Arc::new(texts.collect::<Result<StringArray>>()?))
 }
 
-fn text_of(bytes: Option<Vec<u8>>) -> Result<Option<String>> {
+pub(super) fn text_of(bytes: Option<Vec<u8>>) -> Result<Option<String>> {
     match bytes.map(String::from_utf8) {
         None => Ok(None),
         Some(Ok(text)) => Ok(Some(text)),
@@ -239,7 +214,7 @@ fn counted(call: &Call, count: impl Fn(Piece<'_>) -> usize) -> Result<ArrayRef> 
     Ok(Arc::new(lengths))
 }
 
-fn mapped(call: &Call, one: impl Fn(Piece<'_>) -> Vec<u8>) -> Result<ArrayRef> {
+pub(super) fn mapped(call: &Call, one: impl Fn(Piece<'_>) -> Vec<u8>) -> Result<ArrayRef> {
     let pieces = Pieces::of(call, 0)?;
     made(
         call,
@@ -250,7 +225,7 @@ fn mapped(call: &Call, one: impl Fn(Piece<'_>) -> Vec<u8>) -> Result<ArrayRef> {
 }
 
 /// Applies `one` to the rows of two columns, both of texts or both of bytes.
-fn paired<T>(
+pub(super) fn paired<T>(
     call: &Call,
     one: impl Fn(usize, Piece<'_>, Piece<'_>) -> Result<Option<T>>,
 ) -> Result<Vec<Option<T>>> {
@@ -273,50 +248,6 @@ fn related(call: &Call, one: impl Fn(&[u8], &[u8]) -> bool) -> Result<ArrayRef> 
         Ok(Some(one(value.bytes(), part.bytes())))
     })?;
     Ok(Arc::new(BooleanArray::from(found)))
-}
-
-fn trim(call: &Call, ends: &[End], name: &str) -> Result<ArrayRef> {
-    let cut = |piece: Piece<'_>, set: Option<Piece<'_>>| match piece {
-        Piece::Text(text) => {
-            let within = |c: char| match set {
-                Some(Piece::Text(set)) => set.contains(c),
-                _ => c.is_whitespace(),
-            };
-            let mut text = text;
-            for end in ends {
-                text = match end {
-                    End::Left => text.trim_start_matches(within),
-                    End::Right => text.trim_end_matches(within),
-                };
-            }
-            text.as_bytes().to_vec()
-        }
-        Piece::Bytes(mut bytes) => {
-            let set = set.map_or(&[][..], Piece::bytes);
-            for end in ends {
-                let outside = |b: &u8| !set.contains(b);
-                bytes = match end {
-                    End::Left => {
-                        let from = bytes.iter().position(outside).unwrap_or(bytes.len());
-                        bytes.get(from..).unwrap_or_default()
-                    }
-                    End::Right => {
-                        let to = bytes.iter().rposition(outside).map_or(0, |at| at + 1);
-                        bytes.get(..to).unwrap_or_default()
-                    }
-                };
-            }
-            bytes.to_vec()
-        }
-    };
-    if call.arrays.len() == 2 {
-        let found = paired(call, |_, value, set| Ok(Some(cut(value, Some(set)))))?;
-        return made(call, found);
-    }
-    if is_bytes(call.returns.data_type()) {
-        return exec_err!("No matching signature for function {name} for argument types: BYTES");
-    }
-    mapped(call, |piece| cut(piece, None))
 }
 
 fn repeat(call: &Call) -> Result<ArrayRef> {
@@ -364,7 +295,7 @@ fn replace(call: &Call) -> Result<ArrayRef> {
 }
 
 /// Where a part begins, in bytes.
-fn position(value: &[u8], part: &[u8]) -> Option<usize> {
+pub(super) fn position(value: &[u8], part: &[u8]) -> Option<usize> {
     if part.is_empty() {
         return Some(0);
     }
@@ -383,149 +314,4 @@ fn strpos(call: &Call) -> Result<ArrayRef> {
         Ok(i64::try_from(at.unwrap_or(0)).ok())
     })?;
     Ok(Arc::new(Int64Array::from(found)))
-}
-
-/// Units from a position that counts from 1, or from the end when it is negative.
-fn substring(call: &Call) -> Result<ArrayRef> {
-    let (values, starts) = (Pieces::of(call, 0)?, call.integers(1)?);
-    let lengths = match call.arrays.len() {
-        3 => Some(call.integers(2)?),
-        _ => None,
-    };
-    let cut = (0..call.rows).map(|row| {
-        let no_length = lengths.as_ref().is_some_and(|l| l.is_null(row));
-        let (Some(value), true, false) = (values.get(row), starts.is_valid(row), no_length) else {
-            return Ok(None);
-        };
-        let length = lengths.as_ref().map_or(i64::MAX, |l| l.value(row));
-        if length < 0 {
-            return exec_err!("Third argument in SUBSTR() cannot be negative");
-        }
-        let start = starts.value(row);
-        let count = i64::try_from(value.len()).unwrap_or(i64::MAX);
-        let skip = match start {
-            0 => 0,
-            1.. => start - 1,
-            _ => count.saturating_add(start).max(0),
-        };
-        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        let take = usize::try_from(length).unwrap_or(usize::MAX);
-        Ok(Some(value.part(skip, take).to_vec()))
-    });
-    made(call, cut.collect::<Result<_>>()?)
-}
-
-/// Parts between delimiters, or units where the delimiter is empty.
-fn parts<'a>(value: Piece<'a>, delimiter: &[u8]) -> Vec<&'a [u8]> {
-    let bytes = value.bytes();
-    if delimiter.is_empty() {
-        return match bytes.is_empty() {
-            true => vec![bytes],
-            false => (0..value.len()).map(|at| value.part(at, 1)).collect(),
-        };
-    }
-    let mut all = Vec::new();
-    let mut rest = bytes;
-    while let Some(at) = position(rest, delimiter) {
-        all.push(rest.get(..at).unwrap_or_default());
-        rest = rest.get(at + delimiter.len()..).unwrap_or_default();
-    }
-    all.push(rest);
-    all
-}
-
-fn split(call: &Call) -> Result<ArrayRef> {
-    let values = Pieces::of(call, 0)?;
-    let delimiters = match call.arrays.len() {
-        2 => Some(Pieces::of(call, 1)?),
-        _ => None,
-    };
-    if delimiters.is_none() && matches!(values, Pieces::Bytes(_)) {
-        return exec_err!("SPLIT of BYTES expects a delimiter");
-    }
-    let rows = (0..call.rows).map(|row| {
-        let delimiter = match &delimiters {
-            Some(all) => all.get(row)?.bytes(),
-            None => b",",
-        };
-        Some(parts(values.get(row)?, delimiter))
-    });
-    if matches!(values, Pieces::Bytes(_)) {
-        let mut lists = ListBuilder::new(BinaryBuilder::new());
-        for row in rows {
-            let there = row.is_some();
-            row.into_iter()
-                .flatten()
-                .for_each(|part| lists.values().append_value(part));
-            lists.append(there);
-        }
-        return Ok(Arc::new(lists.finish()));
-    }
-    let mut lists = ListBuilder::new(StringBuilder::new());
-    for row in rows {
-        let there = row.is_some();
-        for part in row.into_iter().flatten() {
-            let text = text_of(Some(part.to_vec()))?;
-            lists.values().append_option(text);
-        }
-        lists.append(there);
-    }
-    Ok(Arc::new(lists.finish()))
-}
-
-fn length(value: i64, name: &str) -> Result<usize> {
-    usize::try_from(value).or_else(|_| exec_err!("Second argument in {name}() cannot be negative"))
-}
-
-fn ends(call: &Call, end: End) -> Result<ArrayRef> {
-    let (values, lengths) = (Pieces::of(call, 0)?, call.integers(1)?);
-    let cut = (0..call.rows).map(|row| {
-        let (Some(value), true) = (values.get(row), lengths.is_valid(row)) else {
-            return Ok(None);
-        };
-        let name = if end == End::Left { "LEFT" } else { "RIGHT" };
-        let wanted = length(lengths.value(row), name)?;
-        let from = match end {
-            End::Left => 0,
-            End::Right => value.len().saturating_sub(wanted),
-        };
-        Ok(Some(value.part(from, wanted).to_vec()))
-    });
-    made(call, cut.collect::<Result<_>>()?)
-}
-
-fn pad(call: &Call, end: End) -> Result<ArrayRef> {
-    let (values, lengths) = (Pieces::of(call, 0)?, call.integers(1)?);
-    let fills = match call.arrays.len() {
-        3 => Some(Pieces::of(call, 2)?),
-        _ => None,
-    };
-    let padded = (0..call.rows).map(|row| {
-        let fill = match &fills {
-            Some(fills) => fills.get(row),
-            None => Some(Piece::Text(" ")),
-        };
-        let (Some(value), true, Some(fill)) = (values.get(row), lengths.is_valid(row), fill) else {
-            return Ok(None);
-        };
-        let name = if end == End::Left { "LPAD" } else { "RPAD" };
-        let wanted = length(lengths.value(row), name)?;
-        let (own, unit) = (value.len(), fill.len());
-        let missing = wanted.saturating_sub(own);
-        if missing > 0 && unit == 0 {
-            return exec_err!("Third argument in {name}() cannot be empty");
-        }
-        if missing > LONGEST / 4 {
-            return exec_err!("{name}() of {wanted} characters is too long");
-        }
-        let whole = missing.checked_div(unit).unwrap_or(0);
-        let mut filled = fill.bytes().repeat(whole);
-        filled.extend(fill.part(0, missing - whole * unit));
-        let kept = value.part(0, wanted);
-        Ok(Some(match end {
-            End::Left => [filled.as_slice(), kept].concat(),
-            End::Right => [kept, filled.as_slice()].concat(),
-        }))
-    });
-    made(call, padded.collect::<Result<_>>()?)
 }

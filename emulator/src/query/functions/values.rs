@@ -82,7 +82,7 @@ pub(super) fn json_field(_: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     tagged(DataType::Utf8, "json")
 }
 
-fn geography(_: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+pub(super) fn geography(_: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     tagged(DataType::Utf8, "geography")
 }
 

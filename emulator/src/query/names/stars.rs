@@ -8,12 +8,19 @@ use datafusion::sql::sqlparser::ast::{
 use super::scope::First;
 use super::{Names, QueryError, build, same, unsupported};
 use crate::query;
+use crate::query::value_tables::VALUES;
 
 impl Names<'_> {
     /// Spells out the stars behind values of a SELECT.
     pub(super) fn stars_of_structs(&mut self, select: &mut Select) -> Result<(), QueryError> {
         let mut items = Vec::with_capacity(select.projection.len());
         for item in std::mem::take(&mut select.projection) {
+            if let SelectItem::Wildcard(options) = &item
+                && let Some(renamed) = &options.opt_rename
+            {
+                items.extend(self.renamed(renamed)?);
+                continue;
+            }
             let SelectItem::QualifiedWildcard(kind, options) = item else {
                 items.push(item);
                 continue;
@@ -35,53 +42,71 @@ impl Names<'_> {
                     }
                 }
             };
-            items.extend(self.star_of(value, &options, select)?);
+            let fields = self.fields_of(value.clone(), select)?;
+            match (&value, fields) {
+                (_, Some(fields)) => items.extend(star_of(&value, fields, &options)?),
+                // A value without fields is what a row of values is.
+                (Expr::CompoundIdentifier(path), None)
+                    if path.first().is_some_and(|t| t.value == VALUES) =>
+                {
+                    items.push(SelectItem::UnnamedExpr(value));
+                }
+                _ => {
+                    return Err(QueryError::Invalid {
+                        message: "Dot-star is not supported for a value that is no STRUCT"
+                            .to_owned(),
+                    });
+                }
+            }
         }
         select.projection = items;
         Ok(())
     }
 
-    fn star_of(
-        &mut self,
-        mut value: Expr,
-        options: &WildcardAdditionalOptions,
-        select: &Select,
-    ) -> Result<Vec<SelectItem>, QueryError> {
-        let Some(fields) = self.fields.next() else {
-            self.expressions(&mut value, First::Columns)?;
-            self.asked = Some(self.asking(value, select)?);
-            return Err(unsupported(
-                "a star behind a value whose fields are not known",
-            ));
+    /// All columns, some of them under another name.
+    fn renamed(&self, renamed: &ast::RenameSelectItem) -> Result<Vec<SelectItem>, QueryError> {
+        let mappings = match renamed {
+            ast::RenameSelectItem::Single(one) => std::slice::from_ref(one),
+            ast::RenameSelectItem::Multiple(all) => all.as_slice(),
         };
-        let mut fields = fields.clone();
-        if let Some(except) = &options.opt_except {
-            let names = std::iter::once(&except.first_element).chain(&except.additional_elements);
-            for name in names {
-                if !fields.iter().any(|field| same(field, &name.value)) {
-                    return Err(QueryError::Invalid {
-                        message: format!(
-                            "Column {} in SELECT * EXCEPT list does not exist",
-                            name.value
-                        ),
-                    });
-                }
-                fields.retain(|field| !same(field, &name.value));
+        let Some(columns) = self.all_columns() else {
+            return Err(unsupported("RENAME of columns that are not known"));
+        };
+        for mapping in mappings {
+            if !columns.iter().any(|c| same(c, &mapping.ident.value)) {
+                return Err(QueryError::Invalid {
+                    message: format!("Column {} in RENAME does not exist", mapping.ident.value),
+                });
             }
         }
-        let replaced = options.opt_replace.iter().flat_map(|r| &r.items);
-        let replaced: Vec<_> = replaced.collect();
-        let item = |field: &String| {
-            let other = replaced.iter().find(|r| same(&r.column_name.value, field));
-            SelectItem::ExprWithAlias {
-                expr: match other {
-                    Some(other) => other.expr.clone(),
-                    None => build::call("millpond_field", vec![value.clone(), build::text(field)]),
+        let item = |column: &String| {
+            let expr = Expr::Identifier(Ident::with_quote('`', column));
+            let mapping = mappings.iter().find(|m| same(&m.ident.value, column));
+            match mapping {
+                Some(mapping) => SelectItem::ExprWithAlias {
+                    expr,
+                    alias: mapping.alias.clone(),
                 },
-                alias: Ident::with_quote('`', field),
+                None => SelectItem::UnnamedExpr(expr),
             }
         };
-        Ok(fields.iter().map(item).collect())
+        Ok(columns.iter().map(item).collect())
+    }
+
+    /// The fields of a value, if it has any; the first time they are asked for.
+    fn fields_of(
+        &mut self,
+        mut value: Expr,
+        select: &Select,
+    ) -> Result<Option<Vec<String>>, QueryError> {
+        if let Some(fields) = self.fields.next() {
+            return Ok(fields.clone());
+        }
+        self.expressions(&mut value, First::Columns)?;
+        self.asked = Some(self.asking(value, select)?);
+        Err(unsupported(
+            "a star behind a value whose fields are not known",
+        ))
     }
 
     /// A query of nothing but this value.
@@ -107,4 +132,38 @@ impl Names<'_> {
         }
         Ok(asked)
     }
+}
+
+/// The fields of a value as columns.
+fn star_of(
+    value: &Expr,
+    mut fields: Vec<String>,
+    options: &WildcardAdditionalOptions,
+) -> Result<Vec<SelectItem>, QueryError> {
+    if let Some(except) = &options.opt_except {
+        let names = std::iter::once(&except.first_element).chain(&except.additional_elements);
+        for name in names {
+            if !fields.iter().any(|field| same(field, &name.value)) {
+                return Err(QueryError::Invalid {
+                    message: format!(
+                        "Column {} in SELECT * EXCEPT list does not exist",
+                        name.value
+                    ),
+                });
+            }
+            fields.retain(|field| !same(field, &name.value));
+        }
+    }
+    let replaced: Vec<_> = options.opt_replace.iter().flat_map(|r| &r.items).collect();
+    let item = |field: &String| {
+        let other = replaced.iter().find(|r| same(&r.column_name.value, field));
+        SelectItem::ExprWithAlias {
+            expr: match other {
+                Some(other) => other.expr.clone(),
+                None => build::call("millpond_field", vec![value.clone(), build::text(field)]),
+            },
+            alias: Ident::with_quote('`', field),
+        }
+    };
+    Ok(fields.iter().map(item).collect())
 }

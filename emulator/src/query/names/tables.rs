@@ -17,9 +17,7 @@ impl Names<'_> {
             let joins = std::mem::take(&mut table.joins);
             let before = lateral::joined(&done);
             let correlated = self.factor(&mut table.relation)?;
-            if let Some(unnest) = lateral::Unnest::of(&table.relation, &select.projection)
-                && (correlated || unnest.needs_planning())
-            {
+            if let Some(unnest) = lateral::Unnest::of(&table.relation, &select.projection) {
                 let input = before.filter(|_| correlated);
                 if correlated {
                     done.clear();
@@ -56,7 +54,7 @@ impl Names<'_> {
         let left = self.scopes.last().map_or(0, |s| s.relations.len());
         let correlated = self.factor(&mut join.relation)?;
         let unnest = lateral::Unnest::of(&join.relation, projection);
-        if let Some(unnest) = unnest.filter(|u| correlated || u.needs_planning()) {
+        if let Some(unnest) = unnest {
             self.forget_elements(&unnest);
             if !correlated {
                 join.relation = unnest.over(None, lateral::Rows::Some)?;

@@ -91,3 +91,26 @@ async fn names_of_nobody_and_of_more_than_one_are_refused() {
         assert!(refused.contains(wanted), "{sql}: {refused}");
     }
 }
+
+#[tokio::test]
+async fn names_in_a_path_may_begin_with_digits() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let name = crate::name::TableName::try_new("p", "d", "2024_t").unwrap();
+    let column = crate::query::sql_types::plain("a", "INTEGER");
+    let fields = crate::schema::checked(&[column]).unwrap();
+    catalog
+        .create_table(&name, fields, serde_json::Map::new())
+        .unwrap();
+    for (sql, wanted) in [
+        ("SELECT COUNT(a) AS n FROM d.2024_t", ["n", "0"]),
+        ("SELECT COUNT(*) AS n FROM p.d.2024_t AS t", ["n", "0"]),
+        (
+            "SELECT t.1e3 + .5 AS x FROM (SELECT 1 AS `1e3`) AS t",
+            ["x", "1.5"],
+        ),
+        ("SELECT .5 AS x", ["x", "0.5"]),
+    ] {
+        assert_eq!(lines(&catalog, sql).await, wanted, "{sql}");
+    }
+}

@@ -1,0 +1,50 @@
+//! Casts of texts, and of numbers by models.
+
+use super::documented::check;
+
+#[tokio::test]
+async fn casts_of_texts() {
+    check(&[
+        ("CAST('-0x1A' AS INT64)", "-26"),
+        ("CAST('1.1234567895' AS NUMERIC)", "NUMERIC \"1.12345679\""),
+        ("CAST('-9.9999999995' AS NUMERIC)", "NUMERIC \"-10\""),
+        (
+            "CAST('2020-01-01T10:11:12' AS DATETIME)",
+            "DATETIME \"2020-01-01 10:11:12\"",
+        ),
+        (
+            "CAST(INTERVAL '10:20:30.52' HOUR TO SECOND AS STRING)",
+            "\"0-0 0 10:20:30.520\"",
+        ),
+        ("CAST('ab' AS STRING(2))", "\"ab\""),
+        ("SAFE_CAST('ab' AS STRING(1))", "NULL"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn numbers_by_models() {
+    check(&[
+        ("CAST(12 AS STRING FORMAT '999')", "\"  12\""),
+        ("CAST(-12 AS STRING FORMAT '000.000')", "\"-012.000\""),
+        ("CAST(123.58 AS STRING FORMAT '999D999')", "\" 123.580\""),
+        (
+            "CAST(-12345.678 AS STRING FORMAT '$999,999.999')",
+            "\" -$12,345.678\"",
+        ),
+        (
+            "CAST(1234567.89 AS STRING FORMAT '$999,999.999')",
+            "\" $###,###.###\"",
+        ),
+        ("CAST(NUMERIC '2.345' AS STRING FORMAT '9.99')", "\" 2.35\""),
+        ("CAST(-12 AS STRING FORMAT 'S9999')", "\"  -12\""),
+        ("CAST(-12 AS STRING FORMAT '9999S')", "\"  12-\""),
+        ("CAST(12 AS STRING FORMAT '9999MI')", "\"  12 \""),
+        ("CAST(-12 AS STRING FORMAT '9999PR')", "\"  <12>\""),
+        ("CAST(-12 AS STRING FORMAT 'c999')", "\" -usd12\""),
+        ("CAST(12.5 AS STRING FORMAT '999999.000FM')", "\"12.5\""),
+        ("CAST(0.12 AS STRING FORMAT '9.99')", "\"  .12\""),
+        ("CAST(123.4 AS STRING FORMAT '9,9,9.99')", "\" 1,2,3.40\""),
+    ])
+    .await;
+}

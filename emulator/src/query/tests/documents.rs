@@ -1,0 +1,94 @@
+//! JSON is read, made and shown as the service does it.
+
+use super::documented::{check, check_refused};
+
+#[tokio::test]
+async fn documents() {
+    check(&[
+        (
+            "JSON_SET(JSON '{\"a\": 1}', '$.b.c', 'x')",
+            "JSON '{\"a\":1,\"b\":{\"c\":\"x\"}}'",
+        ),
+        (
+            "JSON_SET(JSON '{\"a\": 1}', '$.b', 2, create_if_missing => false)",
+            "JSON '{\"a\":1}'",
+        ),
+        (
+            "JSON_SET(JSON '{\"a\": [\"x\"]}', '$.a[2]', 'z')",
+            "JSON '{\"a\":[\"x\",null,\"z\"]}'",
+        ),
+        (
+            "JSON_REMOVE(JSON '[\"a\", [\"b\", \"c\"], \"d\"]', '$[1]')",
+            "JSON '[\"a\",\"d\"]'",
+        ),
+        (
+            "JSON_STRIP_NULLS(JSON '[1, null, {\"a\": null}]')",
+            "JSON \"[1,{}]\"",
+        ),
+        (
+            "JSON_STRIP_NULLS(JSON '[1, null]', include_arrays => FALSE)",
+            "JSON \"[1,null]\"",
+        ),
+        (
+            "JSON_ARRAY_APPEND(JSON '[\"a\"]', '$', [1, 2])",
+            "JSON '[\"a\",1,2]'",
+        ),
+        (
+            "JSON_ARRAY_INSERT(JSON '[\"a\", \"d\"]', '$[1]', 1)",
+            "JSON '[\"a\",1,\"d\"]'",
+        ),
+        (
+            "JSON_OBJECT(['b', 'a'], [10, 20])",
+            "JSON '{\"a\":20,\"b\":10}'",
+        ),
+        ("JSON_KEYS(JSON '{\"a\": {\"b\": 1}}', 1)", "[\"a\"]"),
+        (
+            "TO_JSON(STRUCT(9007199254740993 AS id), stringify_wide_numbers => TRUE)",
+            "JSON '{\"id\":\"9007199254740993\"}'",
+        ),
+        (
+            "TO_JSON_STRING(STRUCT(2 AS b, b'abc' AS a))",
+            "'{\"b\":2,\"a\":\"YWJj\"}'",
+        ),
+        ("TO_JSON_STRING(9007199254740993)", "'\"9007199254740993\"'"),
+        ("TO_JSON_STRING([1], TRUE)", "\"[\\n  1\\n]\""),
+        ("STRING(JSON '\"purple\"')", "\"purple\""),
+        ("INT64_ARRAY(JSON '[1, 2]')", "[1, 2]"),
+        ("LAX_STRING_ARRAY(JSON '[\"a\", 1]')", "[\"a\", \"1\"]"),
+        ("JSON_QUERY(JSON '{\"a\": null}', '$.a')", "JSON \"null\""),
+        ("JSON_QUERY('{\"a\": null}', '$.a')", "NULL"),
+        ("(SELECT SUM(INT64(e.a)) FROM UNNEST(JSON_QUERY_ARRAY(JSON '[{\"a\": 1}, {\"a\": 2}]')) AS e)", "3"),
+        ("(SELECT SUM(INT64(e.a)) FROM (SELECT JSON_QUERY_ARRAY(JSON '[{\"a\": 1}, {\"a\": 2}]') AS l), UNNEST(l) AS e)", "3"),
+        ("JSON '''{\"a\": \"it's\"}'''.a", "JSON \"\\\"it's\\\"\""),
+    ])
+    .await;
+    check_refused(&[
+        ("STRING(JSON '1')", "not STRING"),
+        ("JSON_REMOVE(JSON '{}', '$')", "cannot be '$'"),
+        ("INT64_ARRAY(JSON '[\"x\"]')", "not INT64"),
+        ("JSON_SET(JSON '{}', '$.a', 1, wrong => TRUE)", "wrong"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn documents_are_read_once() {
+    check(&[
+        ("PARSE_JSON('{\"a\": 1, \"a\": 2}')", "JSON '{\"a\":1}'"),
+        (
+            "JSON_OBJECT(['a'], [STRUCT(1 AS z, 2 AS b)])",
+            "JSON '{\"a\":{\"b\":2,\"z\":1}}'",
+        ),
+        (
+            "JSON_STRIP_NULLS(JSON '{\"d\": [null], \"e\": []}', include_arrays => FALSE, remove_empty => TRUE)",
+            "JSON '{\"d\":[null],\"e\":[]}'",
+        ),
+        ("JSON_VALUE_ARRAY('[\"a\", null]')", "[\"a\", NULL]"),
+        ("CONTAINS_SUBSTR(JSON '{\"lunch\": \"soup\"}', 'LUNCH')", "false"),
+        ("CONTAINS_SUBSTR(JSON '{\"lunch\": \"soup\"}', 'SOUP')", "true"),
+        ("TO_JSON_STRING(TIMESTAMP '2020-01-01 00:00:00.5')", "'\"2020-01-01T00:00:00.500Z\"'"),
+        ("TO_JSON_STRING(NUMERIC '1.5')", "'\"1.5\"'"),
+        ("TO_JSON_STRING(INTERVAL '1-2 3 4:5:6.5' YEAR TO SECOND)", "'\"P1Y2M3DT4H5M6.5S\"'"),
+    ])
+    .await;
+}
