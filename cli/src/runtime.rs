@@ -7,9 +7,9 @@ use tokio::runtime::Builder;
 
 use crate::failure::Failure;
 
-/// Stack of a thread: descriptions of jobs and tables are read by code that was made for all their hundreds of fields, and takes more
-/// than usual where nothing has been optimised.
-const STACK_BYTES: usize = 4 << 20;
+/// Stack of a thread, of which memory is taken only as far as it is used: descriptions of jobs and tables are read by code that was made for
+/// all their hundreds of fields, and queries stand in each other as deep as tools write them.
+const STACK_BYTES: usize = 64 << 20;
 
 /// Runs `work` to its end on `slots` threads that compute and two that keep connections, timers and signals going meanwhile.
 pub(crate) fn block_on<T>(

@@ -3,7 +3,7 @@
 //! Owns job names, states and statistics. Must not know how requests are written.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -126,11 +126,6 @@ impl Job {
             .and_then(Value::as_str)
             .and_then(|text| text.parse().ok())
             .unwrap_or(0)
-    }
-
-    /// Whether the job has run statements, each a job of its own.
-    pub fn is_script(&self) -> bool {
-        self.statistics.contains_key("numChildJobs")
     }
 
     /// The script that the job is a statement of.
@@ -256,6 +251,36 @@ struct Memory {
     results: Mutex<HashMap<String, TableName>>,
     /// The temporary tables of sessions.
     sessions: Mutex<HashMap<String, BTreeMap<String, TableName>>>,
+    /// Tables that jobs write to just now.
+    written: Mutex<BTreeMap<TableName, Arc<Mutex<()>>>>,
+}
+
+impl Memory {
+    /// What a job holds from where it empties a table until its rows are in it: another one that empties it at the same time would find
+    /// the rows of both.
+    fn turn(&self, table: &TableName) -> Arc<Mutex<()>> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(written.entry(table.clone()).or_default())
+    }
+
+    fn all_sessions(&self) -> MutexGuard<'_, HashMap<String, BTreeMap<String, TableName>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The temporary tables of a session, if there is such a session.
+    fn session(&self, id: &str) -> Option<BTreeMap<String, TableName>> {
+        self.all_sessions().get(id).cloned()
+    }
+
+    fn keep_session(&self, id: &str, temporary: BTreeMap<String, TableName>) {
+        self.all_sessions().insert(id.to_owned(), temporary);
+    }
+
+    /// Ends a session; its temporary tables, if there was such a session.
+    fn end_session(&self, id: &str) -> Option<BTreeMap<String, TableName>> {
+        self.all_sessions().remove(id)
+    }
 }
 
 /// What a job has done.
@@ -372,18 +397,21 @@ impl Jobs {
             data,
             memory: &self.memory,
         };
-        let kind = ["query", "load", "copy", "extract"]
+        let mut kinds = ["query", "load", "copy", "extract"]
             .into_iter()
-            .find(|kind| work.configuration[*kind].is_object());
-        let outcome = match kind {
+            .filter(|kind| work.configuration[*kind].is_object());
+        let kind = kinds.next();
+        let others = kinds.count();
+        let outcome = match kind.filter(|_| others == 0) {
             Some("query") => query::run(&mut work),
             Some("load") => load::run(&mut work),
             Some("copy") => copy::run(&mut work),
             Some("extract") => extract::run(&mut work),
             _ => {
-                return Err(JobError::invalid(
-                    "Job configuration must contain exactly one job-specific configuration object (e.g., query, load, extract, spark), but there were 0: ",
-                ));
+                let found = others + usize::from(kind.is_some());
+                return Err(JobError::invalid(format!(
+                    "Job configuration must contain exactly one job-specific configuration object (e.g., query, load, extract, spark), but there were {found}: "
+                )));
             }
         };
         if let Some(parameters) = configuration.pointer_mut("/query/queryParameters") {

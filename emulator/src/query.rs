@@ -27,6 +27,7 @@ use crate::wire::{self, UnsupportedColumn};
 
 mod aggregates;
 pub(crate) mod alter;
+mod arrays;
 mod arrivals;
 pub(crate) mod build;
 mod calls;
@@ -37,6 +38,7 @@ mod dialect;
 pub(crate) mod escapes;
 mod fields;
 pub(crate) mod files;
+mod float_lists;
 mod functions;
 mod gathered;
 pub(crate) mod grants;
@@ -315,6 +317,7 @@ pub(crate) async fn plan(
     let (plan, duplicates) = planner.plan(query, defaults, parameters).await?;
     meaning::check_unions(&plan)?;
     let plan = meaning::sort(meaning::keep_types(plan)?)?;
+    let plan = float_lists::compared(plan)?;
     let plan = groupings::apart(plan)?;
     let state = planner.context().state();
     let plan = subqueries::memberships(plan, &state)?;

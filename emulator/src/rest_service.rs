@@ -172,7 +172,9 @@ fn methods() -> Router<Arc<RestState>> {
         )
         .route(
             "/projects/{project}/datasets/{dataset}/models/{id}",
-            get(absent::model).delete(absent::model),
+            get(absent::model)
+                .patch(absent::model)
+                .delete(absent::model),
         )
         .route(
             "/projects/{project}/datasets/{dataset}/routines",

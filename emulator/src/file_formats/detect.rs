@@ -17,6 +17,7 @@ enum Guess {
     Integer,
     Float,
     Date,
+    Time,
     Timestamp,
     Text,
 }
@@ -28,6 +29,7 @@ impl Guess {
             Self::Integer => "INTEGER",
             Self::Float => "FLOAT",
             Self::Date => "DATE",
+            Self::Time => "TIME",
             Self::Timestamp => "TIMESTAMP",
             Self::Unknown | Self::Text => "STRING",
         }
@@ -56,6 +58,8 @@ impl Guess {
             Self::Float
         } else if chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok() {
             Self::Date
+        } else if chrono::NaiveTime::parse_from_str(text, "%H:%M:%S%.f").is_ok() {
+            Self::Time
         } else if looks_like_time(text) {
             Self::Timestamp
         } else {
@@ -227,6 +231,14 @@ pub(super) fn csv_columns(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn times_of_day_are_detected_and_mixed_with_nothing_else() {
+        let text = "{\"a\": \"23:59:59.999999\", \"b\": \"1:02:03\", \"c\": \"25:00:00\"}\n{\"b\": \"2020-01-01\"}\n";
+        let columns = json_columns(text).unwrap();
+        let kinds: Vec<&str> = columns.iter().map(|c| c.kind.as_str()).collect();
+        assert_eq!(kinds, ["TIME", "STRING", "STRING"]);
+    }
 
     #[test]
     fn json_shows_its_types() {

@@ -1,6 +1,6 @@
 //! Load jobs: files that came with the request or lie at addresses, written into a table.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
@@ -161,6 +161,8 @@ fn write(
     decoded: &Decoded,
 ) -> Result<(u64, u64), JobError> {
     let dispositions = Dispositions::new(settings, "WRITE_APPEND");
+    let turn = work.memory.turn(&target.table);
+    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
     destination::prepare(work, target, &decoded.columns, &dispositions)?;
     let schema = Arc::clone(&work.catalog.table(&target.table)?.schema);
     let left_out: Vec<FieldSchema> = destination::existing(work, target)?

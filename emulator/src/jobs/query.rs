@@ -26,6 +26,9 @@ use crate::table_rows::TableRows;
 /// Where results are that the client gave no table for.
 const ANONYMOUS_DATASET: &str = "_anonymous";
 
+/// Where those are that nobody wants elsewhere.
+const USUAL_PLACE: &str = "US";
+
 /// How long such a result is kept.
 const ANONYMOUS_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
@@ -56,6 +59,8 @@ pub(super) struct Running<'w, 'a> {
     pub script: Script,
     /// How many procedures are being called, one in the other.
     pub procedures: usize,
+    /// The session that it is part of, until that ends.
+    pub session: Option<String>,
     /// Bytes that everything reads which has been planned.
     pub processed: Cell<u64>,
 }
@@ -82,12 +87,8 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
         }
         .into());
     }
-    let session = session(work, &settings);
-    let temporary = session.as_ref().and_then(|id| {
-        let sessions = work.memory.sessions.lock();
-        let sessions = sessions.unwrap_or_else(PoisonError::into_inner);
-        sessions.get(id).cloned()
-    });
+    let session = session(work, &settings)?;
+    let temporary = session.as_ref().and_then(|id| work.memory.session(id));
     // Names of two parts are of the default dataset's project, where there is one.
     let project = settings["defaultDataset"]["projectId"].as_str();
     let defaults = Defaults {
@@ -112,6 +113,7 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
         transaction: None,
         script: Script::default(),
         procedures: 0,
+        session: session.clone(),
         processed: Cell::new(0),
     };
     running.make_system(session.as_deref());
@@ -119,10 +121,11 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
     let done = running.all(&steps);
     own.remove(&catalog, &mut running.defaults)?;
     let mut done = done?;
+    if let Some(id) = &running.session {
+        let temporary = running.defaults.temporary.clone();
+        running.work.memory.keep_session(id, temporary);
+    }
     if let Some(id) = session {
-        let sessions = running.work.memory.sessions.lock();
-        let mut sessions = sessions.unwrap_or_else(PoisonError::into_inner);
-        sessions.insert(id.clone(), running.defaults.temporary.clone());
         done.statistics
             .insert("sessionInfo".to_owned(), json!({"sessionId": id}));
     }
@@ -130,14 +133,24 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
 }
 
 /// The session a query makes or is part of.
-fn session(work: &Work<'_>, settings: &Value) -> Option<String> {
+fn session(work: &Work<'_>, settings: &Value) -> Result<Option<String>, JobError> {
     if settings["createSession"].as_bool() == Some(true) {
         let id = crate::faults::mix(micros(work.now).unsigned_abs());
-        return Some(format!("Cg{id:016x}{}", work.id));
+        return Ok(Some(format!("Cg{id:016x}{}", work.id)));
     }
-    let properties = settings["connectionProperties"].as_array()?;
-    let id = properties.iter().find(|p| p["key"] == "session_id")?;
-    id["value"].as_str().map(str::to_owned)
+    let properties = settings["connectionProperties"].as_array();
+    let mut properties = properties.into_iter().flatten();
+    let id = properties.find(|p| p["key"] == "session_id");
+    match id.and_then(|id| id["value"].as_str()) {
+        Some(id) if work.memory.session(id).is_some() => Ok(Some(id.to_owned())),
+        Some(id) => Err(unknown_session(id)),
+        None => Ok(None),
+    }
+}
+
+/// A session that has ended or never was.
+pub(super) fn unknown_session(id: &str) -> JobError {
+    JobError::new("notFound", format!("Not found: Session {id}"))
 }
 
 impl Running<'_, '_> {
@@ -291,6 +304,18 @@ pub(super) fn columns(planned: &Planned) -> Result<Vec<schema::FieldSchema>, Job
     schema::checked(&columns).map_err(|e| JobError::new("invalidQuery", e.to_string()).at("query"))
 }
 
+/// The dataset for results of jobs that want to run there: one for each place that is not the usual one.
+fn anonymous_dataset(place: Option<&str>) -> (String, Map<String, Value>) {
+    match place.filter(|place| !place.eq_ignore_ascii_case(USUAL_PLACE)) {
+        None => (ANONYMOUS_DATASET.to_owned(), Map::new()),
+        Some(place) => {
+            let id = place.to_ascii_lowercase().replace('-', "_");
+            let settings = Map::from_iter([("location".to_owned(), json!(place))]);
+            (format!("{ANONYMOUS_DATASET}_{id}"), settings)
+        }
+    }
+}
+
 /// A table for results, which goes away by itself.
 pub(super) fn anonymous_table(
     work: &Work<'_>,
@@ -305,19 +330,20 @@ pub(super) fn anonymous_with(
     columns: Vec<schema::FieldSchema>,
     mut resource: Map<String, Value>,
 ) -> Result<TableName, JobError> {
+    let (dataset, settings) = anonymous_dataset(work.place);
     match work
         .catalog
-        .create_dataset(work.project, ANONYMOUS_DATASET, Map::new())
+        .create_dataset(work.project, &dataset, settings)
     {
         Ok(_) | Err(CatalogError::DatasetExists { .. }) => {}
         Err(e) => return Err(e.into()),
     }
     // A script makes several tables under one id.
-    let made = work.catalog.tables(work.project, ANONYMOUS_DATASET)?.len() as u64;
+    let made = work.catalog.tables(work.project, &dataset)?.len() as u64;
     let id = crate::faults::mix(micros(work.now).unsigned_abs() ^ made);
     let table = TableName::try_new(
         work.project,
-        ANONYMOUS_DATASET,
+        &dataset,
         &format!("anon{id:016x}_{}", work.id),
     )
     .map_err(|e| JobError::invalid(e.to_string()))?;
@@ -336,6 +362,8 @@ fn move_rows(
     columns: &[schema::FieldSchema],
 ) -> Result<(), JobError> {
     let dispositions = Dispositions::new(settings, "WRITE_EMPTY");
+    let turn = work.memory.turn(&target.table);
+    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
     destination::prepare(work, target, columns, &dispositions)?;
     append(work, from, target)?;
     Ok(work.catalog.delete_table(from)?)

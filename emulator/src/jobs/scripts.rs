@@ -18,6 +18,7 @@ use crate::query::{self, Statement, sql_types};
 
 mod dynamic;
 mod procedures;
+mod system_procedures;
 mod transactions;
 mod values;
 

@@ -11,6 +11,10 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenize
 use super::dialect::GoogleSql;
 use super::{QueryError, pipes};
 
+/// How deep parts of a query may stand in each other; a derived table takes some four. The parser's own bound is at fifteen derived tables,
+/// and tools that write queries go beyond it.
+const MAX_NESTING: usize = 600;
+
 /// A parser of BigQuery's SQL at the beginning of a text.
 ///
 /// # Errors
@@ -39,7 +43,8 @@ pub(crate) fn parser(sql: &str) -> Result<Parser<'static>, QueryError> {
     plain_calls(&mut tokens);
     let tokens = with_digits(tokens);
     let tokens = pipes::readable(tokens);
-    Ok(Parser::new(&GoogleSql).with_tokens_with_locations(typed(required(joined(tokens)))))
+    let parser = Parser::new(&GoogleSql).with_recursion_limit(MAX_NESTING);
+    Ok(parser.with_tokens_with_locations(typed(required(joined(tokens)))))
 }
 
 /// Whether a literal of hexadecimal digits is a number, `0x1F`, and not the other thing that the tokens have for it.

@@ -22,8 +22,8 @@ use super::rewrite::Relation;
 use super::variables::Variable;
 use super::wildcard::Wildcard;
 use super::{
-    Defaults, Parameter, QueryError, Read, meaning, names, rewrite, routines, select, source,
-    stages, times_of_tables, unsupported,
+    Defaults, Parameter, QueryError, Read, arrays, meaning, names, rewrite, routines, select,
+    source, stages, times_of_tables, unsupported,
 };
 use crate::catalog::{Catalog, CatalogError, Table};
 use crate::external::{self, Rows};
@@ -158,7 +158,8 @@ impl<'a> Planner<'a> {
             self.context
                 .register_table(TableReference::bare(key), provider)?;
         }
-        let (query, spelled) = self.spelled(query, &columns, &defaults.variables).await?;
+        let (mut query, spelled) = self.spelled(query, &columns, &defaults.variables).await?;
+        arrays::call(&mut query);
         if let Some(plan) = self.whole_table(&query).await? {
             return Ok((plan, names::duplicates(&spelled)));
         }

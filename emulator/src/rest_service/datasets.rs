@@ -60,18 +60,23 @@ pub(super) async fn insert(
     )))
 }
 
+/// How much of a dataset is told.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DatasetView {
+    dataset_view: Option<String>,
+}
+
 pub(super) async fn get(
     State(state): Shared,
     Path((project, dataset)): Path<(String, String)>,
+    Params(view): Params<DatasetView>,
 ) -> Answer {
     let (p, d) = (project.clone(), dataset.clone());
     let found = blocking(&state, move |catalog| catalog.dataset(&p, &d)).await?;
-    Ok(Json(resource::dataset(
-        &state.endpoint,
-        &project,
-        &dataset,
-        &found,
-    )))
+    let mut told = resource::dataset(&state.endpoint, &project, &dataset, &found);
+    resource::dataset_view(&mut told, view.dataset_view.as_deref())?;
+    Ok(Json(told))
 }
 
 /// Keys given are set, keys given as null are removed, others stay.

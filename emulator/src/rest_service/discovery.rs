@@ -55,6 +55,7 @@ const METHODS: &[Method] = &[
     ("models.delete", "DELETE", MODEL, "", "", ""),
     ("models.get", "GET", MODEL, "", "", "Model"),
     ("models.list", "GET", MODELS, PAGE, "", "ListModelsResponse"),
+    ("models.patch", "PATCH", MODEL, "", "Model", "Model"),
     ("projects.getServiceAccount", "GET", "projects/{projectId}/serviceAccount", "", "", "GetServiceAccountResponse"),
     ("projects.list", "GET", "projects", PAGE, "", "ProjectList"),
     ("routines.delete", "DELETE", ROUTINE, "", "", ""),

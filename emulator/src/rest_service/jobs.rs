@@ -41,16 +41,28 @@ async fn run_job(
     let run = move || jobs.run(&project, &request, data);
     match tokio::task::spawn_blocking(run).await {
         Ok(result) => result.map_err(RestError::from),
+        // It would break again. Clients ask again, for minutes, where they are told of an error of the server.
         Err(e) => Err(RestError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internalError",
-            "INTERNAL",
-            format!("the job failed: {e}"),
+            StatusCode::BAD_REQUEST,
+            "invalidQuery",
+            "INVALID_ARGUMENT",
+            format!("this emulator broke at the job: {}", broke(e)),
         )),
     }
 }
 
-/// Runs a job and answers with it. A query that cannot even be planned is refused as a request.
+/// What a job broke at.
+fn broke(error: tokio::task::JoinError) -> String {
+    let panic = match error.try_into_panic() {
+        Ok(panic) => panic,
+        Err(cancelled) => return cancelled.to_string(),
+    };
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+/// Runs a job and answers with it. Only a dry run is refused as a request; other jobs that fail are jobs.
 pub(super) async fn run(
     state: &Arc<RestState>,
     project: &str,
@@ -58,12 +70,10 @@ pub(super) async fn run(
     data: Option<Bytes>,
 ) -> Answer {
     let job = run_job(state, project, request, data).await?;
-    if let Some(error) = &job.error
-        && (job.is_dry_run() || error.reason == "invalidQuery" && !job.is_script())
-    {
-        return Err(error.clone().into());
+    match &job.error {
+        Some(error) if job.is_dry_run() => Err(error.clone().into()),
+        _ => Ok(Json(job.to_json(&state.endpoint))),
     }
-    Ok(Json(job.to_json(&state.endpoint)))
 }
 
 pub(super) async fn insert(

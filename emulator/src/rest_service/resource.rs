@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
+use super::error::RestError;
 use crate::catalog::{DatasetMetadata, Table};
 use crate::schema;
 
@@ -111,11 +112,76 @@ pub(super) fn dataset(
         );
         set("type", json!("DEFAULT"));
         set("isCaseInsensitive", json!(false));
+        fields.insert("access".to_owned(), usual_access());
         for (key, setting) in &metadata.resource {
             fields.insert(key.clone(), setting.clone());
         }
     }
     value
+}
+
+/// Who may use a dataset about which nobody said anything.
+fn usual_access() -> Value {
+    json!([
+        {"role": "WRITER", "specialGroup": "projectWriters"},
+        {"role": "OWNER", "specialGroup": "projectOwners"},
+        {"role": "OWNER", "userByEmail": "anonymous@localhost"},
+        {"role": "READER", "specialGroup": "projectReaders"},
+    ])
+}
+
+/// Leaves those members of a dataset that a view of it has.
+///
+/// # Errors
+/// [`RestError`] for a view that there is not.
+pub(super) fn dataset_view(dataset: &mut Value, view: Option<&str>) -> Result<(), RestError> {
+    const OF_LIST: [&str; 6] = [
+        "kind",
+        "etag",
+        "id",
+        "selfLink",
+        "datasetReference",
+        "access",
+    ];
+    let Value::Object(members) = dataset else {
+        return Ok(());
+    };
+    match view.unwrap_or_default() {
+        "" | "FULL" | "DATASET_VIEW_UNSPECIFIED" => {}
+        "METADATA" => {
+            members.remove("access");
+        }
+        "ACL" => members.retain(|key, _| OF_LIST.contains(&key.as_str())),
+        other => {
+            return Err(RestError::invalid(&format!(
+                "Invalid value for datasetView: {other}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Leaves the columns of a schema that a client asks for, `a,b.c`.
+pub(super) fn selected(fields: &mut Value, wanted: &[&str]) {
+    let Value::Array(fields) = fields else {
+        return;
+    };
+    fields.retain_mut(|field| {
+        let name = field["name"].as_str().unwrap_or_default().to_owned();
+        let mut whole = false;
+        let mut within = Vec::new();
+        for path in wanted {
+            match path.split_once('.') {
+                None => whole |= path.eq_ignore_ascii_case(&name),
+                Some((first, rest)) if first.eq_ignore_ascii_case(&name) => within.push(rest),
+                Some(_) => {}
+            }
+        }
+        if !whole && !within.is_empty() {
+            selected(&mut field["fields"], &within);
+        }
+        whole || !within.is_empty()
+    });
 }
 
 pub(super) fn dataset_list(

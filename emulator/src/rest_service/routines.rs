@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::error::RestError;
@@ -87,14 +88,66 @@ async fn put(
     Ok(Json(made))
 }
 
+/// What of routines is told, and of which.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Asked {
+    read_mask: Option<String>,
+    filter: Option<String>,
+}
+
+/// What lists tell of a routine unless a client asks for something else.
+const LISTED: [&str; 7] = [
+    "etag",
+    "routineReference",
+    "routineType",
+    "creationTime",
+    "lastModifiedTime",
+    "language",
+    "remoteFunctionOptions",
+];
+
+impl Asked {
+    /// Leaves the members that a client asks for, `unasked` where it asks for none; its mask may name members of members.
+    fn mask(&self, routine: &mut Value, unasked: Option<&[&str]>) {
+        let wanted = self.read_mask.as_deref().filter(|mask| !mask.is_empty());
+        let wanted: Option<Vec<&str>> = match wanted {
+            Some("*") => None,
+            Some(mask) => Some(
+                mask.split(',')
+                    .filter_map(|path| path.trim().split('.').next())
+                    .collect(),
+            ),
+            None => unasked.map(<[&str]>::to_vec),
+        };
+        if let (Value::Object(members), Some(wanted)) = (routine, wanted) {
+            members.retain(|key, _| wanted.contains(&key.as_str()));
+        }
+    }
+
+    /// The type that listed routines have, `routineType:TYPE`.
+    fn kind(&self) -> Result<Option<&str>, RestError> {
+        let Some(filter) = self.filter.as_deref().filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let kind = filter.split_once(':').or_else(|| filter.split_once('='));
+        match kind {
+            Some((key, kind)) if key.trim() == "routineType" => Ok(Some(kind.trim())),
+            _ => Err(RestError::invalid(&format!("Invalid filter \"{filter}\""))),
+        }
+    }
+}
+
 pub(super) async fn get(
     State(state): Shared,
     Path((project, dataset, id)): Path<(String, String, String)>,
+    Params(asked): Params<Asked>,
 ) -> Answer {
-    let found = blocking(&state, move |catalog| {
+    let mut found = blocking(&state, move |catalog| {
         found(catalog, &TableName::try_new(&project, &dataset, &id)?)
     })
     .await?;
+    asked.mask(&mut found, None);
     Ok(Json(found))
 }
 
@@ -113,8 +166,9 @@ pub(super) async fn list(
     State(state): Shared,
     Path((project, dataset)): Path<(String, String)>,
     Params(page): Params<Page>,
+    Params(asked): Params<Asked>,
 ) -> Answer {
-    let all = blocking(&state, move |catalog| {
+    let mut all = blocking(&state, move |catalog| {
         let routines = catalog.routines(&project, &dataset)?;
         let described = routines.into_iter().map(|(id, routine)| {
             Ok(described(
@@ -125,7 +179,13 @@ pub(super) async fn list(
         described.collect::<Result<Vec<_>, CatalogError>>()
     })
     .await?;
-    let (routines, next) = page.take(all)?;
+    if let Some(kind) = asked.kind()? {
+        all.retain(|routine| routine["routineType"].as_str() == Some(kind));
+    }
+    let (mut routines, next) = page.take(all)?;
+    for routine in &mut routines {
+        asked.mask(routine, Some(&LISTED));
+    }
     let mut body = Map::new();
     if !routines.is_empty() {
         body.insert("routines".to_owned(), Value::Array(routines));

@@ -233,8 +233,10 @@ fn wildcard(
 
 /// How much of a table is told.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct TableView {
     view: Option<String>,
+    selected_fields: Option<String>,
 }
 
 pub(super) async fn get(
@@ -257,6 +259,13 @@ pub(super) async fn get(
     .await?;
     if view.view.as_deref() == Some("BASIC") {
         resource::without_statistics(&mut found);
+    }
+    let wanted = view.selected_fields.as_deref().unwrap_or_default();
+    if !wanted.is_empty() {
+        let wanted: Vec<&str> = wanted.split(',').map(str::trim).collect();
+        if let Some(fields) = found.pointer_mut("/schema/fields") {
+            resource::selected(fields, &wanted);
+        }
     }
     Ok(Json(found))
 }

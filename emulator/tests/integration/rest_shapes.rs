@@ -460,3 +460,134 @@ async fn names_of_two_parts_are_of_the_default_dataset_s_project_and_jobs_where_
     assert_eq!(job["jobReference"]["location"], "EU", "{job}");
     emulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn only_a_dry_run_of_a_wrong_query_is_refused_as_a_request() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_empty(&root).await;
+    let body = |dry: bool| {
+        let query = json!({"query": "SELECT COUNT(x FROM t", "useLegacySql": false});
+        json!({"configuration": {"dryRun": dry, "query": query}})
+    };
+    let (code, refused) = send_json(&emulator, "POST", "/projects/p/jobs", &body(true)).await;
+    assert_eq!(code, 400, "{refused}");
+    let (code, job) = send_json(&emulator, "POST", "/projects/p/jobs", &body(false)).await;
+    assert_eq!(code, 200, "{job}");
+    let status = &job["status"];
+    assert_eq!(status["state"], "DONE");
+    assert_eq!(status["errorResult"]["reason"], "invalidQuery");
+    let id = job["jobReference"]["jobId"].as_str().unwrap();
+    let (code, _) = call(&emulator, "GET", &format!("/projects/p/queries/{id}")).await;
+    assert_eq!(code, 400);
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn results_are_kept_where_a_query_wants_to_run() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_empty(&root).await;
+    let body = json!({
+        "jobReference": {"location": "europe-west1"},
+        "configuration": {"query": {"query": "SELECT 1", "useLegacySql": false}},
+    });
+    let (_, job) = send_json(&emulator, "POST", "/projects/p/jobs", &body).await;
+    let table = &job["configuration"]["query"]["destinationTable"];
+    let (dataset, table) = (table["datasetId"].as_str(), table["tableId"].as_str());
+    let path = format!(
+        "/projects/p/datasets/{}/tables/{}",
+        dataset.unwrap(),
+        table.unwrap()
+    );
+    let (_, table) = call(&emulator, "GET", &path).await;
+    assert_eq!(table["location"], "europe-west1");
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn parts_of_datasets_tables_and_routines_are_told() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_empty(&root).await;
+    let columns = json!([
+        {"name": "a", "type": "DATE"},
+        {"name": "r", "type": "RECORD", "fields": [{"name": "x", "type": "STRING"}, {"name": "y", "type": "STRING"}]},
+    ]);
+    make_table(&emulator, columns).await;
+    let (_, table) = call(&emulator, "GET", &format!("{TABLES}/t?selectedFields=R.y")).await;
+    let fields = &table["schema"]["fields"];
+    assert_eq!(fields.as_array().unwrap().len(), 1);
+    assert_eq!(
+        fields[0]["fields"],
+        json!([{"name": "y", "type": "STRING"}])
+    );
+    let dataset = |view: &'static str| {
+        let path = format!("/projects/p/datasets/d?datasetView={view}");
+        let emulator = &emulator;
+        async move { call(emulator, "GET", &path).await }
+    };
+    assert_eq!(
+        dataset("FULL").await.1["access"].as_array().unwrap().len(),
+        4
+    );
+    assert!(dataset("METADATA").await.1.get("access").is_none());
+    assert!(dataset("ACL").await.1.get("location").is_none());
+    assert_eq!(dataset("OTHER").await.0, 400);
+
+    let routines = "/projects/p/datasets/d/routines";
+    let body = json!({
+        "routineReference": {"routineId": "f"},
+        "routineType": "SCALAR_FUNCTION",
+        "language": "SQL",
+        "definitionBody": "1",
+    });
+    assert_eq!(send_json(&emulator, "POST", routines, &body).await.0, 200);
+    for (path, key, wanted) in [
+        (
+            "?filter=routineType:SCALAR_FUNCTION",
+            "/routines/0/language",
+            json!("SQL"),
+        ),
+        ("", "/routines/0/definitionBody", Value::Null),
+        (
+            "?readMask=definitionBody",
+            "/routines/0",
+            json!({"definitionBody": "1"}),
+        ),
+        ("?filter=routineType:PROCEDURE", "/routines", Value::Null),
+        ("?filter=x", "/error/errors/0/reason", json!("invalid")),
+        ("/f", "/definitionBody", json!("1")),
+        ("/f?readMask=language", "", json!({"language": "SQL"})),
+    ] {
+        let (_, answer) = call(&emulator, "GET", &format!("{routines}{path}")).await;
+        let found = answer.pointer(key).cloned().unwrap_or_default();
+        assert_eq!(found, wanted, "{path}: {answer}");
+    }
+    let body = json!({"configuration": {"query": {"query": "SELECT 1"}, "load": {}}});
+    let (code, refused) = send_json(&emulator, "POST", "/projects/p/jobs", &body).await;
+    assert_eq!(code, 400);
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains("there were 2"), "{message}");
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn jobs_that_replace_rows_at_one_time_do_not_add_them_up() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_empty(&root).await;
+    let column = json!([{"name": "x", "type": "INTEGER"}]);
+    make_table(&emulator, column).await;
+    let body = json!({"configuration": {"query": {
+        "query": "SELECT x FROM UNNEST(GENERATE_ARRAY(1, 5)) AS x",
+        "useLegacySql": false,
+        "useQueryCache": false,
+        "writeDisposition": "WRITE_TRUNCATE",
+        "destinationTable": {"projectId": "p", "datasetId": "d", "tableId": "t"},
+    }}});
+    let jobs = (0..12).map(|_| send_json(&emulator, "POST", "/projects/p/jobs", &body));
+    for (code, job) in futures::future::join_all(jobs).await {
+        assert_eq!(code, 200);
+        assert!(job["status"].get("errorResult").is_none(), "{job}");
+    }
+    let (_, table) = call(&emulator, "GET", &format!("{TABLES}/t")).await;
+    assert_eq!(table["numRows"], "5");
+    emulator.shutdown().await;
+}

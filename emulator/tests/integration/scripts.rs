@@ -239,3 +239,53 @@ async fn a_script_that_fails_has_the_jobs_that_ran() {
     assert!(children[1]["status"]["errorResult"].is_null());
     emulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn sessions_end_with_a_procedure_and_their_tables_with_them() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    let begin = json!({"query": "CREATE TEMP TABLE t AS SELECT 1 AS x", "createSession": true});
+    let (_, begun) = ask(&emulator, begin).await;
+    let id = begun["sessionInfo"]["sessionId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let within = |sql: &str| json!({"query": sql, "connectionProperties": [{"key": "session_id", "value": id}]});
+    let (code, rows) = ask(&emulator, within("SELECT x FROM t")).await;
+    assert_eq!((code, values(&rows)), (200, vec![vec![json!("1")]]));
+    let call = format!("CALL BQ.ABORT_SESSION('{id}')");
+    let (code, ended) = ask(&emulator, json!({"query": call})).await;
+    assert_eq!(code, 200, "{ended}");
+    for body in [within("SELECT x FROM t"), json!({"query": call})] {
+        let (code, answer) = ask(&emulator, body).await;
+        assert_eq!(code, 404, "{answer}");
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(message.contains(&format!("Not found: Session {id}")));
+    }
+    // One that ends itself needs no name.
+    let own = json!({"query": "CALL BQ.ABORT_SESSION()", "createSession": true});
+    let (code, ended) = ask(&emulator, own).await;
+    assert_eq!(code, 200, "{ended}");
+    let id = ended["sessionInfo"]["sessionId"].clone();
+    let again =
+        json!({"query": "SELECT 1", "connectionProperties": [{"key": "session_id", "value": id}]});
+    assert_eq!(ask(&emulator, again).await.0, 404);
+    for (sql, code) in [
+        ("CALL BQ.REFRESH_MATERIALIZED_VIEW('d.m')", 200),
+        ("CALL BQ.REFRESH_MATERIALIZED_VIEW('d.base')", 400),
+        ("CALL BQ.REFRESH_MATERIALIZED_VIEW('d.none')", 404),
+        ("CALL BQ.JOBS.CANCEL('p.j')", 400),
+        ("CALL BQ.ABORT_SESSION()", 400),
+    ] {
+        run(
+            &emulator,
+            "CREATE TABLE IF NOT EXISTS d.base AS SELECT 1 AS x",
+        )
+        .await;
+        let view = "CREATE MATERIALIZED VIEW IF NOT EXISTS d.m AS SELECT x FROM d.base";
+        run(&emulator, view).await;
+        let (found, answer) = ask(&emulator, json!({"query": sql})).await;
+        assert_eq!(found, code, "{sql}: {answer}");
+    }
+    emulator.shutdown().await;
+}

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::system_procedures::System;
 use super::{invalid, is_system};
 use crate::catalog::CatalogError;
 use crate::jobs::JobError;
@@ -23,6 +24,9 @@ impl Running<'_, '_> {
         given: &[Expr],
     ) -> Result<(), JobError> {
         let parts = query::name_parts(name)?;
+        if let Some(own) = System::of(&parts)? {
+            return self.system_call(step, own, given);
+        }
         let shown = parts.join(".");
         let missing = || invalid(format!("Procedure is not found: {shown}"));
         let routine = routines::routine_name(&parts, &self.defaults)?;

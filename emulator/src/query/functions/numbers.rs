@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringArray, new_null_array,
 };
 use arrow::compute::{CastOptions, cast, cast_with_options, concat};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
@@ -11,7 +11,7 @@ use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF};
 
 use super::decimal_powers::{self, computed, float_or_numeric, power, root};
-use super::{Call, Function, argument, decimals, each, float, integer, nullable};
+use super::{Call, Function, argument, decimals, each, float, integer, nullable, text};
 use crate::value_text;
 
 /// A value and what it was chosen from.
@@ -372,10 +372,12 @@ fn of_second(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     })
 }
 
-/// Floats are put in order by a number, everything else by itself.
+/// Floats are put in order by a number, bytes by their hexadecimal digits, because the planner makes no windows of them, everything else
+/// by itself.
 fn ordered(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     match argument(args, 0)?.data_type() {
         DataType::Interval(_) => integer(args),
+        DataType::Binary => text(args),
         kind if kind.is_floating() => integer(args),
         _ => same(args),
     }
@@ -411,6 +413,11 @@ fn order(call: &Call) -> Result<ArrayRef> {
     let array = call.array(0)?;
     if matches!(array.data_type(), DataType::Interval(_)) {
         return super::spans::keys(call);
+    }
+    if let Some(bytes) = array.as_binary_opt::<i32>() {
+        let digits = |b: &[u8]| b.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let keys = bytes.iter().map(|value| value.map(digits));
+        return Ok(Arc::new(keys.collect::<StringArray>()));
     }
     if !array.data_type().is_floating() {
         return Ok(Arc::clone(array));

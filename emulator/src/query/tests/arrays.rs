@@ -127,3 +127,23 @@ async fn a_query_may_be_recursive() {
     let sql = "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT N + 1 FROM R WHERE n < 3) SELECT n FROM r ORDER BY n";
     assert_eq!(lines(&catalog, sql).await, ["n", "1", "2", "3"]);
 }
+
+#[tokio::test]
+async fn literals_of_arrays_know_the_row_around() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (expression, wanted) in [
+        ("(SELECT SUM(v) FROM UNNEST([r.k, 5]) AS v)", "6"),
+        (
+            "EXISTS(SELECT v FROM UNNEST([r.k]) AS v WHERE v > 1)",
+            "false",
+        ),
+        (
+            "TO_JSON_STRING(ARRAY(SELECT v + o FROM UNNEST([[r.k, 7][OFFSET(0)], 5]) AS v WITH OFFSET AS o))",
+            "[1,6]",
+        ),
+    ] {
+        let sql = format!("SELECT {expression} AS v FROM {ROWS} AS r WHERE k = 1");
+        assert_eq!(lines(&catalog, &sql).await, ["v", wanted], "{expression}");
+    }
+}

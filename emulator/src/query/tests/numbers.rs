@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use super::{answer, catalog};
+use super::{answer, catalog, lines};
 
 async fn value(sql: &str) -> Result<String, String> {
     let root = TempDir::new().unwrap();
@@ -169,5 +169,25 @@ async fn nan_equals_nothing_and_comes_before_all_numbers() {
     ] {
         let sql = select.replace("{}", list);
         assert_eq!(value(&sql).await.as_deref(), Ok(wanted), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn lists_with_floats_are_compared_as_floats() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (condition, wanted) in [
+        ("CAST('1.5' AS NUMERIC) IN (555.555, 1.5)", "true"),
+        ("CAST('1.5' AS BIGNUMERIC) NOT IN (2.5)", "true"),
+        ("2 IN (3.5, 2.0, 1)", "true"),
+        (
+            "CAST('nan' AS FLOAT64) IN (1.0, CAST('nan' AS FLOAT64))",
+            "false",
+        ),
+        ("-0.0 IN (0.0)", "true"),
+        ("1.5 NOT IN (1, NULL)", ""),
+    ] {
+        let sql = format!("SELECT {condition} AS v");
+        assert_eq!(lines(&catalog, &sql).await, ["v", wanted], "{condition}");
     }
 }

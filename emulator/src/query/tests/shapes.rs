@@ -247,3 +247,29 @@ async fn sets_say_whether_equal_rows_are_one() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn bytes_are_an_order_of_windows() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let sql = r"SELECT k, RANK() OVER (ORDER BY b) AS up, SUM(k) OVER (ORDER BY b DESC) AS down
+        FROM UNNEST([STRUCT(1 AS k, b'\x80' AS b), (2, b'\x09'), (4, b''), (8, NULL)]) ORDER BY k";
+    assert_eq!(
+        lines(&catalog, sql).await,
+        ["k|up|down", "1|4|1", "2|3|3", "4|2|7", "8|1|15"]
+    );
+}
+
+#[tokio::test]
+async fn queries_stand_in_each_other_as_deep_as_tools_write_them() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let nested = |depth: usize| {
+        (0..depth).fold("SELECT 1 AS x".to_owned(), |inner, at| {
+            format!("SELECT x + COALESCE(LAG(x) OVER (ORDER BY x), 0) AS x FROM ({inner}) AS t{at}")
+        })
+    };
+    assert_eq!(lines(&catalog, &nested(20)).await, ["x", "1"]);
+    let refused = answer(&catalog, &nested(400), &[]).await.unwrap_err();
+    assert!(refused.contains("recursion limit"), "{refused}");
+}
