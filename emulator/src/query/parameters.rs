@@ -146,7 +146,26 @@ fn literal(field: &FieldSchema, value: &Json) -> Expr {
             let encoded = value["value"].as_str();
             encoded.map_or_else(build::null, |encoded| build::bytes(&decoded(encoded)))
         }
+        "TIMESTAMP" | "DATETIME" | "TIME" => match value["value"].as_str() {
+            Some(text) => build::cast(build::text(&in_microseconds(text)), field),
+            None => build::cast(scalar(value), field),
+        },
         _ => build::cast(scalar(value), field),
+    }
+}
+
+/// A time whose fraction has no zeros beyond microseconds: clients that count nanoseconds write nine digits.
+fn in_microseconds(text: &str) -> String {
+    let Some((before, after)) = text.split_once('.') else {
+        return text.to_owned();
+    };
+    let end = after.find(|c: char| !c.is_ascii_digit());
+    let (fraction, rest) = after.split_at(end.unwrap_or(after.len()));
+    match fraction.split_at_checked(6) {
+        Some((micros, zeros)) if zeros.bytes().all(|digit| digit == b'0') => {
+            format!("{before}.{micros}{rest}")
+        }
+        _ => text.to_owned(),
     }
 }
 
@@ -164,5 +183,34 @@ fn scalar(value: &Json) -> Expr {
         Json::Null => Expr::Value(Value::Null.into()),
         Json::String(text) => build::text(text),
         other => build::text(&other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_beyond_microseconds_are_no_precision() {
+        for (given, read) in [
+            (
+                "2020-02-29T01:02:03.000004000Z",
+                "2020-02-29T01:02:03.000004Z",
+            ),
+            ("01:02:03.100000000", "01:02:03.100000"),
+            (
+                "2020-02-29 01:02:03.0000040+01:00",
+                "2020-02-29 01:02:03.000004+01:00",
+            ),
+            ("2020-02-29 01:02:03.5", "2020-02-29 01:02:03.5"),
+            ("2020-02-29 01:02:03", "2020-02-29 01:02:03"),
+            // What would be lost is for the cast to refuse.
+            (
+                "2020-02-29 01:02:03.000004001",
+                "2020-02-29 01:02:03.000004001",
+            ),
+        ] {
+            assert_eq!(in_microseconds(given), read);
+        }
     }
 }
