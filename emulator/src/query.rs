@@ -52,6 +52,7 @@ mod meaning;
 pub(crate) mod merge;
 mod named;
 mod names;
+mod node_expressions;
 mod operators;
 mod parameters;
 mod parts;

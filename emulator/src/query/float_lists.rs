@@ -3,31 +3,16 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 
-use super::functions;
+use super::{functions, node_expressions};
 
 /// Makes comparisons of such lists, which the planner would make decimals or compare by their bits.
 pub(super) fn compared(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let changed = plan.transform_up_with_subqueries(|node| {
-        let schema = node
-            .inputs()
-            .iter()
-            .fold(DFSchema::empty(), |mut all, input| {
-                all.merge(input.schema());
-                all
-            });
-        let names = NamePreserver::new(&node);
-        node.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let changed = expr.transform_up(|e| one(e, &schema))?;
-            Ok(changed.update_data(|e| name.restore(e)))
-        })
-    })?;
+    let changed = plan.transform_up_with_subqueries(|node| node_expressions::changed(node, one))?;
     Ok(changed.data)
 }
 

@@ -5,10 +5,9 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 
-use super::{QueryError, functions, sql_types, unsupported};
+use super::{QueryError, functions, node_expressions, sql_types, unsupported};
 use crate::schema::FieldSchema;
 use crate::{picoseconds, wire};
 
@@ -18,19 +17,7 @@ pub(super) fn keep_types(plan: LogicalPlan) -> Result<LogicalPlan, QueryError> {
         if node.inputs().is_empty() {
             return Ok(Transformed::no(node));
         }
-        let schema = node
-            .inputs()
-            .iter()
-            .fold(DFSchema::empty(), |mut all, input| {
-                all.merge(input.schema());
-                all
-            });
-        let names = NamePreserver::new(&node);
-        let mapped = node.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let typed = expr.transform_up(|e| tagged(e, &schema))?;
-            Ok(typed.update_data(|e| name.restore(e)))
-        })?;
+        let mapped = node_expressions::changed(node, tagged)?;
         mapped.map_data(LogicalPlan::recompute_schema)
     })?;
     Ok(kept.data)

@@ -1,14 +1,12 @@
 //! Parts of texts and bytes: ends cut off, put on, and taken out. Texts are counted in characters, bytes in bytes.
 
-use std::sync::Arc;
-
-use arrow::array::{Array, ArrayRef, BinaryBuilder, ListBuilder, StringBuilder};
+use arrow::array::{Array, ArrayRef};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::ScalarUDF;
 
 use super::pieces::{
-    LONGEST, Piece, Pieces, is_bytes, list_of_first, made, mapped, of_first, paired, position,
-    text_of,
+    LONGEST, Piece, Pieces, is_bytes, list_of_first, lists_of, made, mapped, of_first, paired,
+    position,
 };
 use super::{Call, Function};
 
@@ -155,27 +153,7 @@ fn split(call: &Call) -> Result<ArrayRef> {
         };
         Some(parts(values.get(row)?, delimiter))
     });
-    if matches!(values, Pieces::Bytes(_)) {
-        let mut lists = ListBuilder::new(BinaryBuilder::new());
-        for row in rows {
-            let there = row.is_some();
-            row.into_iter()
-                .flatten()
-                .for_each(|part| lists.values().append_value(part));
-            lists.append(there);
-        }
-        return Ok(Arc::new(lists.finish()));
-    }
-    let mut lists = ListBuilder::new(StringBuilder::new());
-    for row in rows {
-        let there = row.is_some();
-        for part in row.into_iter().flatten() {
-            let text = text_of(Some(part.to_vec()))?;
-            lists.values().append_option(text);
-        }
-        lists.append(there);
-    }
-    Ok(Arc::new(lists.finish()))
+    Ok(lists_of(matches!(values, Pieces::Bytes(_)), rows))
 }
 
 fn length(value: i64, name: &str) -> Result<usize> {

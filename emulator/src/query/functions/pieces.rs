@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int64Array, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BooleanArray, Int64Array, ListBuilder,
+    StringArray, StringBuilder,
+};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
@@ -198,7 +201,35 @@ pub(super) fn made(call: &Call, values: Vec<Option<Vec<u8>>>) -> Result<ArrayRef
     Ok(Arc::new(texts.collect::<Result<StringArray>>()?))
 }
 
-pub(super) fn text_of(bytes: Option<Vec<u8>>) -> Result<Option<String>> {
+/// A list of texts or of bytes for each row, from their bytes.
+pub(super) fn lists_of<P: AsRef<[u8]>>(
+    bytes: bool,
+    rows: impl IntoIterator<Item = Option<Vec<P>>>,
+) -> ArrayRef {
+    if bytes {
+        let mut lists = ListBuilder::new(BinaryBuilder::new());
+        for row in rows {
+            let there = row.is_some();
+            for part in row.iter().flatten() {
+                lists.values().append_value(part);
+            }
+            lists.append(there);
+        }
+        return Arc::new(lists.finish());
+    }
+    let mut lists = ListBuilder::new(StringBuilder::new());
+    for row in rows {
+        let there = row.is_some();
+        for part in row.iter().flatten() {
+            let text = String::from_utf8_lossy(part.as_ref());
+            lists.values().append_value(text);
+        }
+        lists.append(there);
+    }
+    Arc::new(lists.finish())
+}
+
+fn text_of(bytes: Option<Vec<u8>>) -> Result<Option<String>> {
     match bytes.map(String::from_utf8) {
         None => Ok(None),
         Some(Ok(text)) => Ok(Some(text)),

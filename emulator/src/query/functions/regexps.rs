@@ -4,15 +4,13 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, BinaryBuilder, BooleanArray, Int64Array, ListBuilder, StringBuilder,
-};
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array};
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::ScalarUDF;
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::pieces::{Piece, Pieces, list_of_first, made, of_first};
+use super::pieces::{Piece, Pieces, list_of_first, lists_of, made, of_first};
 use super::{Call, Function, integer, nullable};
 
 mod syntax;
@@ -201,26 +199,7 @@ fn extract_all(call: &Call) -> Result<ArrayRef> {
         Ok(Some(groups.collect::<Vec<_>>()))
     })?;
     let of_bytes = matches!(Pieces::of(call, 0)?, Pieces::Bytes(_));
-    if of_bytes {
-        let mut lists = ListBuilder::new(BinaryBuilder::new());
-        for row in found {
-            let there = row.is_some();
-            row.iter()
-                .flatten()
-                .for_each(|part| lists.values().append_value(part));
-            lists.append(there);
-        }
-        return Ok(Arc::new(lists.finish()));
-    }
-    let mut lists = ListBuilder::new(StringBuilder::new());
-    for row in found {
-        let there = row.is_some();
-        for part in row.iter().flatten() {
-            lists.values().append_value(String::from_utf8_lossy(part));
-        }
-        lists.append(there);
-    }
-    Ok(Arc::new(lists.finish()))
+    Ok(lists_of(of_bytes, found))
 }
 
 fn instr(call: &Call) -> Result<ArrayRef> {
