@@ -6,9 +6,10 @@ Builds the release binary, installs the peers into DIR/venv, makes the tables in
 command in turn with the others (A B C A B C ...), so that a slow minute of the machine is everybody's. Needs Rust and Python 3.11.
 
 peers     the job of examples/clicks.yaml from Parquet: Millpond within --memory, DuckDB, Polars, scikit-learn (smallest table only)
-emulator  the same from a BigQuery emulator on this machine: Millpond, and Google's Python client with Polars
-read      reading alone, from an emulator that keeps its messages in memory: Google's Rust client with and without decoding, Millpond's
-          scan, Google's Python client
+emulator  the same from a BigQuery emulator on this machine, which reads the table anew or has kept what it sent: Millpond, and
+          Google's Python client with Polars
+read      reading alone, from an emulator that has kept its messages: Google's Rust client with and without decoding, Millpond's scan,
+          Google's Python client
 offset    a table through Storage streams and through LIMIT/OFFSET in chunks of 100,000 rows; the law by which the latter grows
 scaling   one slot and two; 1 to 50 million rows; 10 to 2,000 columns; 10 to 10 million categories
 steps     single steps beside copying memory, on one core (cargo bench)
@@ -131,11 +132,15 @@ def emulator(bench):
     for millions in bench.sizes:
         folder = bench.clicks(millions)
         name = bench.table(folder)
-        with Emulator(bench.millpond, bench.dataset_root) as endpoint:
+        anew = Emulator(bench.millpond, bench.dataset_root, "--keep-messages", "0")
+        with anew as reading, Emulator(bench.millpond, bench.dataset_root) as sending:
+            again = bench.job(f"bigquery://{name}", "--emulator", sending)
+            again()
             commands = {
                 "Millpond from Parquet": bench.job(f"{folder}/*.parquet"),
-                "Millpond from the emulator": bench.job(f"bigquery://{name}", "--emulator", endpoint),
-                "Google's Python client and Polars": bench.peer("google_client.py", "job", endpoint, name, STREAMS),
+                "Millpond from the emulator, read again": again,
+                "Millpond from the emulator, read anew": bench.job(f"bigquery://{name}", "--emulator", reading),
+                "Google's Python client and Polars, read anew": bench.peer("google_client.py", "job", reading, name, STREAMS),
             }
             show(f"clicks, {millions} M rows, emulator on the same cores", in_turn(commands, bench.runs), millions * MILLION)
 
@@ -145,7 +150,7 @@ def read(bench):
     name = bench.table(bench.clicks(millions))
     # A server that decodes while it is read from is what everybody would wait for.
     for streams in (1, STREAMS):
-        with Emulator(bench.millpond, bench.dataset_root, "--streams", streams, "--keep-messages", "4GiB") as endpoint:
+        with Emulator(bench.millpond, bench.dataset_root, "--streams", streams) as endpoint:
 
             def rust(how):
                 return lambda: run([bench.read_path, how, endpoint, name, streams])

@@ -347,9 +347,10 @@ pub(crate) struct EmulatorArgs {
     /// Arrow data per message, at most 120MiB, whatever memory it takes [default: 1MiB, less with many streams]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub message_size: Option<ByteSize>,
-    /// Keep up to so much of the messages sent in memory, so that reading the same again decodes nothing: for measuring clients
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub keep_messages: Option<ByteSize>,
+    /// Keep up to so much of the messages sent in .kept-messages below --data, but no more than a quarter of what is free, so that
+    /// reading the same again decodes nothing; 0 keeps none
+    #[arg(long, value_name = "SIZE", default_value = "8GiB", value_parser = size_or_none)]
+    pub keep_messages: ByteSize,
     /// Seconds after which a read session expires, as BigQuery's do after 6 hours
     #[arg(long, value_name = "SECONDS", default_value_t = 21_600)]
     pub session_life: u64,
@@ -362,11 +363,15 @@ pub(crate) struct EmulatorArgs {
 }
 
 fn size(text: &str) -> Result<ByteSize, String> {
-    match text.parse::<ByteSize>() {
-        Ok(size) if size.as_u64() > 0 => Ok(size),
-        Ok(_) => Err("must be more than 0 bytes".to_owned()),
-        Err(_) => Err("expected a size such as 512MiB or 1GiB".to_owned()),
+    match size_or_none(text)? {
+        ByteSize(0) => Err("must be more than 0 bytes".to_owned()),
+        size => Ok(size),
     }
+}
+
+fn size_or_none(text: &str) -> Result<ByteSize, String> {
+    let unknown = |_| "expected a size such as 512MiB or 1GiB".to_owned();
+    text.parse().map_err(unknown)
 }
 
 fn positive(text: &str) -> Result<usize, String> {

@@ -30,7 +30,8 @@ fn builder(args: &EmulatorArgs) -> Result<EmulatorBuilder, Failure> {
     let mut builder = Emulator::builder()
         .data_dir(&args.data)
         .port(args.port)
-        .session_lifetime(Duration::from_secs(args.session_life));
+        .session_lifetime(Duration::from_secs(args.session_life))
+        .keep_messages(args.keep_messages.as_u64());
     if let Some(streams) = args.streams {
         builder = builder.streams(streams);
     }
@@ -39,9 +40,6 @@ fn builder(args: &EmulatorArgs) -> Result<EmulatorBuilder, Failure> {
     }
     if let Some(size) = args.message_size {
         builder = builder.message_bytes(usize::try_from(size.as_u64()).unwrap_or(usize::MAX));
-    }
-    if let Some(size) = args.keep_messages {
-        builder = builder.keep_messages(size.as_u64());
     }
     if let Some(directory) = &args.buckets {
         builder = builder.buckets(directory);

@@ -52,6 +52,7 @@ mod beta;
 mod fault_play;
 mod messages;
 mod outgoing;
+mod producing;
 mod reading;
 mod rows_body;
 mod sending;

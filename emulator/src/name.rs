@@ -134,6 +134,16 @@ impl TableName {
     pub fn table(&self) -> &str {
         &self.table
     }
+
+    /// Whether it lies in a dataset that lists leave out.
+    pub(crate) fn is_hidden(&self) -> bool {
+        is_hidden_dataset(&self.dataset)
+    }
+}
+
+/// Whether lists leave the dataset out, as they do the one of queries' results.
+pub(crate) fn is_hidden_dataset(id: &str) -> bool {
+    id.starts_with('_')
 }
 
 impl fmt::Display for TableName {

@@ -1,27 +1,25 @@
-//! Beginning a ReadRows call: what its stream stands for, and the task that reads messages ahead of the connection.
+//! Beginning a ReadRows call: what its stream stands for, and where its messages come from.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tonic::{Code, Request, Status};
+use tonic::{Request, Status};
 
 use super::fault_play::LoggedFault;
 use super::messages::ReadRowsRequest;
+use super::producing::{Making, produce, read_status, send_kept};
 use super::sending::{Sending, Source};
-use super::{ReadService, blocking, buffer_compression, precision, status};
+use super::{ReadService, buffer_compression, precision, status};
 use crate::arrow_message::BufferCompression;
 use crate::catalog::Table;
 use crate::connection::ConnectionHandle;
-use crate::decode_budget::{DecodeBudget, Ticket};
-use crate::file_rows::{FileError, FileRows};
-use crate::kept_messages::Recording;
+use crate::kept_messages::KeptMessages;
 use crate::picoseconds::Precision;
 use crate::projection::Projection;
 use crate::read_plan::{Format, ReadPlan};
 use crate::session::{FoundStream, Session, SessionError};
-use crate::stream_reader::{Message, ReadError, StreamReader};
 
 /// Messages waiting between the reading task and the connection, per stream.
 const QUEUED_MESSAGES: usize = 1;
@@ -72,34 +70,34 @@ impl ReadService {
             }
             None => offset,
         };
-        let source = self.source(&found, offset).await?;
+        let source = self.source(&found, offset)?;
         let clock = Arc::clone(&self.clock);
         Ok(Sending::new(source, found.plan, read_stream, clock, served)
             .within(found.session)
             .with_fault(fault, connection))
     }
 
-    /// Where the messages from row `offset` on come from.
-    async fn source(&self, found: &Found, offset: u64) -> Result<Source, Status> {
-        let key = self.kept.is_enabled().then(|| found.identity());
-        let kept = key.as_ref().and_then(|key| self.kept.find(key, offset));
-        if let Some(rest) = kept {
-            return Ok(Source::Kept(rest));
-        }
-        let recording = key.filter(|_| offset == 0).map(|key| self.kept.record(key));
-        let plan = Arc::clone(&found.plan);
-        let (rows, target_bytes) = (found.rows.clone(), found.message_bytes);
-        let reader = blocking(move || StreamReader::try_new(plan, rows, offset, target_bytes))
-            .await?
-            .map_err(|e| read_status(&e))?;
+    /// Begins to read messages from row `offset` on.
+    fn source(&self, found: &Found, offset: u64) -> Result<Source, Status> {
+        let making = Making {
+            plan: Arc::clone(&found.plan),
+            rows: found.rows.clone(),
+            message_bytes: found.message_bytes,
+            budget: Arc::clone(&self.decoding),
+        };
         let (sender, messages) = mpsc::channel(QUEUED_MESSAGES);
         let mut tasks = JoinSet::new();
-        let decoding = Arc::clone(&self.decoding);
-        tasks.spawn(produce(reader, decoding, sender, recording));
-        Ok(Source::Read {
-            messages,
-            _tasks: tasks,
-        })
+        let key = found.is_worth_keeping(&self.kept).then(|| found.identity());
+        let kept = key.as_ref().and_then(|key| self.kept.find(key, offset));
+        if let Some(rest) = kept {
+            tasks.spawn(send_kept(rest, Arc::clone(&self.kept), making, sender));
+            return Ok(Source::new(messages, tasks));
+        }
+        let reader = making.reader(offset).map_err(|e| read_status(&e))?;
+        let recording = key.filter(|_| offset == 0);
+        let recording = recording.and_then(|key| self.kept.record(&key));
+        tasks.spawn(produce(reader, making.budget, sender, recording));
+        Ok(Source::new(messages, tasks))
     }
 
     /// The result table of `projects/P/locations/L/jobs/J/streams/_default`; `None` for any other name.
@@ -159,6 +157,15 @@ impl Found {
         }
     }
 
+    /// Whether the stream is one that may be read again and takes more than reading its files. The results of queries are
+    /// read once.
+    fn is_worth_keeping(&self, kept: &KeptMessages) -> bool {
+        self.session.is_some()
+            && kept.is_worth(self.plan.selected_bytes)
+            && !self.plan.table.name.is_hidden()
+            && !self.plan.is_sent_as_stored()
+    }
+
     /// Everything that decides the messages of the stream.
     fn identity(&self) -> String {
         let plan = self.plan.identity();
@@ -184,76 +191,4 @@ impl Found {
             message_bytes: JOB_MESSAGE_BYTES,
         })
     }
-}
-
-/// A reader's place in the budget, given up with what was left there.
-struct Place {
-    budget: Arc<DecodeBudget<FileRows>>,
-    ticket: Ticket,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.budget.leave(self.ticket);
-    }
-}
-
-/// Reads messages, one ahead of the connection. Ends when the call is dropped.
-async fn produce(
-    mut reader: StreamReader,
-    budget: Arc<DecodeBudget<FileRows>>,
-    sender: mpsc::Sender<Result<Message, Status>>,
-    mut recording: Option<Recording>,
-) {
-    let place = Place {
-        ticket: budget.ticket(),
-        budget,
-    };
-    // The slot in the queue is taken first, so that at most one message is made that nobody has asked for.
-    while let Ok(slot) = sender.reserve().await {
-        let (budget, ticket) = (Arc::clone(&place.budget), place.ticket);
-        budget.enter(ticket, reader.decoder_bytes()).await;
-        let granted = budget.work(reader.working_bytes()).await;
-        // On the threads that compute, not on those for blocking work: these are as many as there are streams, each would keep
-        // its own freed memory, and the budget lets no more than a few decode at a time anyway.
-        reader.restore_decoder(budget.begin(ticket));
-        let next = reader.next_message();
-        let made = match &next {
-            Ok(Some(message)) => message.body.len() as u64,
-            _ => 0,
-        };
-        budget.end(ticket, made, reader.take_decoder());
-        drop(granted);
-        match next {
-            Ok(Some(mut message)) => {
-                // What does not fit is sent all the same.
-                recording = recording.and_then(|recording| recording.add(&mut message));
-                slot.send(Ok(message));
-                // The task that was woken by that waits on this very thread, where no other can take it up.
-                tokio::task::yield_now().await;
-            }
-            Ok(None) => {
-                if let Some(recording) = recording {
-                    recording.finish();
-                }
-                return;
-            }
-            Err(error) => {
-                slot.send(Err(read_status(&error)));
-                return;
-            }
-        }
-    }
-}
-
-fn read_status(error: &ReadError) -> Status {
-    let code = match error {
-        ReadError::OffsetNotAllocated { .. } | ReadError::File(FileError::Changed { .. }) => {
-            Code::FailedPrecondition
-        }
-        ReadError::Filter(_) => Code::InvalidArgument,
-        _ => Code::Internal,
-    };
-    tracing::debug!(error = error as &dyn std::error::Error, "read failed");
-    Status::new(code, error.to_string())
 }

@@ -17,30 +17,29 @@ use super::status;
 use crate::clock::Clock;
 use crate::connection::ConnectionHandle;
 use crate::faults::FaultAction;
-use crate::kept_messages::Rest;
 use crate::read_plan::{Format, ReadPlan};
 use crate::request_log::Served;
 use crate::session::Session;
 use crate::stream_reader::Message;
 
-/// Where messages come from.
-pub(super) enum Source {
-    /// A reader.
-    Read {
-        messages: mpsc::Receiver<Result<Message, Status>>,
-        /// Dropping the call ends its reader.
-        _tasks: JoinSet<()>,
-    },
-    /// Memory.
-    Kept(Rest),
+/// Messages being read.
+pub(super) struct Source {
+    messages: mpsc::Receiver<Result<Message, Status>>,
+    /// Dropping the call ends what reads.
+    _tasks: JoinSet<()>,
 }
 
 impl Source {
-    async fn next(&mut self) -> Result<Option<Message>, Status> {
-        match self {
-            Self::Read { messages, .. } => messages.recv().await.transpose(),
-            Self::Kept(rest) => Ok(rest.next()),
+    /// What `tasks` send.
+    pub fn new(messages: mpsc::Receiver<Result<Message, Status>>, tasks: JoinSet<()>) -> Self {
+        Self {
+            messages,
+            _tasks: tasks,
         }
+    }
+
+    async fn next(&mut self) -> Result<Option<Message>, Status> {
+        self.messages.recv().await.transpose()
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{Defaults, QueryError, sql_types, unsupported};
 use crate::catalog::{Catalog, CatalogError, Table};
 use crate::cells::{self, JsonReading, UnknownFields, json_row};
-use crate::name::TableName;
+use crate::name::{TableName, is_hidden_dataset};
 use crate::schema::{self, FieldSchema};
 
 mod columns;
@@ -212,7 +212,7 @@ impl View {
         let mut found = Vec::new();
         for dataset in catalog.datasets(&self.project)? {
             // Those of the service itself.
-            if dataset.starts_with('_') {
+            if is_hidden_dataset(&dataset) {
                 continue;
             }
             let location = catalog.dataset(&self.project, &dataset)?;

@@ -12,6 +12,7 @@ use super::error::RestError;
 use super::incoming::{Body, Params};
 use super::{Answer, Page, RestState, Shared, blocking, object, precondition, resource};
 use crate::catalog::{CatalogError, Contents, DatasetMetadata};
+use crate::name::is_hidden_dataset;
 
 /// Set by the server, so a client's word for it is not kept.
 const OUTPUT_ONLY: [&str; 8] = [
@@ -217,7 +218,7 @@ pub(super) async fn list(
         let ids = catalog.datasets(&p)?;
         // Names that begin with an underscore are hidden, such as those of query results.
         ids.into_iter()
-            .filter(|id| hidden_too || !id.starts_with('_'))
+            .filter(|id| hidden_too || !is_hidden_dataset(id))
             .map(|id| Ok((catalog.dataset(&p, &id)?, id)))
             .collect::<Result<Vec<_>, CatalogError>>()
     })

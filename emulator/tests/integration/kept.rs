@@ -1,6 +1,7 @@
-//! Messages kept in memory.
+//! Messages kept on disk.
 
 use std::fs;
+use std::path::PathBuf;
 
 use google_cloud_bigquery::model::read_session::TableReadOptions;
 use millpond_emulator::Emulator;
@@ -16,7 +17,7 @@ fn lose_files(root: &TempDir) {
 }
 
 #[tokio::test]
-async fn what_was_read_whole_is_read_again_from_memory() {
+async fn what_was_read_whole_is_read_again_without_the_table() {
     let root = numbered_table(5000);
     let builder = Emulator::builder()
         .message_bytes(7000)
@@ -68,6 +69,8 @@ async fn nothing_is_kept_unless_asked_for_and_nothing_that_is_too_large() {
     for builder in [
         Emulator::builder(),
         Emulator::builder().keep_messages(20_000),
+        // Less than a 1,024th part.
+        Emulator::builder().keep_messages(1 << 30),
     ] {
         let root = numbered_table(5000);
         let (emulator, client) = start(builder.message_bytes(7000), &root).await;
@@ -79,4 +82,46 @@ async fn nothing_is_kept_unless_asked_for_and_nothing_that_is_too_large() {
         assert!(read_once(&client, stream, 0).await.is_err());
         emulator.shutdown().await;
     }
+}
+
+/// The one file of kept messages.
+fn kept_file(root: &TempDir) -> PathBuf {
+    let entries = fs::read_dir(root.path().join(".kept-messages")).unwrap();
+    let files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    files[0].clone()
+}
+
+#[tokio::test]
+async fn what_was_kept_outlives_the_server_and_damage_is_read_from_the_table() {
+    let root = numbered_table(5000);
+    let builder = Emulator::builder()
+        .message_bytes(7000)
+        .keep_messages(10 << 20);
+    let (emulator, client) = start(builder.clone(), &root).await;
+    let session = open(&client, arrow_session()).await.unwrap();
+    let before = read_once(&client, &session.streams[0].name, 0)
+        .await
+        .unwrap();
+    emulator.shutdown().await;
+
+    let path = kept_file(&root);
+    let whole = fs::read(&path).unwrap();
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    let (emulator, client) = start(builder, &root).await;
+    let session = open(&client, arrow_session()).await.unwrap();
+    let stream = &session.streams[0].name;
+    for (bytes, stays) in [(&whole, true), (&damaged, false)] {
+        fs::write(&path, bytes).unwrap();
+        let again = read_once(&client, stream, 0).await.unwrap();
+        assert_eq!(again.ids(), before.ids());
+        assert_eq!(path.exists(), stays);
+    }
+    // What the table is read from is kept once more, and found without the table.
+    read_once(&client, stream, 0).await.unwrap();
+    lose_files(&root);
+    let again = read_once(&client, stream, 0).await.unwrap();
+    assert_eq!(again.batches, before.batches);
+    emulator.shutdown().await;
 }
