@@ -36,6 +36,7 @@ mod projects;
 mod resource;
 mod routines;
 mod rows;
+mod rows_answer;
 mod storage;
 mod tabledata;
 mod tables;

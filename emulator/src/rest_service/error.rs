@@ -57,6 +57,16 @@ impl RestError {
         Self::new(StatusCode::NOT_FOUND, "notFound", "NOT_FOUND", text)
     }
 
+    /// What the emulator itself cannot do.
+    pub fn internal(message: String) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internalError",
+            "INTERNAL",
+            message,
+        )
+    }
+
     /// SQL that is none.
     pub fn invalid_query(message: &str) -> Self {
         let text = message.to_owned();
@@ -94,6 +104,12 @@ impl IntoResponse for RestError {
             "status": self.status,
         }});
         (self.http, Json(body)).into_response()
+    }
+}
+
+impl From<serde_json::Error> for RestError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::internal(format!("cannot write the answer: {error}"))
     }
 }
 

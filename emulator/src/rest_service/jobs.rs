@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use super::error::RestError;
 use super::incoming::{Body, Params};
+use super::rows::RowsText;
+use super::rows_answer::RowsAnswer;
 use super::tabledata::{self, PageOptions, RowsPage};
 use super::{Answer, Page, RestState, Shared, arrow_page, blocking, resource};
 use crate::jobs::{Job, JobError};
@@ -228,7 +230,7 @@ pub(super) async fn query(
     State(state): Shared,
     Path(project): Path<String>,
     Body(body): Body,
-) -> Answer {
+) -> Result<RowsAnswer, RestError> {
     let mut query = json!({"query": body["query"], "useLegacySql": body["useLegacySql"].as_bool().unwrap_or(true)});
     for key in [
         "defaultDataset",
@@ -263,7 +265,8 @@ pub(super) async fn query(
     let options = PageOptions::of_body(&body);
     if body["queryResultsFormat"].as_str() == Some("ARROW") && job.error.is_none() {
         let max = options.max_results();
-        return arrow_answer(&state, &job, max, &body["arrowSerializationOptions"]).await;
+        let members = arrow_answer(&state, &job, max, &body["arrowSerializationOptions"]).await?;
+        return RowsAnswer::try_new(&members, &RowsText::default());
     }
     answer(&state, &job, options, "bigquery#queryResponse").await
 }
@@ -273,7 +276,7 @@ pub(super) async fn results(
     Path((project, id)): Path<(String, String)>,
     Params(place): Params<Location>,
     Params(options): Params<PageOptions>,
-) -> Answer {
+) -> Result<RowsAnswer, RestError> {
     let job = find(&state, &project, &id, &place)?;
     answer(&state, &job, options, "bigquery#getQueryResultsResponse").await
 }
@@ -283,14 +286,14 @@ async fn answer(
     job: &Arc<Job>,
     options: PageOptions,
     kind: &str,
-) -> Answer {
+) -> Result<RowsAnswer, RestError> {
     if let Some(error) = &job.error {
         return Err(error.clone().into());
     }
     let mut body = described(job, kind);
     let Some(result) = job.result.clone() else {
         without_rows(job, &mut body);
-        return Ok(Json(body));
+        return RowsAnswer::try_new(&body, &RowsText::default());
     };
     let (page, columns) = blocking(state, move |catalog| {
         let table = catalog.table(&result.table)?;
@@ -301,13 +304,10 @@ async fn answer(
     .await?;
     body["schema"] = json!({"fields": columns});
     body["totalRows"] = json!(page.total.to_string());
-    if !page.rows.is_empty() {
-        body["rows"] = Value::Array(page.rows);
-    }
     if let Some(next) = page.next {
         body["pageToken"] = json!(next);
     }
-    Ok(Json(body))
+    RowsAnswer::try_new(&body, &page.rows)
 }
 
 /// What an answer says about its job.
@@ -358,11 +358,11 @@ async fn arrow_answer(
     job: &Arc<Job>,
     max: Option<u64>,
     options: &Value,
-) -> Answer {
+) -> Result<Value, RestError> {
     let mut body = described(job, "bigquery#queryResponse");
     let Some(result) = job.result.clone() else {
         without_rows(job, &mut body);
-        return Ok(Json(body));
+        return Ok(body);
     };
     let options = options.clone();
     let (page, columns) = blocking(state, move |catalog| {
@@ -381,5 +381,5 @@ async fn arrow_answer(
     if page.rows < page.total {
         body["pageToken"] = json!(page.rows.to_string());
     }
-    Ok(Json(body))
+    Ok(body)
 }

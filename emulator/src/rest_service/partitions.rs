@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::error::RestError;
+use super::rows::RowsText;
 use super::tabledata::RowsPage;
 use crate::catalog::Table;
 use crate::partition_ids;
@@ -69,29 +70,27 @@ pub(super) fn rows(table: &Arc<Table>, selected: &[String]) -> Result<RowsPage, 
         let name = column["name"].as_str().unwrap_or_default();
         selected.is_empty() || selected.iter().any(|s| s.eq_ignore_ascii_case(name))
     };
-    let rows: Vec<Value> = ids(table)?
-        .into_iter()
-        .map(|id| {
-            let cells = fields
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter(|c| wanted(c));
-            let cells: Vec<Value> = cells
-                .map(|column| match column["name"].as_str().unwrap_or_default() {
-                    "project_id" => json!({"v": name.project()}),
-                    "dataset_id" => json!({"v": name.dataset()}),
-                    "table_id" => json!({"v": name.table()}),
-                    "partition_id" => json!({"v": id}),
-                    "creation_time" => json!({"v": created}),
-                    _ => json!({"v": modified.to_string()}),
-                })
-                .collect();
-            json!({"f": cells})
-        })
-        .collect();
+    let mut rows = RowsText::default();
+    for id in ids(table)? {
+        let cells = fields
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|c| wanted(c));
+        let cells: Vec<Value> = cells
+            .map(|column| match column["name"].as_str().unwrap_or_default() {
+                "project_id" => json!({"v": name.project()}),
+                "dataset_id" => json!({"v": name.dataset()}),
+                "table_id" => json!({"v": name.table()}),
+                "partition_id" => json!({"v": id}),
+                "creation_time" => json!({"v": created}),
+                _ => json!({"v": modified.to_string()}),
+            })
+            .collect();
+        rows.push(&json!({"f": cells}))?;
+    }
     Ok(RowsPage {
-        total: rows.len() as u64,
+        total: rows.count(),
         rows,
         next: None,
     })

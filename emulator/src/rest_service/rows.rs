@@ -1,14 +1,15 @@
-//! Rows in the REST form: every value a string, nested in `f` and `v`.
+//! Rows in the REST form: every value a string, nested in `f` and `v`. They are written as text from where they are in arrays: as
+//! values of JSON first they would take ten times the memory of it.
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Decimal256Type, Field, Float64Type, Int64Type,
+    DataType, Date32Type, Decimal128Type, Decimal256Type, Field, Fields, Float64Type, Int64Type,
     IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::DateTime;
-use serde_json::{Value, json};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::{picoseconds, value_text, wire};
 
@@ -24,71 +25,176 @@ pub(super) enum TimestampForm {
     Iso,
 }
 
-/// The rows of a batch.
-pub(super) fn rows(batch: &RecordBatch, timestamps: TimestampForm) -> Vec<Value> {
-    let schema = batch.schema_ref();
-    (0..batch.num_rows())
-        .map(|row| {
-            let cells: Vec<Value> = schema
-                .fields()
-                .iter()
-                .zip(batch.columns())
-                .map(|(field, column)| json!({"v": cell(field, column, row, timestamps)}))
-                .collect();
-            json!({"f": cells})
-        })
-        .collect()
+/// Rows as JSON text, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct RowsText {
+    text: Vec<u8>,
+    count: u64,
 }
 
-fn cell(field: &Field, column: &ArrayRef, row: usize, timestamps: TimestampForm) -> Value {
-    if column.is_null(row) {
-        return Value::Null;
-    }
-    match field.data_type() {
-        DataType::List(item) => {
-            let element = Field::clone(item).with_metadata(field.metadata().clone());
-            let values = column.as_list::<i32>().value(row);
-            let cells: Vec<Value> = (0..values.len())
-                .map(|at| json!({"v": cell(&element, &values, at, timestamps)}))
-                .collect();
-            Value::Array(cells)
-        }
-        DataType::Struct(fields) if wire::sql_type(field) == Some("range") => {
-            let ends: Vec<String> = fields
-                .iter()
-                .zip(column.as_struct().columns())
-                .map(|(f, c)| match cell(f, c, row, timestamps) {
-                    Value::String(text) => text,
-                    _ => "UNBOUNDED".to_owned(),
-                })
-                .collect();
-            Value::String(format!("[{})", ends.join(", ")))
-        }
-        DataType::Struct(fields) => {
-            let cells: Vec<Value> = fields
-                .iter()
-                .zip(column.as_struct().columns())
-                .map(|(f, c)| json!({"v": cell(f, c, row, timestamps)}))
-                .collect();
-            json!({"f": cells})
-        }
-        DataType::Utf8 if picoseconds::is_here(field) => {
-            let text = column.as_string::<i32>().value(row);
-            let micros = || picoseconds::micros(text).unwrap_or_default();
-            Value::String(match timestamps {
-                TimestampForm::Iso => text.to_owned(),
-                TimestampForm::Micros => micros().to_string(),
-                TimestampForm::Seconds => seconds(micros()),
+impl RowsText {
+    /// Adds the rows of a batch.
+    pub fn push_batch(
+        &mut self,
+        batch: &RecordBatch,
+        timestamps: TimestampForm,
+    ) -> serde_json::Result<()> {
+        let schema = batch.schema_ref();
+        (0..batch.num_rows()).try_for_each(|row| {
+            self.push(&Record {
+                fields: schema.fields(),
+                columns: batch.columns(),
+                row,
+                timestamps,
             })
+        })
+    }
+
+    /// Adds one row, which must be in the REST form.
+    pub fn push(&mut self, row: &impl Serialize) -> serde_json::Result<()> {
+        if self.count > 0 {
+            self.text.push(b',');
         }
-        _ => Value::String(scalar(column, row, timestamps)),
+        self.count += 1;
+        serde_json::to_writer(&mut self.text, row)
+    }
+
+    /// How many rows there are.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The rows, with commas between them.
+    pub fn text(&self) -> &[u8] {
+        &self.text
     }
 }
 
+/// Cells side by side: `{"f": [...]}`.
+struct Record<'a> {
+    fields: &'a Fields,
+    columns: &'a [ArrayRef],
+    row: usize,
+    timestamps: TimestampForm,
+}
+
+impl Record<'_> {
+    fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
+        let columns = self.fields.iter().zip(self.columns);
+        columns.map(|(field, column)| Cell {
+            field,
+            column,
+            row: self.row,
+            timestamps: self.timestamps,
+        })
+    }
+}
+
+impl Serialize for Record<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut record = serializer.serialize_map(Some(1))?;
+        record.serialize_entry("f", &Cells(self))?;
+        record.end()
+    }
+}
+
+struct Cells<'a>(&'a Record<'a>);
+
+impl Serialize for Cells<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.cells().map(Valued))
+    }
+}
+
+/// A cell in its place: `{"v": ...}`.
+struct Valued<'a>(Cell<'a>);
+
+impl Serialize for Valued<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut cell = serializer.serialize_map(Some(1))?;
+        cell.serialize_entry("v", &self.0)?;
+        cell.end()
+    }
+}
+
+struct Cell<'a> {
+    field: &'a Field,
+    column: &'a ArrayRef,
+    row: usize,
+    timestamps: TimestampForm,
+}
+
+impl Serialize for Cell<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self {
+            field,
+            column,
+            row,
+            timestamps,
+        } = *self;
+        if column.is_null(row) {
+            return serializer.serialize_none();
+        }
+        match field.data_type() {
+            DataType::List(item) => {
+                let element = Field::clone(item).with_metadata(field.metadata().clone());
+                let values = column.as_list::<i32>().value(row);
+                serializer.collect_seq((0..values.len()).map(|row| {
+                    Valued(Cell {
+                        field: &element,
+                        column: &values,
+                        row,
+                        timestamps,
+                    })
+                }))
+            }
+            DataType::Struct(fields) => {
+                let record = Record {
+                    fields,
+                    columns: column.as_struct().columns(),
+                    row,
+                    timestamps,
+                };
+                if wire::sql_type(field) == Some("range") {
+                    serializer.serialize_str(&range(&record))
+                } else {
+                    record.serialize(serializer)
+                }
+            }
+            DataType::Utf8 if picoseconds::is_here(field) => {
+                let text = column.as_string::<i32>().value(row);
+                let micros = || picoseconds::micros(text).unwrap_or_default();
+                match timestamps {
+                    TimestampForm::Iso => serializer.serialize_str(text),
+                    TimestampForm::Micros => serializer.collect_str(&micros()),
+                    TimestampForm::Seconds => serializer.serialize_str(&seconds(micros())),
+                }
+            }
+            DataType::Utf8 => serializer.serialize_str(column.as_string::<i32>().value(row)),
+            DataType::Int64 => {
+                serializer.collect_str(&column.as_primitive::<Int64Type>().value(row))
+            }
+            _ => serializer.serialize_str(&scalar(column, row, timestamps)),
+        }
+    }
+}
+
+/// The two ends of a range.
+fn range(ends: &Record<'_>) -> String {
+    let ends: Vec<String> = ends
+        .cells()
+        .map(|end| match end.column.is_null(end.row) {
+            true => "UNBOUNDED".to_owned(),
+            false => scalar(end.column, end.row, end.timestamps),
+        })
+        .collect();
+    format!("[{})", ends.join(", "))
+}
+
+/// The text of a value that is neither a text nor a whole number, and has no others in it.
 fn scalar(column: &ArrayRef, row: usize, timestamps: TimestampForm) -> String {
     match column.data_type() {
         DataType::Boolean => column.as_boolean().value(row).to_string(),
-        DataType::Int64 => column.as_primitive::<Int64Type>().value(row).to_string(),
         DataType::Float64 => float(column.as_primitive::<Float64Type>().value(row)),
         DataType::Binary => STANDARD.encode(column.as_binary::<i32>().value(row)),
         DataType::Date32 => {
@@ -159,6 +265,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
 
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::cells::{self, JsonReading, UnknownFields, json_row};
     use crate::schema::{self, FieldSchema};
@@ -185,13 +293,20 @@ mod tests {
         )
         .unwrap();
         let batch = cells::batch(&schema, &[cell, cells::Cell::Record(Vec::new())]).unwrap();
-        let form = |form| rows(&batch, form)[0]["f"][5]["v"].clone();
+        let rows = |form| {
+            let mut rows = RowsText::default();
+            rows.push_batch(&batch, form).unwrap();
+            assert_eq!(rows.count(), 2);
+            let text = String::from_utf8(rows.text().to_vec()).unwrap();
+            serde_json::from_str::<Vec<Value>>(&format!("[{text}]")).unwrap()
+        };
+        let form = |form| rows(form)[0]["f"][5]["v"].clone();
         assert_eq!(form(TimestampForm::Micros), json!("-500000"));
         assert_eq!(
             form(TimestampForm::Iso),
             json!("1969-12-31T23:59:59.500000000000Z")
         );
-        let written = rows(&batch, TimestampForm::Seconds);
+        let written = rows(TimestampForm::Seconds);
         assert_eq!(
             written,
             [

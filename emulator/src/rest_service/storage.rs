@@ -89,12 +89,7 @@ fn failed(error: &io::Error, what: &str) -> RestError {
             RestError::new(StatusCode::CONFLICT, "conflict", "ABORTED", text)
         }
         io::ErrorKind::NotFound => RestError::not_found(what),
-        _ => RestError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internalError",
-            "INTERNAL",
-            format!("{what}: {error}"),
-        ),
+        _ => RestError::internal(format!("{what}: {error}")),
     }
 }
 

@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::error::RestError;
 use super::incoming::{Body, Params};
-use super::rows::{self, TimestampForm};
+use super::rows::{RowsText, TimestampForm};
+use super::rows_answer::RowsAnswer;
 use super::tables::table_name;
 use super::{Answer, Shared, blocking, object, partitions, resource};
 use crate::catalog::{Catalog, Table};
@@ -97,7 +98,7 @@ impl PageOptions {
 /// Rows of a table and where the next ones begin.
 #[derive(Debug, Default)]
 pub(super) struct RowsPage {
-    pub rows: Vec<Value>,
+    pub rows: RowsText,
     pub total: u64,
     pub next: Option<String>,
 }
@@ -126,17 +127,17 @@ fn page_of(table: Arc<Table>, options: &PageOptions) -> Result<RowsPage, RestErr
     let selected = options.selected();
     let limit = options.max_results.unwrap_or(DEFAULT_ROWS);
     let total = table.rows;
-    let mut found = Vec::new();
+    let mut found = RowsText::default();
     let mut bytes = 0;
     for batch in TableRows::try_new(table, &selected, start, limit)? {
         let batch = batch?;
         bytes += batch.get_array_memory_size();
-        found.extend(rows::rows(&batch, timestamps));
+        found.push_batch(&batch, timestamps)?;
         if bytes > PAGE_BYTES {
             break;
         }
     }
-    let end = start + found.len() as u64;
+    let end = start + found.count();
     Ok(RowsPage {
         rows: found,
         total,
@@ -158,12 +159,7 @@ impl From<RowsError> for RestError {
     fn from(error: RowsError) -> Self {
         match error {
             RowsError::UnknownField(e) => Self::invalid(&e.to_string()),
-            other => Self::new(
-                axum::http::StatusCode::INTERNAL_SERVER_ERROR,
-                "internalError",
-                "INTERNAL",
-                other.to_string(),
-            ),
+            other => Self::internal(other.to_string()),
         }
     }
 }
@@ -172,7 +168,7 @@ pub(super) async fn list(
     State(state): Shared,
     Path((project, dataset, table)): Path<(String, String, String)>,
     Params(options): Params<PageOptions>,
-) -> Answer {
+) -> Result<RowsAnswer, RestError> {
     let found = blocking(&state, move |catalog| {
         let name = table_name(&project, &dataset, &table)?;
         match partitions::asked_of(&table) {
@@ -192,13 +188,10 @@ pub(super) async fn list(
         "etag": resource::etag(&found.total.to_string()),
         "totalRows": found.total.to_string(),
     });
-    if !found.rows.is_empty() {
-        body["rows"] = Value::Array(found.rows);
-    }
     if let Some(next) = found.next {
         body["pageToken"] = json!(next);
     }
-    Ok(Json(body))
+    RowsAnswer::try_new(&body, &found.rows)
 }
 
 /// Rows as `insertAll` brings them; rows that do not fit are named, and then none is inserted unless they may be skipped.

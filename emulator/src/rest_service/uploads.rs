@@ -88,12 +88,7 @@ impl Uploads {
 }
 
 fn broken(error: &std::io::Error) -> RestError {
-    RestError::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "internalError",
-        "INTERNAL",
-        format!("upload failed: {error}"),
-    )
+    RestError::internal(format!("upload failed: {error}"))
 }
 
 #[derive(Debug, Deserialize)]
