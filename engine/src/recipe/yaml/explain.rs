@@ -107,8 +107,19 @@ fn reworded(message: &str) -> String {
     message.replace(['\n', '\r'], " ").replace('`', "\"")
 }
 
-/// YAML's words for JSON's.
+/// YAML's words for JSON's and Rust's.
 fn plain(text: &str) -> String {
+    let named = text.rsplit_once(", expected ").and_then(|(found, kind)| {
+        let kind = match kind {
+            "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, not below 0",
+            "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+            "f32" | "f64" => "a number",
+            _ if kind.starts_with("struct ") => "a map",
+            _ => return None,
+        };
+        Some(format!("{found}, expected {kind}"))
+    });
+    let text = named.as_deref().unwrap_or(text);
     text.replace("null, expected", "nothing, expected")
         .replace("a sequence", "a list")
         .replace("sequence, expected", "a list, expected")

@@ -239,9 +239,22 @@ fn wrong_types_name_their_place() {
         line.starts_with("features[0].columns.type: unknown value \"numbers\""),
         "{line}"
     );
-    let line = refusal(&format!("{SMALL}limit: many\n"));
+    for (line, expected) in [
+        (
+            "limit: many",
+            "limit: found string \"many\", expected a whole number, not below 0",
+        ),
+        (
+            "source: {table: a.parquet, bigquery: eu}",
+            "source.bigquery: found string \"eu\", expected a map",
+        ),
+    ] {
+        let found = refusal(&format!("{SMALL}{line}\n"));
+        assert!(found.starts_with(expected), "{found}");
+    }
+    let line = refusal("split: {hash: {columns: a, seed: x}}\nfeatures: []\n");
     assert!(
-        line.starts_with("limit: found string \"many\", expected u64"),
+        line.starts_with("split.hash.seed: found string \"x\", expected a whole number"),
         "{line}"
     );
     let line = refusal(&format!("{SMALL}memory: lots\n"));
