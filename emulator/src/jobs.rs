@@ -13,6 +13,7 @@ use crate::catalog::{Catalog, CatalogError, micros};
 use crate::clock::Clock;
 use crate::external::ExternalError;
 use crate::name::TableName;
+use crate::row_access::RowAccessError;
 
 mod copy;
 mod datasets;
@@ -83,6 +84,11 @@ impl From<CatalogError> for JobError {
             CatalogError::DatasetExists { .. }
             | CatalogError::TableExists { .. }
             | CatalogError::RoutineExists { .. } => "duplicate",
+            CatalogError::RowAccess(RowAccessError::NotFound { .. }) => "notFound",
+            CatalogError::RowAccess(RowAccessError::Exists { .. }) => "duplicate",
+            CatalogError::RowAccess(
+                RowAccessError::NotAllRows { .. } | RowAccessError::TimeTravel { .. },
+            ) => "accessDenied",
             CatalogError::DatasetInUse { .. } => "resourceInUse",
             CatalogError::Io { .. }
             | CatalogError::Parquet { .. }

@@ -63,6 +63,7 @@ mod pruned;
 mod relations;
 mod rewrite;
 pub(crate) mod routines;
+pub(crate) mod row_access;
 pub(crate) mod script;
 mod select_lists;
 mod shapes;
@@ -266,6 +267,8 @@ pub(crate) struct Read {
     pub tables: Vec<TableName>,
     /// Whether the same query may give something else although no table of it has changed: wildcards, external data, routines.
     pub changing: bool,
+    /// Whether policies leave out rows.
+    pub row_access: bool,
     /// Whether files outside of the catalog are read, whose bytes nobody knows before.
     pub external: bool,
     /// The steps of it.

@@ -35,6 +35,7 @@ mod precondition;
 mod projects;
 mod resource;
 mod routines;
+mod row_access;
 mod rows;
 mod storage;
 mod tabledata;
@@ -156,15 +157,18 @@ fn methods() -> Router<Arc<RestState>> {
         )
         .route(
             "/projects/{project}/datasets/{dataset}/tables/{table}/rowAccessPolicies",
-            get(absent::row_access_policies).post(absent::new_row_access_policy),
+            get(row_access::list).post(row_access::insert),
         )
         .route(
             "/projects/{project}/datasets/{dataset}/tables/{table}/rowAccessPolicies:batchDelete",
-            post(absent::row_access_policies_of),
+            post(row_access::batch_delete),
         )
         .route(
             "/projects/{project}/datasets/{dataset}/tables/{table}/rowAccessPolicies/{policy}",
-            any(absent::row_access_policy),
+            get(row_access::get)
+                .put(row_access::update)
+                .delete(row_access::delete)
+                .post(row_access::call),
         )
         .route(
             "/projects/{project}/datasets/{dataset}/models",

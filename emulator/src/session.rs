@@ -19,6 +19,7 @@ use crate::picoseconds::Precision;
 use crate::projection::{Projection, UnknownField};
 use crate::read_plan::{Format, ReadPlan};
 use crate::response_compression::ResponseCompression;
+use crate::row_access::{RowAccessError, Visible};
 use crate::row_restriction::{RowFilter, RowRestrictionError};
 
 /// How far back a table may be read.
@@ -299,6 +300,18 @@ impl Sessions {
             &request.row_restriction,
         )?;
         check_partition_filter(&table, filter.as_ref())?;
+        let filter = match Visible::of(&*catalog.table(&table_name)?) {
+            Visible::All => filter,
+            Visible::Where(_) if request.snapshot_time.is_some() => {
+                let refused = RowAccessError::TimeTravel { table: table_name };
+                return Err(CatalogError::from(refused).into());
+            }
+            Visible::Where(condition) => {
+                let schema = table.filter_schema();
+                let asked = &request.row_restriction;
+                Some(RowFilter::visible(&table_name, &schema, &condition, asked)?)
+            }
+        };
         let table = match request.sample_percentage {
             // Which blocks is up to the session, and then stays as it is.
             Some(percentage) => {

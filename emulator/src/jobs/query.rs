@@ -464,6 +464,10 @@ pub(super) fn statistics(planned: &Planned, schema: &Value) -> Map<String, Value
     let mut all = Map::new();
     all.insert("totalBytesProcessed".to_owned(), json!(bytes));
     all.insert("totalSlotMs".to_owned(), json!("2"));
+    if planned.read.row_access {
+        let applied = json!({"rowLevelSecurityApplied": true});
+        all.insert("rowLevelSecurityStatistics".to_owned(), applied);
+    }
     all.insert(
         "query".to_owned(),
         json!({

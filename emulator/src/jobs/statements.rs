@@ -13,6 +13,7 @@ use crate::name::TableName;
 use crate::query::alter::Alter;
 use crate::query::ast::{ObjectType, Statement};
 use crate::query::{self, Planned, QueryError, change};
+use crate::row_access::Visible;
 use crate::schema::FieldSchema;
 
 mod alterations;
@@ -27,6 +28,7 @@ mod kept_routines;
 mod merged_rows;
 pub(super) mod options;
 mod procedures;
+mod row_access;
 mod views;
 
 pub(super) use alterations::check_collation;
@@ -127,6 +129,15 @@ pub(super) fn grant(
 ) -> Result<Effect, JobError> {
     refuse_in_transaction(running, grant)?;
     grants::run(running, grant)
+}
+
+/// Makes or drops row access policies.
+pub(super) fn row_access(
+    running: &Running<'_, '_>,
+    statement: &query::row_access::RowAccess,
+) -> Result<Effect, JobError> {
+    refuse_in_transaction(running, statement)?;
+    row_access::run(running, statement)
 }
 
 /// Runs a statement about files or copies.
@@ -280,16 +291,17 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
     }
 }
 
-/// The columns of a table that rows can be written to.
+/// The columns of a table that statements can change, for which all rows of it have to be seen.
 fn columns_of(work: &Work<'_>, table: &TableName) -> Result<Vec<FieldSchema>, JobError> {
     let destination = Destination {
         table: table.clone(),
         partition: None,
     };
-    destination::existing(work, &destination)?.ok_or_else(|| {
-        CatalogError::TableNotFound {
-            table: table.clone(),
-        }
-        .into()
-    })
+    let columns = destination::existing(work, &destination)?;
+    let columns = columns.ok_or_else(|| CatalogError::TableNotFound {
+        table: table.clone(),
+    })?;
+    let table = work.catalog.table(table)?;
+    Visible::check_all(&table).map_err(CatalogError::from)?;
+    Ok(columns)
 }

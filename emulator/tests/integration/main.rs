@@ -32,6 +32,7 @@ mod resources;
 mod rest;
 mod rest_shapes;
 mod routines;
+mod row_access;
 mod schemas;
 mod scripts;
 mod statements;
