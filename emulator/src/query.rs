@@ -38,6 +38,7 @@ mod dialect;
 pub(crate) mod escapes;
 mod fields;
 pub(crate) mod files;
+mod filters;
 mod float_lists;
 mod functions;
 mod gathered;
@@ -48,6 +49,7 @@ mod lateral;
 mod legacy;
 mod likes;
 pub(crate) mod literals;
+mod long_conditions;
 mod meaning;
 pub(crate) mod merge;
 mod named;
@@ -301,8 +303,10 @@ pub(crate) async fn plan(
     let state = SessionContext::new_with_config(config).state();
     let mut planners = vec![fields::planner(), operators::planner()];
     planners.extend(state.expr_planners().iter().cloned());
+    let rules = filters::rules(&state);
     let mut state = SessionStateBuilder::new_from_existing(state)
         .with_expr_planners(planners)
+        .with_optimizer_rules(rules)
         .build();
     state.register_relation_planner(Arc::new(lateral::Laterals))?;
     let context = SessionContext::new_with_state(state);

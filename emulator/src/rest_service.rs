@@ -270,6 +270,16 @@ fn merge(settings: &mut Map<String, Value>, changes: Map<String, Value>) {
     }
 }
 
+/// Refuses a parameter that is none of the values it may have.
+fn one_of(name: &str, value: Option<&str>, known: &[&str]) -> Result<(), RestError> {
+    match value.filter(|value| !value.is_empty()) {
+        Some(value) if !known.iter().any(|k| k.eq_ignore_ascii_case(value)) => Err(
+            RestError::invalid(&format!("Invalid value for {name}: {value}")),
+        ),
+        _ => Ok(()),
+    }
+}
+
 type Shared = State<Arc<RestState>>;
 type Answer = Result<Json<Value>, RestError>;
 
