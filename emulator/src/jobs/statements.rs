@@ -236,6 +236,7 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
                 .catalog
                 .table(&target.table)?
                 .has_partition_time();
+            check_filter(running, &target, update.selection.as_ref())?;
             let query = change::after_update(&update, &target, &columns, arrival)?;
             let planned = running.plan(query)?;
             if running.is_dry_run() {
@@ -252,6 +253,7 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
                 .catalog
                 .table(&target.table)?
                 .has_partition_time();
+            check_filter(running, &target, delete.selection.as_ref())?;
             let query = change::after_delete(&delete, &target, arrival)?;
             let planned = running.plan(query)?;
             if running.is_dry_run() {
@@ -289,6 +291,26 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
         },
         other => Err(query::unsupported_statement(&other).into()),
     }
+}
+
+/// Refuses to change rows of a table that requires a condition, where there is none.
+fn check_filter(
+    running: &Running<'_, '_>,
+    target: &change::Target,
+    condition: Option<&query::ast::Expr>,
+) -> Result<(), JobError> {
+    let table = running.work.catalog.table(&target.table)?;
+    let (Some(condition), false) = (condition, table.required_filter().is_empty()) else {
+        return Ok(());
+    };
+    let chosen = change::chosen(target, condition)?;
+    let planned = query::plan(
+        running.work.catalog,
+        chosen,
+        &running.defaults,
+        &running.parameters,
+    );
+    Ok(running.handle.block_on(planned)?.check_filters()?)
 }
 
 /// The columns of a table that statements can change, for which all rows of it have to be seen.

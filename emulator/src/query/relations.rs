@@ -15,9 +15,11 @@ use datafusion::sql::parser::Statement as PlannedStatement;
 use datafusion::sql::sqlparser::ast::{ObjectName, Query, SetExpr, Statement, TableFactor};
 
 use super::arrivals::Arrivals;
+use super::information::JobsBefore;
 use super::meaning::Scanned;
 use super::names::Spelled;
 use super::pruned::Pruned;
+use super::required_filters::{self, Required};
 use super::rewrite::Relation;
 use super::variables::Variable;
 use super::wildcard::Wildcard;
@@ -39,6 +41,7 @@ const MAX_VIEWS: usize = 16;
 pub(super) struct Planner<'a> {
     catalog: &'a Catalog,
     context: SessionContext,
+    jobs: Option<Arc<dyn JobsBefore>>,
     tables: Vec<TableName>,
     /// By the name under which each is registered.
     opened: BTreeMap<String, Opened>,
@@ -66,10 +69,15 @@ fn names_key(name: &ObjectName, key: &str) -> bool {
 }
 
 impl<'a> Planner<'a> {
-    pub fn new(catalog: &'a Catalog, context: SessionContext) -> Self {
+    pub fn new(
+        catalog: &'a Catalog,
+        context: SessionContext,
+        jobs: Option<Arc<dyn JobsBefore>>,
+    ) -> Self {
         Self {
             catalog,
             context,
+            jobs,
             tables: Vec::new(),
             opened: BTreeMap::new(),
             external: false,
@@ -166,7 +174,7 @@ impl<'a> Planner<'a> {
                 }
                 Relation::Information(view) => {
                     self.changing = true;
-                    let batch = view.rows(self.catalog)?;
+                    let batch = view.rows(self.catalog, self.jobs.as_deref())?;
                     Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)
                 }
             };
@@ -406,6 +414,10 @@ impl<'a> Planner<'a> {
                 }
             }
         }
+        read.unfiltered = required_filters::missing(plan, &|scan| {
+            let required = self.required(scan);
+            required.filter(|(_, columns)| !columns.is_empty())
+        });
         read.stages = stages::stages(plan, &|scan| {
             let tables = self.tables_of(scan).unwrap_or_default();
             let columns = |table: &Arc<Table>| {
@@ -415,6 +427,16 @@ impl<'a> Planner<'a> {
             tables.iter().map(columns).sum()
         });
         Ok(read)
+    }
+
+    /// What a relation requires a condition on.
+    fn required(&self, scan: &Scanned) -> Option<Required> {
+        let opened = |table: &Table| (table.name.clone(), table.required_filter());
+        match self.opened.get(&scan.key)? {
+            Opened::Table(table) => Some(opened(table)),
+            Opened::Arrivals(arrivals) => Some(opened(arrivals.table())),
+            Opened::Wildcard(_) => None,
+        }
     }
 
     /// The tables of a relation that are read.

@@ -28,6 +28,7 @@ mod reads;
 mod record_fields;
 mod recovery;
 mod refusals;
+mod required_filters;
 mod resources;
 mod rest;
 mod rest_shapes;

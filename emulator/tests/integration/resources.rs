@@ -301,3 +301,29 @@ async fn tables_live_as_long_as_their_dataset_says() {
     assert_eq!(number("expirationTime") - number("creationTime"), 3_600_000);
     emulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn views_and_states_that_there_are_not_are_errors() {
+    let root = TempDir::new().unwrap();
+    let emulator = with_table(&root).await;
+    for (path, wanted) in [
+        ("datasets/d/tables/t?view=SMALL", 400),
+        ("datasets/d/tables/t?view=STORAGE_STATS", 200),
+        ("datasets/d/tables/t?view=full", 200),
+        ("jobs?projection=half", 400),
+        ("jobs?projection=full", 200),
+        ("jobs?stateFilter=gone", 400),
+        ("jobs?stateFilter=running&stateFilter=gone", 400),
+        ("jobs?stateFilter=done&stateFilter=pending", 200),
+    ] {
+        let path = format!("/projects/p/{path}");
+        let (code, answer) = call(&emulator, "GET", &path).await;
+        assert_eq!(code, wanted, "{path}: {answer}");
+        if wanted == 400 {
+            assert_eq!(answer["error"]["errors"][0]["reason"], "invalid");
+            let text = answer["error"]["message"].as_str().unwrap();
+            assert!(text.starts_with("Invalid value for "), "{text}");
+        }
+    }
+    emulator.shutdown().await;
+}

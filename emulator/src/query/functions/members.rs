@@ -140,7 +140,7 @@ fn texts_like(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
 /// A document as a text, its members in the order of their names.
 fn in_order(mut value: Value) -> String {
     value.sort_all_objects();
-    value.to_string()
+    json_text::text(&value)
 }
 
 fn value(call: &Call, at: usize, row: usize) -> Result<Value> {

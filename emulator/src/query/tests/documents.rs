@@ -10,6 +10,8 @@ async fn floats_in_documents() {
         ("TO_JSON_STRING([1e-5, -2.5e300])", "\"[1e-05,-2.5e+300]\""),
         ("TO_JSON_STRING(TO_JSON(1e15))", "\"1e+15\""),
         ("TO_JSON_STRING(JSON '1e15')", "\"1e+15\""),
+        ("JSON '1e15'", "JSON \"1e+15\""),
+        ("JSON_OBJECT('a', 1e300)", "JSON '{\"a\":1e+300}'"),
         ("TO_JSON_STRING(JSON '1.0')", "\"1.0\""),
         ("JSON_VALUE(JSON '{\"a\": 1e20}', '$.a')", "\"1e+20\""),
         (

@@ -108,6 +108,11 @@ async fn long_chains_of_operators_are_computed_in_their_order() {
         repeated("x", " + ", 20)
     );
     check_refused(&[(&over, "overflow")]).await;
+    check_refused(&[(
+        "SELECT 'a' COLLATE 'und:ci' = 'A'",
+        "COLLATE is not supported",
+    )])
+    .await;
 }
 
 #[tokio::test]
