@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::external::{External, ExternalError};
 use crate::name::{self, NameError, NamePart, TableName, TablePrefix};
 use crate::places::Places;
+use crate::row_access::RowAccessError;
 use crate::schema::{SchemaChangeError, SchemaError};
 use crate::wire::UnsupportedColumn;
 
@@ -24,6 +25,7 @@ mod dropped;
 mod metadata;
 mod replacement;
 mod routines;
+mod row_access;
 mod sampling;
 mod stream_files;
 mod table;
@@ -33,6 +35,7 @@ pub(crate) use data_name::partition_time;
 pub(crate) use metadata::{DatasetMetadata, TableMetadata};
 pub(crate) use replacement::{Replacement, times};
 pub(crate) use routines::Existing;
+pub(crate) use row_access::{LastOne, Put};
 pub(crate) use stream_files::{Part, Publishing, StreamFiles, StreamKind, StreamRecord, Waiting};
 pub(crate) use table::{DataFile, PARTITION_DATE, PARTITION_TIME, Table};
 pub(crate) use writing::{Commit, Contents, TableWriter};
@@ -157,6 +160,9 @@ pub enum CatalogError {
         /// What it is.
         kind: &'static str,
     },
+    /// Row access policies stand against it, or are not what was asked for.
+    #[error(transparent)]
+    RowAccess(#[from] RowAccessError),
     /// Files outside of the catalog cannot be read.
     #[error(transparent)]
     External(#[from] ExternalError),

@@ -355,6 +355,7 @@ fn catalog_code(error: &CatalogError) -> Code {
         CatalogError::DatasetExists { .. }
         | CatalogError::TableExists { .. }
         | CatalogError::RoutineExists { .. } => Code::AlreadyExists,
+        CatalogError::RowAccess(_) => Code::PermissionDenied,
         CatalogError::Schema(_)
         | CatalogError::SchemaChange(_)
         | CatalogError::NotWritable { .. }

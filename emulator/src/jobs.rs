@@ -13,6 +13,7 @@ use crate::catalog::{Catalog, CatalogError, micros};
 use crate::clock::Clock;
 use crate::external::ExternalError;
 use crate::name::TableName;
+use crate::row_access::RowAccessError;
 
 mod copy;
 mod datasets;
@@ -20,9 +21,12 @@ mod destination;
 mod extract;
 mod load;
 mod own_tables;
+mod past;
 mod query;
 mod scripts;
 mod statements;
+
+use past::Past;
 
 /// Who everybody is that asks.
 pub(crate) const USER: &str = "anonymous@localhost";
@@ -83,6 +87,11 @@ impl From<CatalogError> for JobError {
             CatalogError::DatasetExists { .. }
             | CatalogError::TableExists { .. }
             | CatalogError::RoutineExists { .. } => "duplicate",
+            CatalogError::RowAccess(RowAccessError::NotFound { .. }) => "notFound",
+            CatalogError::RowAccess(RowAccessError::Exists { .. }) => "duplicate",
+            CatalogError::RowAccess(
+                RowAccessError::NotAllRows { .. } | RowAccessError::TimeTravel { .. },
+            ) => "accessDenied",
             CatalogError::DatasetInUse { .. } => "resourceInUse",
             CatalogError::Io { .. }
             | CatalogError::Parquet { .. }
@@ -221,6 +230,7 @@ struct Work<'a> {
     configuration: &'a mut Value,
     data: Option<Bytes>,
     memory: &'a Memory,
+    past: &'a Past,
 }
 
 impl Work<'_> {
@@ -331,7 +341,7 @@ pub(crate) struct Jobs {
     catalog: Arc<Catalog>,
     clock: Arc<dyn Clock>,
     seed: u64,
-    state: Mutex<State>,
+    state: Past,
     memory: Memory,
 }
 
@@ -348,7 +358,7 @@ impl Jobs {
             catalog,
             clock,
             seed,
-            state: Mutex::default(),
+            state: Past::default(),
             memory: Memory::default(),
         }
     }
@@ -396,6 +406,7 @@ impl Jobs {
             configuration: &mut configuration,
             data,
             memory: &self.memory,
+            past: &self.state,
         };
         let mut kinds = ["query", "load", "copy", "extract"]
             .into_iter()
@@ -490,6 +501,6 @@ impl Jobs {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

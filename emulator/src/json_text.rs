@@ -1,9 +1,14 @@
 //! JSON as the service reads it: of members with one name the first counts, and numbers are those that can be written again.
 
 use std::fmt;
+use std::io;
 
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
+use serde_json::{Map, Number, Serializer, Value};
+
+use crate::value_text;
 
 /// Reads a document, whose members come in the order of their names.
 ///
@@ -13,6 +18,90 @@ pub(crate) fn read(text: &str) -> Result<Value, serde_json::Error> {
     let First(mut value) = serde_json::from_str(text)?;
     value.sort_all_objects();
     Ok(value)
+}
+
+/// A document in one line; floats are written as the service writes them.
+///
+/// # Errors
+/// As serde_json's writer.
+pub(crate) fn write(value: &Value) -> Result<String, serde_json::Error> {
+    written(value, CompactFormatter)
+}
+
+/// The same, where nothing can go wrong: a value that is in memory can be written.
+pub(crate) fn text(value: &Value) -> String {
+    write(value).unwrap_or_else(|_| value.to_string())
+}
+
+/// A document in several lines.
+///
+/// # Errors
+/// As [`write`].
+pub(crate) fn write_lines(value: &Value) -> Result<String, serde_json::Error> {
+    written(value, PrettyFormatter::new())
+}
+
+fn written(value: &Value, form: impl Formatter) -> Result<String, serde_json::Error> {
+    let mut text = Vec::new();
+    let mut writer = Serializer::with_formatter(&mut text, Floats(form));
+    value.serialize(&mut writer)?;
+    String::from_utf8(text).map_err(serde::ser::Error::custom)
+}
+
+/// A form of documents in which large and small floats have an exponent of two digits.
+struct Floats<F>(F);
+
+impl<F: Formatter> Formatter for Floats<F> {
+    fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        match value.fract() == 0.0 && value.abs() < 1e15 {
+            true => self.0.write_f64(writer, value),
+            false => writer.write_all(value_text::float(value).as_bytes()),
+        }
+    }
+
+    fn begin_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_array(writer)
+    }
+
+    fn end_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array(writer)
+    }
+
+    fn begin_array_value<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.0.begin_array_value(writer, first)
+    }
+
+    fn end_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array_value(writer)
+    }
+
+    fn begin_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object(writer)
+    }
+
+    fn end_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object(writer)
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.0.begin_object_key(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(writer)
+    }
+
+    fn end_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object_value(writer)
+    }
 }
 
 /// A value whose members are the first ones of their names.
@@ -143,6 +232,27 @@ fn digits(number: &str) -> Option<(String, i64)> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn floats_have_exponents_of_two_digits() {
+        for (float, text) in [
+            (1.0, "1.0"),
+            (1e14, "100000000000000.0"),
+            (1e15, "1e+15"),
+            (-1.5e300, "-1.5e+300"),
+            (1e-5, "1e-05"),
+            (0.1, "0.1"),
+            (0.0, "0.0"),
+        ] {
+            let value = serde_json::json!({"a": [float], "b": {}});
+            assert_eq!(
+                write(&value).unwrap(),
+                format!("{{\"a\":[{text}],\"b\":{{}}}}")
+            );
+            let lines = format!("{{\n  \"a\": [\n    {text}\n  ],\n  \"b\": {{}}\n}}");
+            assert_eq!(write_lines(&value).unwrap(), lines);
+        }
+    }
 
     #[test]
     fn the_first_of_two_members_counts() {

@@ -45,6 +45,7 @@ mod read_plan;
 mod request_log;
 mod response_compression;
 mod rest_service;
+mod row_access;
 mod row_restriction;
 mod schema;
 mod server;

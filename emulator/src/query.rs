@@ -38,6 +38,7 @@ mod dialect;
 pub(crate) mod escapes;
 mod fields;
 pub(crate) mod files;
+mod filters;
 mod float_lists;
 mod functions;
 mod gathered;
@@ -48,6 +49,7 @@ mod lateral;
 mod legacy;
 mod likes;
 pub(crate) mod literals;
+mod long_conditions;
 mod meaning;
 pub(crate) mod merge;
 mod named;
@@ -61,8 +63,10 @@ mod pivots;
 mod placeholders;
 mod pruned;
 mod relations;
+mod required_filters;
 mod rewrite;
 pub(crate) mod routines;
+pub(crate) mod row_access;
 pub(crate) mod script;
 mod select_lists;
 mod shapes;
@@ -83,6 +87,7 @@ mod wildcard;
 /// The statements that jobs take apart, in the parser's own words.
 pub(crate) use datafusion::sql::sqlparser::ast;
 pub(crate) use functions::assign;
+pub(crate) use information::JobsBefore;
 pub(crate) use legacy::to_standard;
 pub(crate) use parameters::Parameter;
 use relations::Planner;
@@ -196,6 +201,8 @@ pub(crate) struct Defaults {
     pub functions: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
     /// The variables of a script, inner ones behind outer ones.
     pub variables: Vec<Variable>,
+    /// What knows the jobs there have been.
+    pub jobs: Option<Arc<dyn JobsBefore>>,
 }
 
 /// The dataset that temporary tables may be said to be in.
@@ -266,6 +273,10 @@ pub(crate) struct Read {
     pub tables: Vec<TableName>,
     /// Whether the same query may give something else although no table of it has changed: wildcards, external data, routines.
     pub changing: bool,
+    /// A table that must not be read without a condition on one of these columns, and is.
+    pub unfiltered: Option<(TableName, Vec<String>)>,
+    /// Whether policies leave out rows.
+    pub row_access: bool,
     /// Whether files outside of the catalog are read, whose bytes nobody knows before.
     pub external: bool,
     /// The steps of it.
@@ -298,8 +309,10 @@ pub(crate) async fn plan(
     let state = SessionContext::new_with_config(config).state();
     let mut planners = vec![fields::planner(), operators::planner()];
     planners.extend(state.expr_planners().iter().cloned());
+    let rules = filters::rules(&state);
     let mut state = SessionStateBuilder::new_from_existing(state)
         .with_expr_planners(planners)
+        .with_optimizer_rules(rules)
         .build();
     state.register_relation_planner(Arc::new(lateral::Laterals))?;
     let context = SessionContext::new_with_state(state);
@@ -314,7 +327,7 @@ pub(crate) async fn plan(
     for aggregate in aggregates::all() {
         context.register_udaf(aggregate);
     }
-    let mut planner = Planner::new(catalog, context);
+    let mut planner = Planner::new(catalog, context, defaults.jobs.clone());
     let (plan, duplicates) = planner.plan(query, defaults, parameters).await?;
     meaning::check_unions(&plan)?;
     let plan = meaning::sort(meaning::keep_types(plan)?)?;
@@ -423,6 +436,24 @@ fn result_schema(schema: &Schema) -> Result<SchemaRef, QueryError> {
 }
 
 impl Planned {
+    /// Refuses to read all of a table that requires a condition on what it is partitioned by.
+    ///
+    /// # Errors
+    /// [`QueryError::Invalid`] naming the table and the columns.
+    pub fn check_filters(&self) -> Result<(), QueryError> {
+        let Some((table, columns)) = &self.read.unfiltered else {
+            return Ok(());
+        };
+        let columns: Vec<String> = columns.iter().map(|c| format!("'{c}'")).collect();
+        let (project, dataset, table) = (table.project(), table.dataset(), table.table());
+        Err(QueryError::Invalid {
+            message: format!(
+                "Cannot query over table '{project}.{dataset}.{table}' without a filter over column(s) {} that can be used for partition elimination",
+                columns.join(", ")
+            ),
+        })
+    }
+
     /// The query with columns of nothing but NULL left without a type, so that they fit every column.
     pub fn untyped(mut self) -> Self {
         let planned = self.plan.schema().fields().iter();

@@ -35,6 +35,7 @@ mod precondition;
 mod projects;
 mod resource;
 mod routines;
+mod row_access;
 mod rows;
 mod rows_answer;
 mod storage;
@@ -157,15 +158,18 @@ fn methods() -> Router<Arc<RestState>> {
         )
         .route(
             "/projects/{project}/datasets/{dataset}/tables/{table}/rowAccessPolicies",
-            get(absent::row_access_policies).post(absent::new_row_access_policy),
+            get(row_access::list).post(row_access::insert),
         )
         .route(
             "/projects/{project}/datasets/{dataset}/tables/{table}/rowAccessPolicies:batchDelete",
-            post(absent::row_access_policies_of),
+            post(row_access::batch_delete),
         )
         .route(
             "/projects/{project}/datasets/{dataset}/tables/{table}/rowAccessPolicies/{policy}",
-            any(absent::row_access_policy),
+            get(row_access::get)
+                .put(row_access::update)
+                .delete(row_access::delete)
+                .post(row_access::call),
         )
         .route(
             "/projects/{project}/datasets/{dataset}/models",
@@ -264,6 +268,16 @@ fn merge(settings: &mut Map<String, Value>, changes: Map<String, Value>) {
                 settings.insert(key, value);
             }
         }
+    }
+}
+
+/// Refuses a parameter that is none of the values it may have.
+fn one_of(name: &str, value: Option<&str>, known: &[&str]) -> Result<(), RestError> {
+    match value.filter(|value| !value.is_empty()) {
+        Some(value) if !known.iter().any(|k| k.eq_ignore_ascii_case(value)) => Err(
+            RestError::invalid(&format!("Invalid value for {name}: {value}")),
+        ),
+        _ => Ok(()),
     }
 }
 

@@ -26,6 +26,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use crate::jobs::USER;
 use crate::name::TableName;
 use crate::query::{build, escapes};
 use crate::syntax_walk;
@@ -43,6 +44,16 @@ pub enum RowRestrictionError {
         "read_session.read_options.row_restriction exceeded maximum allowed length. Maximum bytes allowed: {MAX_BYTES}"
     )]
     TooLong,
+    /// What a row access policy says cannot be evaluated here.
+    #[error(
+        "request failed: row filter '({filter})' is too complex to be processed in filtering; consider executing a query instead"
+    )]
+    TooComplex {
+        /// The policies' filter.
+        filter: String,
+        /// What the planner said, when it was the planner.
+        source: Option<Box<DataFusionError>>,
+    },
     /// The text is no boolean expression over the table's columns.
     #[error("request failed: Row filter for table {table} is invalid. Filter is '({filter})'")]
     Invalid {
@@ -98,6 +109,32 @@ impl RowFilter {
         };
         let planned = Self::try_plan(schema, filter).map_err(|e| invalid(Some(Box::new(e))))?;
         planned.map(Some).ok_or_else(|| invalid(None))
+    }
+
+    /// Plans what row access policies let be seen, of which `asked` chooses.
+    ///
+    /// # Errors
+    /// [`RowRestrictionError::TooComplex`] when policies hold more than a row filter can.
+    pub fn visible(
+        table: &TableName,
+        schema: &Schema,
+        policies: &str,
+        asked: &str,
+    ) -> Result<Self, RowRestrictionError> {
+        let both = match asked.trim() {
+            "" => policies.to_owned(),
+            _ => format!("({policies}) AND ({asked}\n)"),
+        };
+        let complex = |source| RowRestrictionError::TooComplex {
+            filter: policies.to_owned(),
+            source,
+        };
+        match Self::plan(table, schema, &both) {
+            Ok(Some(filter)) => Ok(filter),
+            Err(RowRestrictionError::Invalid { source, .. }) => Err(complex(source)),
+            Err(e) => Err(e),
+            Ok(None) => Err(complex(None)),
+        }
     }
 
     /// `None` when the expression is planned but is not a row filter.
@@ -230,7 +267,9 @@ pub(crate) fn respell(e: &mut ast::Expr) {
             ..
         } => *e = convert(*expr.clone(), data_type, kind),
         ast::Expr::Function(function) => {
-            if let Some((argument, to)) = conversion(function) {
+            if plain_name(function).as_deref() == Some("SESSION_USER") {
+                *e = build::text(USER);
+            } else if let Some((argument, to)) = conversion(function) {
                 *e = convert(argument, &to, &ast::CastKind::Cast);
             } else if let Some((left, right)) = modulo(function) {
                 *e = ast::Expr::Nested(Box::new(ast::Expr::BinaryOp {

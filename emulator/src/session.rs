@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::arrow_message::BufferCompression;
-use crate::catalog::{Catalog, CatalogError, PARTITION_DATE, PARTITION_TIME, Table};
+use crate::catalog::{Catalog, CatalogError, Table};
 use crate::external;
 use crate::layout::{self, StreamCountRequest};
 use crate::name::{NameError, TableName};
@@ -19,6 +19,7 @@ use crate::picoseconds::Precision;
 use crate::projection::{Projection, UnknownField};
 use crate::read_plan::{Format, ReadPlan};
 use crate::response_compression::ResponseCompression;
+use crate::row_access::{RowAccessError, Visible};
 use crate::row_restriction::{RowFilter, RowRestrictionError};
 
 /// How far back a table may be read.
@@ -299,6 +300,18 @@ impl Sessions {
             &request.row_restriction,
         )?;
         check_partition_filter(&table, filter.as_ref())?;
+        let filter = match Visible::of(&*catalog.table(&table_name)?) {
+            Visible::All => filter,
+            Visible::Where(_) if request.snapshot_time.is_some() => {
+                let refused = RowAccessError::TimeTravel { table: table_name };
+                return Err(CatalogError::from(refused).into());
+            }
+            Visible::Where(condition) => {
+                let schema = table.filter_schema();
+                let asked = &request.row_restriction;
+                Some(RowFilter::visible(&table_name, &schema, &condition, asked)?)
+            }
+        };
         let table = match request.sample_percentage {
             // Which blocks is up to the session, and then stays as it is.
             Some(percentage) => {
@@ -444,28 +457,10 @@ fn parent_project(parent: &str) -> Result<&str, SessionError> {
 
 /// A table may ask that every read says which partitions it wants.
 fn check_partition_filter(table: &Table, filter: Option<&RowFilter>) -> Result<(), SessionError> {
-    let Some(metadata) = &table.metadata else {
-        return Ok(());
-    };
-    let resource = &metadata.resource;
-    let partitioning = resource
-        .get("timePartitioning")
-        .or_else(|| resource.get("rangePartitioning"));
-    let required = |value: Option<&serde_json::Value>| {
-        value.and_then(serde_json::Value::as_bool).unwrap_or(false)
-    };
-    let required = required(resource.get("requirePartitionFilter"))
-        || required(partitioning.and_then(|p| p.get("requirePartitionFilter")));
-    if !required {
+    let wanted = table.required_filter();
+    if wanted.is_empty() {
         return Ok(());
     }
-    let column = partitioning
-        .and_then(|p| p.get("field"))
-        .and_then(serde_json::Value::as_str);
-    let wanted = column.map_or_else(
-        || vec![PARTITION_DATE, PARTITION_TIME],
-        |column| vec![column],
-    );
     let schema = table.filter_schema();
     let filtered = filter.is_some_and(|f| {
         f.columns

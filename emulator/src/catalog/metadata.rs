@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{CatalogError, io_error};
+use crate::row_access::RowAccessPolicy;
 use crate::schema::FieldSchema;
 
 /// Name of the metadata file in a table's directory.
@@ -36,6 +37,9 @@ pub(crate) struct TableMetadata {
     /// Who may do what, as the client set it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Value>,
+    /// Who sees which rows; everybody sees all where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub row_access: Vec<RowAccessPolicy>,
     /// What the client set beside the schema, in the REST form: description, timePartitioning, clustering, view and so on.
     #[serde(default)]
     pub resource: Map<String, Value>,

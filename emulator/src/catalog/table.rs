@@ -171,6 +171,30 @@ impl Table {
             .is_some_and(TableMetadata::has_partition_time)
     }
 
+    /// The columns of which one must be in a condition on what is read; none where all of the table may be read.
+    pub fn required_filter(&self) -> Vec<String> {
+        let Some(metadata) = &self.metadata else {
+            return Vec::new();
+        };
+        let resource = &metadata.resource;
+        let partitioning = resource
+            .get("timePartitioning")
+            .or_else(|| resource.get("rangePartitioning"));
+        let required = |value: Option<&serde_json::Value>| {
+            value.and_then(serde_json::Value::as_bool).unwrap_or(false)
+        };
+        let required = required(resource.get("requirePartitionFilter"))
+            || required(partitioning.and_then(|p| p.get("requirePartitionFilter")));
+        if !required {
+            return Vec::new();
+        }
+        let column = partitioning.and_then(|p| p.get("field"));
+        match column.and_then(serde_json::Value::as_str) {
+            Some(column) => vec![column.to_owned()],
+            None => vec![PARTITION_DATE.to_owned(), PARTITION_TIME.to_owned()],
+        }
+    }
+
     /// The columns a filter may name: those of the table, then the pseudo columns.
     pub fn filter_schema(&self) -> Schema {
         let mut fields: Vec<FieldRef> = self.schema.fields().iter().cloned().collect();

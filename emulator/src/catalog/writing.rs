@@ -124,6 +124,7 @@ impl Catalog {
             modified_us: now,
             removed: Default::default(),
             policy: None,
+            row_access: Vec::new(),
             resource,
         };
         metadata::write(&directory.join(TABLE_FILE), &made)
@@ -279,6 +280,7 @@ impl Catalog {
             modified_us: now,
             removed: Default::default(),
             policy: None,
+            row_access: Vec::new(),
             resource: Map::new(),
         })
     }

@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, Field, Fields};
 use serde_json::{Map, Value};
 
 use super::Cell;
-use crate::{picoseconds, wire};
+use crate::{json_text, picoseconds, wire};
 
 /// What becomes of fields that the table does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,11 +110,11 @@ fn cell_of(field: &Field, value: &Value, path: &str, reading: JsonReading) -> Re
         (_, value) if wire::sql_type(field) == Some("json") => Ok(match value {
             Value::Null => Cell::Null,
             Value::String(text) if reading.values == JsonValues::Encoded => {
-                let parsed = crate::json_text::read(text)
+                let parsed = json_text::read(text)
                     .map_err(|e| format!("Invalid JSON in field {path}: {e}"))?;
-                Cell::Text(parsed.to_string())
+                Cell::Text(json_text::text(&parsed))
             }
-            other => Cell::Text(other.to_string()),
+            other => Cell::Text(json_text::text(other)),
         }),
         (DataType::Struct(fields), Value::Object(object)) => record(fields, object, path, reading),
         // GeoJSON may come as an object.

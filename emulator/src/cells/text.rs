@@ -486,7 +486,7 @@ pub(super) fn range(cell: &Cell) -> Converted<Scalar> {
 pub(super) fn json(cell: &Cell) -> Converted<String> {
     match cell {
         Cell::Text(text) => json_text::read(text)
-            .map(|value| value.to_string())
+            .map(|value| json_text::text(&value))
             .map_err(|_| "Invalid JSON value.".to_owned()),
         _ => cannot("json"),
     }

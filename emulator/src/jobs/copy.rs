@@ -11,6 +11,7 @@ use super::load::arranged;
 use super::{Done, JobError, Work};
 use crate::catalog::{CatalogError, Commit, Table};
 use crate::partition_ids;
+use crate::row_access::{RowAccessPolicy, Visible};
 use crate::schema::{self, FieldSchema};
 use crate::table_rows::TableRows;
 
@@ -55,6 +56,9 @@ pub(super) fn copy(
     for source in &sources {
         let (table, columns) = source_of(work, source)?;
         work.check_place(&table.name)?;
+        if rows == Rows::All {
+            Visible::check_all(&table).map_err(CatalogError::from)?;
+        }
         tables.push((table, columns));
     }
     let Some((first, columns)) = tables.first() else {
@@ -71,8 +75,18 @@ pub(super) fn copy(
         }
     }
     let definition = definition(work, &settings, first)?;
+    let policies = match rows {
+        Rows::All => policies(work, &settings, &target, &tables)?,
+        Rows::None => None,
+    };
     let dispositions = Dispositions::new(&settings, "WRITE_EMPTY");
     destination::prepare(work, &target, columns, &dispositions)?;
+    if let Some(policies) = policies {
+        work.catalog.update_table(&target.table, |metadata| {
+            metadata.row_access = policies;
+            Ok(())
+        })?;
+    }
     let (mut written, mut bytes) = (0, 0);
     if rows == Rows::All {
         let by_arrival =
@@ -93,6 +107,34 @@ pub(super) fn copy(
         })?;
     }
     Ok((target, written, bytes))
+}
+
+/// The row access policies that a copy has: those of its sources, and where rows are appended its own, too. `None` where they stay as they are.
+fn policies(
+    work: &Work<'_>,
+    settings: &Value,
+    target: &Destination,
+    sources: &[(Arc<Table>, Vec<FieldSchema>)],
+) -> Result<Option<Vec<RowAccessPolicy>>, JobError> {
+    let own = match work.catalog.row_access(&target.table) {
+        Ok(own) => own,
+        Err(CatalogError::TableNotFound { .. }) => Vec::new(),
+        Err(e) => return Err(e.into()),
+    };
+    let appends = settings["writeDisposition"] == "WRITE_APPEND";
+    let mut all = if appends { own.clone() } else { Vec::new() };
+    for (source, _) in sources {
+        for policy in work.catalog.row_access(&source.name)? {
+            if all.iter().any(|known| known.name == policy.name) {
+                return Err(JobError::invalid(format!(
+                    "Row access policy {} is on more than one of the tables that become {}",
+                    policy.name, target.table
+                )));
+            }
+            all.push(policy);
+        }
+    }
+    Ok((all != own).then_some(all))
 }
 
 /// What a snapshot or a clone says of the table it was made of.

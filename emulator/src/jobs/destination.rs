@@ -171,6 +171,8 @@ pub(super) fn prepare(
             work.catalog.truncate(table)?;
             let columns = columns.to_vec();
             work.catalog.update_table(table, |metadata| {
+                // It is another table now, which everybody sees.
+                metadata.row_access.clear();
                 metadata.schema = columns;
                 metadata.resource.extend(dispositions.resource());
                 Ok(())

@@ -8,10 +8,11 @@ use super::copy::source_of;
 use super::query::reference;
 use super::{Done, JobError, Work};
 use crate::buckets::{self, Buckets};
-use crate::catalog::Table;
+use crate::catalog::{CatalogError, Table};
 use crate::external::ExternalError;
 use crate::file_writers::{FileForm, FileFormError, FileWriter};
 use crate::name::TableName;
+use crate::row_access::Visible;
 use crate::table_rows::TableRows;
 
 /// Bytes of a file beyond which the next one begins, where there may be more than one.
@@ -40,6 +41,7 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
     }
     let (table, _) = source_of(work, &settings["sourceTable"])?;
     work.check_place(&table.name)?;
+    Visible::check_all(&table).map_err(CatalogError::from)?;
     let uris = match &settings["destinationUris"] {
         Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
         _ => Vec::from_iter(settings["destinationUri"].as_str()),

@@ -98,6 +98,7 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
             (project.unwrap_or(work.project).to_owned(), d.to_owned())
         }),
         temporary: temporary.unwrap_or_default(),
+        jobs: Some(Arc::new(work.past.clone())),
         ..Defaults::default()
     };
     let handle =
@@ -169,6 +170,7 @@ impl Running<'_, '_> {
     pub fn select(&mut self, query: Query) -> Result<Done, JobError> {
         let text = query.to_string();
         let planned = self.plan(query)?;
+        planned.check_filters()?;
         for table in &planned.read.tables {
             self.work.check_place(table)?;
         }
@@ -464,6 +466,10 @@ pub(super) fn statistics(planned: &Planned, schema: &Value) -> Map<String, Value
     let mut all = Map::new();
     all.insert("totalBytesProcessed".to_owned(), json!(bytes));
     all.insert("totalSlotMs".to_owned(), json!("2"));
+    if planned.read.row_access {
+        let applied = json!({"rowLevelSecurityApplied": true});
+        all.insert("rowLevelSecurityStatistics".to_owned(), applied);
+    }
     all.insert(
         "query".to_owned(),
         json!({

@@ -374,6 +374,10 @@ impl Running<'_, '_> {
                 let effect = statements::files(self, &statement)?;
                 return Ok(effect.done());
             }
+            Statement::RowAccess(statement) => {
+                let effect = statements::row_access(self, &statement)?;
+                return Ok(effect.done());
+            }
             Statement::Grant(grant) => {
                 let effect = statements::grant(self, &grant)?;
                 return Ok(effect.done());

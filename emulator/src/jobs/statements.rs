@@ -13,6 +13,7 @@ use crate::name::TableName;
 use crate::query::alter::Alter;
 use crate::query::ast::{ObjectType, Statement};
 use crate::query::{self, Planned, QueryError, change};
+use crate::row_access::Visible;
 use crate::schema::FieldSchema;
 
 mod alterations;
@@ -27,6 +28,7 @@ mod kept_routines;
 mod merged_rows;
 pub(super) mod options;
 mod procedures;
+mod row_access;
 mod views;
 
 pub(super) use alterations::check_collation;
@@ -129,6 +131,15 @@ pub(super) fn grant(
     grants::run(running, grant)
 }
 
+/// Makes or drops row access policies.
+pub(super) fn row_access(
+    running: &Running<'_, '_>,
+    statement: &query::row_access::RowAccess,
+) -> Result<Effect, JobError> {
+    refuse_in_transaction(running, statement)?;
+    row_access::run(running, statement)
+}
+
 /// Runs a statement about files or copies.
 pub(super) fn files(
     running: &mut Running<'_, '_>,
@@ -225,6 +236,7 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
                 .catalog
                 .table(&target.table)?
                 .has_partition_time();
+            check_filter(running, &target, update.selection.as_ref())?;
             let query = change::after_update(&update, &target, &columns, arrival)?;
             let planned = running.plan(query)?;
             if running.is_dry_run() {
@@ -241,6 +253,7 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
                 .catalog
                 .table(&target.table)?
                 .has_partition_time();
+            check_filter(running, &target, delete.selection.as_ref())?;
             let query = change::after_delete(&delete, &target, arrival)?;
             let planned = running.plan(query)?;
             if running.is_dry_run() {
@@ -280,16 +293,37 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
     }
 }
 
-/// The columns of a table that rows can be written to.
+/// Refuses to change rows of a table that requires a condition, where there is none.
+fn check_filter(
+    running: &Running<'_, '_>,
+    target: &change::Target,
+    condition: Option<&query::ast::Expr>,
+) -> Result<(), JobError> {
+    let table = running.work.catalog.table(&target.table)?;
+    let (Some(condition), false) = (condition, table.required_filter().is_empty()) else {
+        return Ok(());
+    };
+    let chosen = change::chosen(target, condition)?;
+    let planned = query::plan(
+        running.work.catalog,
+        chosen,
+        &running.defaults,
+        &running.parameters,
+    );
+    Ok(running.handle.block_on(planned)?.check_filters()?)
+}
+
+/// The columns of a table that statements can change, for which all rows of it have to be seen.
 fn columns_of(work: &Work<'_>, table: &TableName) -> Result<Vec<FieldSchema>, JobError> {
     let destination = Destination {
         table: table.clone(),
         partition: None,
     };
-    destination::existing(work, &destination)?.ok_or_else(|| {
-        CatalogError::TableNotFound {
-            table: table.clone(),
-        }
-        .into()
-    })
+    let columns = destination::existing(work, &destination)?;
+    let columns = columns.ok_or_else(|| CatalogError::TableNotFound {
+        table: table.clone(),
+    })?;
+    let table = work.catalog.table(table)?;
+    Visible::check_all(&table).map_err(CatalogError::from)?;
+    Ok(columns)
 }

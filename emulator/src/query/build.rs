@@ -9,7 +9,7 @@ use super::sql_types;
 use crate::row_restriction;
 use crate::schema::FieldSchema;
 
-pub(super) fn text(text: &str) -> Expr {
+pub(crate) fn text(text: &str) -> Expr {
     Expr::Value(Value::SingleQuotedString(text.to_owned()).into())
 }
 

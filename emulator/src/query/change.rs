@@ -71,20 +71,39 @@ impl Target {
 /// [`QueryError`] for a default value that cannot be read.
 pub(super) fn value(value: &Expr, column: &FieldSchema) -> Result<String, QueryError> {
     let value = if is_default(value) {
-        let text = column_defaults::of(column).unwrap_or("NULL");
-        let parsed = select(&format!("SELECT {text}"))?;
-        match parsed.body.as_select().map(|s| s.projection.as_slice()) {
-            Some([SelectItem::UnnamedExpr(expr)]) => expr.clone(),
-            _ => return Err(unsupported(format!("the default value {text}"))),
-        }
+        default(column)?
     } else {
         value.clone()
     };
     Ok(super::build::cast(value, column).to_string())
 }
 
+/// What a column is where nothing is said.
+///
+/// # Errors
+/// [`QueryError`] for a default value that cannot be read.
+pub(crate) fn default(column: &FieldSchema) -> Result<Expr, QueryError> {
+    let text = column_defaults::of(column).unwrap_or("NULL");
+    let parsed = select(&format!("SELECT {text}"))?;
+    match parsed.body.as_select().map(|s| s.projection.as_slice()) {
+        Some([SelectItem::UnnamedExpr(expr)]) => Ok(expr.clone()),
+        _ => Err(unsupported(format!("the default value {text}"))),
+    }
+}
+
+/// The rows of a target that a statement is about.
+///
+/// # Errors
+/// [`QueryError`] for a condition that cannot be read.
+pub(crate) fn chosen(target: &Target, condition: &Expr) -> Result<Query, QueryError> {
+    select(&format!(
+        "SELECT 1 FROM {} WHERE {condition}",
+        target.from()
+    ))
+}
+
 /// Whether a value is the word DEFAULT.
-pub(super) fn is_default(value: &Expr) -> bool {
+pub(crate) fn is_default(value: &Expr) -> bool {
     matches!(value, Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("DEFAULT"))
 }
 

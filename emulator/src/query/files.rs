@@ -81,12 +81,12 @@ pub(crate) enum FileAct {
 }
 
 /// Whether a word is next, `n` tokens ahead.
-fn is(parser: &Parser<'_>, n: usize, word: &str) -> bool {
+pub(super) fn is(parser: &Parser<'_>, n: usize, word: &str) -> bool {
     matches!(&parser.peek_nth_token(n).token, Token::Word(next)
         if next.quote_style.is_none() && next.value.eq_ignore_ascii_case(word))
 }
 
-fn takes(parser: &mut Parser<'_>, words: &[&str]) -> bool {
+pub(super) fn takes(parser: &mut Parser<'_>, words: &[&str]) -> bool {
     let there = words
         .iter()
         .enumerate()
@@ -99,7 +99,7 @@ fn takes(parser: &mut Parser<'_>, words: &[&str]) -> bool {
     there
 }
 
-fn expect(parser: &mut Parser<'_>, words: &[&str]) -> Result<(), ParserError> {
+pub(super) fn expect(parser: &mut Parser<'_>, words: &[&str]) -> Result<(), ParserError> {
     if takes(parser, words) {
         return Ok(());
     }

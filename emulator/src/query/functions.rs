@@ -2,8 +2,9 @@
 //!
 //! Owns how a function is described to the planner; what each one computes is below. Must not know about tables or requests.
 
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::compute::cast;
@@ -18,6 +19,7 @@ mod angles;
 mod bits;
 mod calendar;
 mod casts;
+mod chains;
 mod cuts;
 mod dates;
 mod decimal_powers;
@@ -54,6 +56,7 @@ mod values;
 mod words;
 
 pub(crate) use casts::{PREFIX, assign};
+pub(super) use chains::{called, field};
 pub(super) use dates::DAYS_OF_WEEK;
 pub(super) use safely::SAFELY;
 
@@ -291,10 +294,13 @@ pub(super) fn all_safely() -> Vec<ScalarUDF> {
 
 /// A function by its name in the planner.
 pub(super) fn named(name: &str) -> Result<Arc<ScalarUDF>> {
-    all()
-        .into_iter()
-        .find(|f| f.name() == name)
-        .map(Arc::new)
+    /// Made once: every operator of a query asks for one.
+    static ALL: LazyLock<HashMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
+        let named = |f: ScalarUDF| (f.name().to_owned(), Arc::new(f));
+        all().into_iter().map(named).collect()
+    });
+    ALL.get(name)
+        .cloned()
         .ok_or_else(|| exec_datafusion_err!("there is no function {name}"))
 }
 

@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use datafusion::common::DataFusionError;
 use serde_json::{Map, Value, json};
 
-use super::{Defaults, QueryError, sql_types, unsupported};
+use super::{Defaults, QueryError, escapes, sql_types, unsupported};
 use crate::catalog::{Catalog, CatalogError, Table};
 use crate::cells::{self, JsonReading, UnknownFields, json_row};
 use crate::name::{TableName, is_hidden_dataset};
@@ -18,11 +18,14 @@ mod columns;
 mod constraints;
 mod datasets;
 mod definition;
+mod jobs;
 mod options;
 mod partitions;
 mod privileges;
 mod routines;
 mod tables;
+
+pub(crate) use jobs::JobsBefore;
 
 /// One row, by the names of its columns; what is left out is null.
 type Row = Map<String, Value>;
@@ -52,6 +55,7 @@ enum Kind {
     TableConstraints,
     KeyColumnUsage,
     ConstraintColumnUsage,
+    Jobs,
     /// `__TABLES__`.
     Sizes,
     /// `table$__PARTITIONS_SUMMARY__`.
@@ -135,8 +139,12 @@ impl View {
             ([], _) if of_project => (defaults.project.clone(), Scope::Project),
             ([], Some((project, dataset))) => (project.clone(), Scope::Dataset(dataset.clone())),
             ([], None) => return Err(missing()),
-            // A project alone, where no dataset can be meant.
-            ([one], _) if of_project && !one.to_ascii_lowercase().starts_with("region-") => {
+            // A project alone, where no dataset can be meant; jobs are asked for by region.
+            ([one], _)
+                if of_project
+                    && kind != Kind::Jobs
+                    && !one.to_ascii_lowercase().starts_with("region-") =>
+            {
                 ((*one).to_owned(), Scope::Project)
             }
             ([scope], _) => scoped(&defaults.project, scope),
@@ -162,12 +170,26 @@ impl View {
         )
     }
 
-    /// Its rows now.
+    /// Its rows now; nobody has run a job where nobody knows of any.
     ///
     /// # Errors
     /// [`QueryError`] when the dataset is not there, or the catalog cannot be read.
-    pub fn rows(&self, catalog: &Catalog) -> Result<RecordBatch, QueryError> {
+    pub fn rows(
+        &self,
+        catalog: &Catalog,
+        before: Option<&dyn JobsBefore>,
+    ) -> Result<RecordBatch, QueryError> {
         let mut rows = Vec::new();
+        if self.kind == Kind::Jobs {
+            let region = match &self.scope {
+                Scope::Region(region) => Some(region.as_str()),
+                _ => None,
+            };
+            let all = before.map(|before| before.of(&self.project));
+            let all = all.unwrap_or_default();
+            let ran = all.iter().filter(|job| jobs::ran_in(job, region));
+            return batch(self.kind.columns(), ran.map(jobs::job).collect());
+        }
         if let Scope::Table(dataset, table) = &self.scope {
             let table = catalog.table(&TableName::try_new(&self.project, dataset, table)?)?;
             rows.extend(partitions::summary(&table)?);
@@ -242,6 +264,7 @@ impl View {
             | Kind::Routines
             | Kind::Parameters
             | Kind::ObjectPrivileges
+            | Kind::Jobs
             | Kind::PartitionsSummary => {}
         }
         Ok(())
@@ -264,6 +287,7 @@ impl Kind {
             "ROUTINES" => Self::Routines,
             "PARAMETERS" => Self::Parameters,
             "OBJECT_PRIVILEGES" => Self::ObjectPrivileges,
+            "JOBS" | "JOBS_BY_PROJECT" | "JOBS_BY_USER" => Self::Jobs,
             "TABLE_CONSTRAINTS" => Self::TableConstraints,
             "KEY_COLUMN_USAGE" => Self::KeyColumnUsage,
             "CONSTRAINT_COLUMN_USAGE" => Self::ConstraintColumnUsage,
@@ -275,7 +299,11 @@ impl Kind {
     fn is_of_project(self) -> bool {
         matches!(
             self,
-            Self::Schemata | Self::SchemataOptions | Self::TableStorage | Self::ObjectPrivileges
+            Self::Schemata
+                | Self::SchemataOptions
+                | Self::TableStorage
+                | Self::ObjectPrivileges
+                | Self::Jobs
         )
     }
 
@@ -285,6 +313,7 @@ impl Kind {
             Self::SchemataOptions => datasets::SCHEMATA_OPTIONS,
             Self::Tables => tables::TABLES,
             Self::TableStorage => tables::TABLE_STORAGE,
+            Self::Jobs => jobs::JOBS,
             Self::Sizes => tables::SIZES,
             Self::Views => tables::VIEWS,
             Self::MaterializedViews => tables::MATERIALIZED_VIEWS,
@@ -367,10 +396,14 @@ fn time(micros: i64) -> Value {
 }
 
 fn batch(columns: Columns, rows: Vec<Row>) -> Result<RecordBatch, QueryError> {
-    let fields: Vec<FieldSchema> = columns
-        .iter()
-        .map(|(name, kind)| sql_types::plain(name, kind))
-        .collect();
+    let fields = columns.iter().map(|(name, kind)| match kind.contains('<') {
+        true => {
+            let mut parser = escapes::parser(kind)?;
+            sql_types::column(name, &parser.parse_data_type()?)
+        }
+        false => Ok(sql_types::plain(name, kind)),
+    });
+    let fields = fields.collect::<Result<Vec<FieldSchema>, QueryError>>()?;
     let schema = Arc::new(schema::to_arrow(&fields));
     let reading = JsonReading::of_file(UnknownFields::Refuse);
     let broken = |e: String| QueryError::Plan(DataFusionError::Internal(e));
@@ -440,16 +473,22 @@ mod tests {
                 None,
                 view(Kind::Tables, "x", Scope::Region("eu".to_owned())),
             ),
+            (
+                "region-us.INFORMATION_SCHEMA.JOBS_BY_USER",
+                None,
+                view(Kind::Jobs, "p", Scope::Region("us".to_owned())),
+            ),
             ("d.__TABLES__", None, view(Kind::Sizes, "p", dataset("d"))),
         ] {
             assert_eq!(named(name, default).unwrap(), wanted, "{name}");
         }
         assert!(named("INFORMATION_SCHEMA.TABLES", None).is_err());
-        let unknown = named("d.INFORMATION_SCHEMA.JOBS", None).unwrap_err();
+        let unknown = named("d.INFORMATION_SCHEMA.STREAMING", None).unwrap_err();
         assert_eq!(
             unknown,
-            "the view d.INFORMATION_SCHEMA.JOBS is not supported by this emulator"
+            "the view d.INFORMATION_SCHEMA.STREAMING is not supported by this emulator"
         );
+        assert!(named("x.d.INFORMATION_SCHEMA.JOBS", None).is_err());
         assert!(named("x.d.INFORMATION_SCHEMA.SCHEMATA", None).is_err());
     }
 }

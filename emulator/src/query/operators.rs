@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Fields};
 use datafusion::common::{DFSchema, DataFusionError, Result, plan_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable, lit};
+use datafusion::logical_expr::{Expr, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::functions;
@@ -23,7 +23,9 @@ impl ExprPlanner for Operators {
         expr: RawBinaryExpr,
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawBinaryExpr>> {
-        let (left, right) = (expr.left.get_type(schema)?, expr.right.get_type(schema)?);
+        let kind =
+            |e: &Expr| Ok::<_, DataFusionError>(functions::field(e, schema)?.data_type().clone());
+        let (left, right) = (kind(&expr.left)?, kind(&expr.right)?);
         if interval(&left) || interval(&right) {
             return with_interval(expr, &left, &right);
         }
@@ -70,7 +72,8 @@ impl ExprPlanner for Operators {
         let Some(name) = name else {
             return Ok(PlannerResult::Original(expr));
         };
-        called(name, vec![expr.left, expr.right])
+        let call = functions::called(name, (expr.left, expr.right), schema)?;
+        Ok(PlannerResult::Planned(call))
     }
 
     fn plan_array_literal(
@@ -99,7 +102,7 @@ fn check_concatenation(expr: &RawBinaryExpr, schema: &DFSchema) -> Result<()> {
 
 /// What the service calls a type, as far as comparisons ask for it.
 fn kind_of(value: &Expr, schema: &DFSchema) -> Result<&'static str> {
-    let field = value.to_field(schema)?.1;
+    let field = functions::field(value, schema)?;
     Ok(match (wire::sql_type(&field), field.data_type()) {
         (_, DataType::List(_)) => "ARRAY",
         (Some("json"), _) => "JSON",

@@ -15,20 +15,23 @@ use datafusion::sql::parser::Statement as PlannedStatement;
 use datafusion::sql::sqlparser::ast::{ObjectName, Query, SetExpr, Statement, TableFactor};
 
 use super::arrivals::Arrivals;
+use super::information::JobsBefore;
 use super::meaning::Scanned;
 use super::names::Spelled;
 use super::pruned::Pruned;
+use super::required_filters::{self, Required};
 use super::rewrite::Relation;
 use super::variables::Variable;
 use super::wildcard::Wildcard;
 use super::{
-    Defaults, Parameter, QueryError, Read, arrays, meaning, names, rewrite, routines, select,
-    source, stages, times_of_tables, unsupported,
+    Defaults, Parameter, QueryError, Read, arrays, meaning, names, rewrite, routines, row_access,
+    select, source, stages, times_of_tables, unsupported,
 };
 use crate::catalog::{Catalog, CatalogError, Table};
 use crate::external::{self, Rows};
 use crate::name::TableName;
 use crate::projection::Projection;
+use crate::row_access::{RowAccessError, Visible};
 use crate::wire;
 
 /// Views in views, so many of them.
@@ -38,11 +41,14 @@ const MAX_VIEWS: usize = 16;
 pub(super) struct Planner<'a> {
     catalog: &'a Catalog,
     context: SessionContext,
+    jobs: Option<Arc<dyn JobsBefore>>,
     tables: Vec<TableName>,
     /// By the name under which each is registered.
     opened: BTreeMap<String, Opened>,
     external: bool,
     routines: bool,
+    /// Whether policies leave out rows of what is read.
+    row_access: bool,
     /// Whether something is read that changes without any table changing.
     changing: bool,
 }
@@ -63,14 +69,20 @@ fn names_key(name: &ObjectName, key: &str) -> bool {
 }
 
 impl<'a> Planner<'a> {
-    pub fn new(catalog: &'a Catalog, context: SessionContext) -> Self {
+    pub fn new(
+        catalog: &'a Catalog,
+        context: SessionContext,
+        jobs: Option<Arc<dyn JobsBefore>>,
+    ) -> Self {
         Self {
             catalog,
             context,
+            jobs,
             tables: Vec::new(),
             opened: BTreeMap::new(),
             external: false,
             routines: false,
+            row_access: false,
             changing: false,
         }
     }
@@ -112,9 +124,21 @@ impl<'a> Planner<'a> {
                 columns.insert(key, names_of(known.await?.as_ref()));
                 continue;
             }
+            // What has rows of its own, of which not all may be seen.
+            let own = match &relation {
+                Relation::Table(name) | Relation::Sample(name, _) => Some((name.clone(), "")),
+                Relation::Arrivals(name) => {
+                    Some((name.clone(), ", _PARTITIONTIME, _PARTITIONDATE"))
+                }
+                _ => None,
+            };
             let provider = match relation {
                 Relation::Table(name) => self.table(&key, name, depth).await?,
                 Relation::At(name, at) => {
+                    if Visible::of(&*self.catalog.table(&name)?) != Visible::All {
+                        let refused = RowAccessError::TimeTravel { table: name };
+                        return Err(CatalogError::from(refused).into());
+                    }
                     let table = self.catalog.table_at(&name, at)?;
                     if view_of(&table).is_some() || table.kind() == "EXTERNAL" {
                         return Err(QueryError::Invalid {
@@ -150,9 +174,16 @@ impl<'a> Planner<'a> {
                 }
                 Relation::Information(view) => {
                     self.changing = true;
-                    let batch = view.rows(self.catalog)?;
+                    let batch = view.rows(self.catalog, self.jobs.as_deref())?;
                     Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)
                 }
+            };
+            let provider = match own {
+                Some((name, pseudo)) => {
+                    let whole = (provider, key.as_str());
+                    self.visible(whole, &name, pseudo, depth).await?
+                }
+                None => provider,
             };
             columns.insert(key.clone(), names_of(provider.as_ref()));
             self.context
@@ -166,6 +197,55 @@ impl<'a> Planner<'a> {
         let statement = PlannedStatement::Statement(Box::new(Statement::Query(Box::new(query))));
         let plan = self.context.state().statement_to_plan(statement).await?;
         Ok((plan, names::duplicates(&spelled)))
+    }
+
+    /// What is seen of a table that is to be known as a key; it has the same columns.
+    async fn visible(
+        &mut self,
+        (provider, key): (Arc<dyn TableProvider>, &str),
+        name: &TableName,
+        pseudo: &str,
+        depth: usize,
+    ) -> Result<Arc<dyn TableProvider>, QueryError> {
+        let table = self.catalog.table(name)?;
+        let condition = match Visible::of(&table) {
+            Visible::Where(condition) if !matches!(table.kind(), "VIEW" | "MATERIALIZED_VIEW") => {
+                condition
+            }
+            _ => return Ok(provider),
+        };
+        if depth == MAX_VIEWS {
+            let (view, most) = (name.clone(), MAX_VIEWS);
+            return Err(QueryError::ViewsTooDeep { view, most });
+        }
+        self.row_access = true;
+        // Who is asked about, and what time it is, may be part of it.
+        self.changing = true;
+        let query = select(&row_access::visible(
+            name,
+            &format!("*{pseudo}"),
+            &condition,
+        ))?;
+        let defaults = Defaults {
+            project: name.project().to_owned(),
+            ..Defaults::default()
+        };
+        // The query finds all rows under the name of the table, which means what is seen from then on.
+        let whole = match pseudo {
+            "" => name.to_resource(),
+            _ => key.to_owned(),
+        };
+        let whole = TableReference::bare(whole);
+        let before = self.context.deregister_table(whole.clone())?;
+        self.context.register_table(whole.clone(), provider)?;
+        let opened = Opened::Table(table);
+        self.opened.entry(name.to_resource()).or_insert(opened);
+        let planned = Box::pin(self.plan_below(query, &defaults, &[], depth + 1)).await;
+        self.context.deregister_table(whole.clone())?;
+        if let Some(before) = before {
+            self.context.register_table(whole, before)?;
+        }
+        Ok(Arc::new(ViewTable::new(planned?.0, None)))
     }
 
     /// A query with its names spelled, and the names of its columns.
@@ -221,13 +301,18 @@ impl<'a> Planner<'a> {
 
     /// The tables of a query whose pseudo columns it may name.
     fn arrivals(&self, query: &Query, defaults: &Defaults) -> BTreeSet<TableName> {
-        let named = query.to_string().to_ascii_uppercase();
-        if !named.contains("_PARTITIONTIME") && !named.contains("_PARTITIONDATE") {
-            return BTreeSet::new();
-        }
+        let names_them = |text: &str| {
+            let text = text.to_ascii_uppercase();
+            text.contains("_PARTITIONTIME") || text.contains("_PARTITIONDATE")
+        };
+        let named = names_them(&query.to_string());
         let by_arrival = |name: &TableName| {
-            let table = self.catalog.table(name);
-            table.is_ok_and(|t| t.has_partition_time() && matches!(t.kind(), "TABLE" | "SNAPSHOT"))
+            self.catalog.table(name).is_ok_and(|table| {
+                let policy = || matches!(Visible::of(&table), Visible::Where(c) if names_them(&c));
+                table.has_partition_time()
+                    && matches!(table.kind(), "TABLE" | "SNAPSHOT")
+                    && (named || policy())
+            })
         };
         let mut tables = rewrite::tables(query, defaults);
         tables.retain(by_arrival);
@@ -309,6 +394,7 @@ impl<'a> Planner<'a> {
         let mut read = Read {
             tables: self.tables.clone(),
             external: self.external,
+            row_access: self.row_access,
             changing: self.external || self.routines || self.changing,
             ..Read::default()
         };
@@ -328,6 +414,10 @@ impl<'a> Planner<'a> {
                 }
             }
         }
+        read.unfiltered = required_filters::missing(plan, &|scan| {
+            let required = self.required(scan);
+            required.filter(|(_, columns)| !columns.is_empty())
+        });
         read.stages = stages::stages(plan, &|scan| {
             let tables = self.tables_of(scan).unwrap_or_default();
             let columns = |table: &Arc<Table>| {
@@ -337,6 +427,16 @@ impl<'a> Planner<'a> {
             tables.iter().map(columns).sum()
         });
         Ok(read)
+    }
+
+    /// What a relation requires a condition on.
+    fn required(&self, scan: &Scanned) -> Option<Required> {
+        let opened = |table: &Table| (table.name.clone(), table.required_filter());
+        match self.opened.get(&scan.key)? {
+            Opened::Table(table) => Some(opened(table)),
+            Opened::Arrivals(arrivals) => Some(opened(arrivals.table())),
+            Opened::Wildcard(_) => None,
+        }
     }
 
     /// The tables of a relation that are read.

@@ -15,8 +15,9 @@ use super::parameters::Parameter;
 use super::times_of_tables::Times;
 use super::variables::SYSTEM;
 use super::{
-    Defaults, QueryError, build, calls, clauses, escapes, likes, literals, names, parts, pipes,
-    placeholders, select_lists, spelling, suffixes, unnest, unsupported, value_tables, variables,
+    Defaults, QueryError, build, calls, clauses, escapes, likes, literals, long_conditions, names,
+    parts, pipes, placeholders, select_lists, spelling, suffixes, unnest, unsupported,
+    value_tables, variables,
 };
 use crate::name::{TableName, TablePrefix};
 use crate::syntax_walk;
@@ -106,6 +107,7 @@ impl VisitorMut for Rewriter<'_> {
         if let Err(e) = pipes::expanded(query) {
             return ControlFlow::Break(e);
         }
+        value_tables::name_in_with(query);
         let mut names = Vec::new();
         if let Some(with) = &query.with {
             names.extend(with.cte_tables.iter().map(|c| c.alias.name.value.clone()));
@@ -142,6 +144,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<QueryError> {
+        value_tables::name_in_from(factor);
         match self.table_factor(factor) {
             Ok(()) => ControlFlow::Continue(()),
             Err(e) => ControlFlow::Break(e),
@@ -151,6 +154,7 @@ impl VisitorMut for Rewriter<'_> {
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
         value_tables::keep(expr);
         match expr {
+            Expr::BinaryOp { .. } => long_conditions::balance(expr),
             Expr::Function(function) => {
                 if let Some(part) = calls::week_from(function) {
                     *expr = part;

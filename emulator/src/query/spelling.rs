@@ -15,6 +15,7 @@ use crate::schema::FieldSchema;
 pub(super) fn expression(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
     Ok(match expr {
         Expr::Function(function) => return calls::spell(function),
+        Expr::Collate { .. } => return Err(unsupported("COLLATE")),
         Expr::Cast {
             kind,
             expr,

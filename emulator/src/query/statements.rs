@@ -1,4 +1,4 @@
-//! The statements of a text: ALTER, GRANT and those about files are read by this crate, all others by the planner's parser.
+//! The statements of a text: ALTER, GRANT and those about files and row access are read by this crate, all others by the planner's parser.
 
 use std::fmt;
 
@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use super::alter::{self, Alter};
 use super::files::{self, FileStatement};
 use super::grants::{self, Grant};
+use super::row_access::{self, RowAccess};
 use super::{QueryError, escapes, pipes, placeholders};
 
 /// A statement: most are what the parser makes of them.
@@ -19,6 +20,7 @@ pub(crate) enum Statement {
     Alter(Alter),
     Files(Box<FileStatement>),
     Grant(Grant),
+    RowAccess(RowAccess),
     /// `UNDROP SCHEMA`.
     Undrop {
         if_not_exists: bool,
@@ -33,6 +35,7 @@ impl fmt::Display for Statement {
             Self::Alter(alter) => alter.fmt(f),
             Self::Files(statement) => statement.fmt(f),
             Self::Grant(grant) => grant.fmt(f),
+            Self::RowAccess(statement) => statement.fmt(f),
             Self::Undrop {
                 if_not_exists: true,
                 name,
@@ -79,6 +82,8 @@ pub(super) fn statement(parser: &mut Parser<'_>) -> Result<Statement, QueryError
         }
     } else if let Some(grant) = grants::parse(parser)? {
         Statement::Grant(grant)
+    } else if let Some(statement) = row_access::parse(parser)? {
+        Statement::RowAccess(statement)
     } else if let Some(statement) = files::parse(parser)? {
         Statement::Files(Box::new(statement))
     } else {

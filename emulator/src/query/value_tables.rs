@@ -29,6 +29,55 @@ fn taken(select: &mut ast::Select) -> bool {
     values
 }
 
+/// Calls the value of a row in FROM as its table is called: the name of the table means the value, and not a struct of it.
+pub(super) fn name_in_from(factor: &mut ast::TableFactor) {
+    if let ast::TableFactor::Derived {
+        subquery,
+        alias: Some(alias),
+        ..
+    } = factor
+    {
+        called(subquery, &alias.name);
+    }
+}
+
+/// The same for queries of WITH.
+pub(super) fn name_in_with(query: &mut Query) {
+    let tables = query.with.iter_mut().flat_map(|with| &mut with.cte_tables);
+    for table in tables {
+        called(&mut table.query, &table.alias.name);
+    }
+}
+
+fn called(query: &mut Query, name: &Ident) {
+    // The order may be by what the value is called within.
+    if query.order_by.is_some() {
+        return;
+    }
+    let mut body = query.body.as_mut();
+    while let SetExpr::SetOperation { left, .. } = body {
+        body = left.as_mut();
+    }
+    let SetExpr::Select(select) = body else {
+        return;
+    };
+    let values = matches!(
+        select.value_table_mode,
+        Some(ValueTableMode::AsValue | ValueTableMode::DistinctAsValue)
+    );
+    let [item] = select.projection.as_mut_slice() else {
+        return;
+    };
+    if let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }, true) =
+        (&mut *item, values)
+    {
+        *item = SelectItem::ExprWithAlias {
+            expr: expr.clone(),
+            alias: name.clone(),
+        };
+    }
+}
+
 /// Leaves values of queries in an expression as they are.
 pub(super) fn keep(expr: &mut Expr) {
     match expr {

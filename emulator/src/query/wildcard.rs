@@ -18,8 +18,9 @@ use datafusion::physical_plan::streaming::PartitionStream;
 
 use super::QueryError;
 use super::pruned::{Parts, left_by, rows_of};
-use crate::catalog::{Catalog, Table};
+use crate::catalog::{Catalog, CatalogError, Table};
 use crate::name::TablePrefix;
+use crate::row_access::{RowAccessError, Visible};
 use crate::schema::FieldSchema;
 use crate::wire;
 
@@ -64,6 +65,13 @@ impl Wildcard {
             return Err(QueryError::Invalid {
                 message: format!("{what} cannot be queried through prefix. First one is {name}."),
             });
+        }
+        let seen = members
+            .iter()
+            .find(|m| Visible::of(&m.table) != Visible::All);
+        if let Some(Member { table, .. }) = seen {
+            let table = table.name.clone();
+            return Err(CatalogError::from(RowAccessError::Wildcard { table }).into());
         }
         let newest = members.iter().max_by_key(|m| m.table.created_us());
         let Some(newest) = newest else {

@@ -28,6 +28,8 @@ const MODELS: &str = "projects/{projectId}/datasets/{datasetId}/models";
 const MODEL: &str = "projects/{projectId}/datasets/{datasetId}/models/{modelId}";
 const ROUTINES: &str = "projects/{projectId}/datasets/{datasetId}/routines";
 const ROUTINE: &str = "projects/{projectId}/datasets/{datasetId}/routines/{routineId}";
+const ROW_ACCESS: &str =
+    "projects/{projectId}/datasets/{datasetId}/tables/{tableId}/rowAccessPolicies/{policyId}";
 const TABLES: &str = "projects/{projectId}/datasets/{datasetId}/tables";
 const TABLE: &str = "projects/{projectId}/datasets/{datasetId}/tables/{tableId}";
 const JOBS: &str = "projects/{projectId}/jobs";
@@ -63,7 +65,14 @@ const METHODS: &[Method] = &[
     ("routines.insert", "POST", ROUTINES, "", "Routine", "Routine"),
     ("routines.list", "GET", ROUTINES, "filter maxResults:integer pageToken readMask", "", "ListRoutinesResponse"),
     ("routines.update", "PUT", ROUTINE, "", "Routine", "Routine"),
+    ("rowAccessPolicies.batchDelete", "POST", "projects/{projectId}/datasets/{datasetId}/tables/{tableId}/rowAccessPolicies:batchDelete", "", "BatchDeleteRowAccessPoliciesRequest", ""),
+    ("rowAccessPolicies.delete", "DELETE", ROW_ACCESS, "force:boolean", "", ""),
+    ("rowAccessPolicies.get", "GET", ROW_ACCESS, "", "", "RowAccessPolicy"),
+    ("rowAccessPolicies.getIamPolicy", "POST", "{+resource}:getIamPolicy", "", "GetIamPolicyRequest", "Policy"),
+    ("rowAccessPolicies.insert", "POST", "projects/{projectId}/datasets/{datasetId}/tables/{tableId}/rowAccessPolicies", "", "RowAccessPolicy", "RowAccessPolicy"),
     ("rowAccessPolicies.list", "GET", "projects/{projectId}/datasets/{datasetId}/tables/{tableId}/rowAccessPolicies", "pageSize:integer pageToken", "", "ListRowAccessPoliciesResponse"),
+    ("rowAccessPolicies.testIamPermissions", "POST", "{+resource}:testIamPermissions", "", "TestIamPermissionsRequest", "TestIamPermissionsResponse"),
+    ("rowAccessPolicies.update", "PUT", ROW_ACCESS, "", "RowAccessPolicy", "RowAccessPolicy"),
     ("tabledata.insertAll", "POST", "projects/{projectId}/datasets/{datasetId}/tables/{tableId}/insertAll", "", "TableDataInsertAllRequest", "TableDataInsertAllResponse"),
     ("tabledata.list", "GET", "projects/{projectId}/datasets/{datasetId}/tables/{tableId}/data", "formatOptions.timestampOutputFormat formatOptions.useInt64Timestamp:boolean maxResults:integer pageToken selectedFields startIndex", "", "TableDataList"),
     ("tables.delete", "DELETE", TABLE, "", "", ""),

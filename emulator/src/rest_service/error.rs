@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::catalog::CatalogError;
 use crate::external::ExternalError;
+use crate::row_access::RowAccessError;
 
 /// An error in the service's form.
 #[derive(Debug)]
@@ -126,6 +127,16 @@ impl From<CatalogError> for RestError {
             | CatalogError::RoutineExists { .. } => {
                 (StatusCode::CONFLICT, "duplicate", "ALREADY_EXISTS")
             }
+            CatalogError::RowAccess(RowAccessError::NotFound { .. }) => {
+                (StatusCode::NOT_FOUND, "notFound", "NOT_FOUND")
+            }
+            CatalogError::RowAccess(RowAccessError::Exists { .. }) => {
+                (StatusCode::CONFLICT, "duplicate", "ALREADY_EXISTS")
+            }
+            CatalogError::RowAccess(
+                RowAccessError::NotAllRows { .. } | RowAccessError::TimeTravel { .. },
+            ) => (StatusCode::FORBIDDEN, "accessDenied", "PERMISSION_DENIED"),
+            CatalogError::RowAccess(_) => (StatusCode::BAD_REQUEST, "invalid", "INVALID_ARGUMENT"),
             CatalogError::DatasetInUse { .. } => (
                 StatusCode::BAD_REQUEST,
                 "resourceInUse",

@@ -14,7 +14,7 @@ use super::incoming::{Body, Params};
 use super::rows::RowsText;
 use super::rows_answer::RowsAnswer;
 use super::tabledata::{self, PageOptions, RowsPage};
-use super::{Answer, Page, RestState, Shared, arrow_page, blocking, resource};
+use super::{Answer, Page, RestState, Shared, arrow_page, blocking, one_of, resource};
 use crate::jobs::{Job, JobError};
 use crate::schema;
 
@@ -164,12 +164,17 @@ impl ListOptions {
 }
 
 /// The states a list is of; the parameter may come more than once.
-fn wants_ended(query: &str) -> bool {
+fn wants_ended(query: &str) -> Result<bool, RestError> {
     let mut states = query
         .split('&')
         .filter_map(|pair| pair.strip_prefix("stateFilter="))
         .peekable();
-    states.peek().is_none() || states.any(|state| state.eq_ignore_ascii_case("done"))
+    let mut wanted = states.peek().is_none();
+    for state in states {
+        one_of("stateFilter", Some(state), &["done", "pending", "running"])?;
+        wanted |= state.eq_ignore_ascii_case("done");
+    }
+    Ok(wanted)
 }
 
 pub(super) async fn list(
@@ -178,16 +183,16 @@ pub(super) async fn list(
     Params(options): Params<ListOptions>,
     uri: Uri,
 ) -> Answer {
+    let projection = options.projection.as_deref();
+    one_of("projection", projection, &["full", "minimal"])?;
     let parent = options.parent_job_id.as_deref();
     let parent = parent.filter(|id| !id.is_empty());
     let mut jobs = state.jobs.list(&project, parent);
     jobs.retain(|job| options.has(job));
-    if !wants_ended(uri.query().unwrap_or_default()) {
+    if !wants_ended(uri.query().unwrap_or_default())? {
         jobs.clear();
     }
-    let full = options
-        .projection
-        .is_some_and(|p| p.eq_ignore_ascii_case("full"));
+    let full = projection.is_some_and(|p| p.eq_ignore_ascii_case("full"));
     let page = Page {
         max_results: options.max_results,
         page_token: options.page_token,

@@ -105,6 +105,11 @@ async fn test(State(state): Shared, (project, dataset, table): Named, body: &Val
         catalog.table(&table_name(&project, &dataset, &table)?)
     })
     .await?;
+    Ok(all_of(body))
+}
+
+/// All permissions that are asked about.
+pub(super) fn all_of(body: &Value) -> Json<Value> {
     let asked = body["permissions"].as_array();
     // Some clients put the list into a list.
     let asked: Vec<&Value> = asked
@@ -115,5 +120,5 @@ async fn test(State(state): Shared, (project, dataset, table): Named, body: &Val
                 .map_or_else(|| vec![p], |all| all.iter().collect())
         })
         .collect();
-    Ok(Json(json!({"permissions": asked})))
+    Json(json!({"permissions": asked}))
 }

@@ -13,11 +13,12 @@ use super::rows::{RowsText, TimestampForm};
 use super::rows_answer::RowsAnswer;
 use super::tables::table_name;
 use super::{Answer, Shared, blocking, object, partitions, resource};
-use crate::catalog::{Catalog, Table};
+use crate::catalog::{Catalog, CatalogError, Table};
 use crate::cells::{self, Cell, JsonReading, UnknownFields, json_row};
 use crate::default_cells::DefaultCells;
 use crate::name::TableName;
 use crate::partition_ids::{self, PartitionError};
+use crate::row_access::Visible;
 use crate::table_rows::{RowsError, TableRows};
 
 /// Rows of a page when the client does not say.
@@ -171,12 +172,14 @@ pub(super) async fn list(
 ) -> Result<RowsAnswer, RestError> {
     let found = blocking(&state, move |catalog| {
         let name = table_name(&project, &dataset, &table)?;
+        let whole = catalog.table(&name)?;
+        Visible::check_all(&whole).map_err(CatalogError::from)?;
         match partitions::asked_of(&table) {
-            Some(_) => partitions::rows(&catalog.table(&name)?, &options.selected()),
+            Some(_) => partitions::rows(&whole, &options.selected()),
             None => match table.split_once('$') {
-                None => page(catalog, &name, &options),
+                None => page_of(whole, &options),
                 Some((_, id)) => {
-                    let partition = partition_ids::partition(&catalog.table(&name)?, id)?;
+                    let partition = partition_ids::partition(&whole, id)?;
                     page_of(Arc::new(partition), &options)
                 }
             },

@@ -12,7 +12,8 @@ use tokio::runtime::Handle;
 use super::error::RestError;
 use super::incoming::{Body, Params};
 use super::{
-    Answer, Page, RestState, Shared, blocking, merge, object, partitions, precondition, resource,
+    Answer, Page, RestState, Shared, blocking, merge, object, one_of, partitions, precondition,
+    resource,
 };
 use crate::catalog::{Catalog, CatalogError, Table};
 use crate::external::{self, External};
@@ -244,6 +245,16 @@ pub(super) async fn get(
     Path((project, dataset, table)): Path<(String, String, String)>,
     Params(view): Params<TableView>,
 ) -> Answer {
+    one_of(
+        "view",
+        view.view.as_deref(),
+        &[
+            "TABLE_METADATA_VIEW_UNSPECIFIED",
+            "BASIC",
+            "STORAGE_STATS",
+            "FULL",
+        ],
+    )?;
     let endpoint = state.endpoint.clone();
     let mut found = blocking(&state, move |catalog| {
         if let Some(prefix) = table.strip_suffix('*') {

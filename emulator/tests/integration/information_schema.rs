@@ -204,3 +204,83 @@ async fn datasets_and_routines_are_listed_by_project_and_region() {
     }
     emulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn jobs_are_rows_once_they_have_ended() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    let none = "SELECT COUNT(*) FROM `region-us`.INFORMATION_SCHEMA.JOBS";
+    assert_eq!(values(&run(&emulator, none).await), [[json!("0")]]);
+    run(&emulator, "CREATE TABLE d.t (a INT64)").await;
+    run(&emulator, "INSERT d.t (a) VALUES (1), (2)").await;
+    run(&emulator, "SELECT a FROM d.t").await;
+    let (code, _) = ask(
+        &emulator,
+        json!({"query": "SELECT ERROR('broken')", "useLegacySql": false}),
+    )
+    .await;
+    assert_eq!(code, 400);
+    let jobs = run(
+        &emulator,
+        "SELECT statement_type, dml_statistics.inserted_row_count, destination_table.table_id, error_result.message, \
+            ARRAY_LENGTH(referenced_tables), creation_time <= end_time \
+         FROM `region-us`.INFORMATION_SCHEMA.JOBS_BY_PROJECT \
+         WHERE job_type = 'QUERY' AND state = 'DONE' AND user_email = SESSION_USER() AND NOT CONTAINS_SUBSTR(query, 'JOBS') \
+         ORDER BY creation_time, job_id",
+    )
+    .await;
+    let mut jobs = values(&jobs);
+    jobs.sort_by_key(|job| job[0].to_string());
+    // What a result is kept in has a name of its own.
+    jobs.iter_mut().for_each(|job| {
+        job.remove(2);
+    });
+    assert_eq!(
+        jobs,
+        [
+            [
+                json!("CREATE_TABLE"),
+                Value::Null,
+                Value::Null,
+                json!("0"),
+                json!("true")
+            ],
+            [
+                json!("INSERT"),
+                json!("2"),
+                Value::Null,
+                json!("0"),
+                json!("true")
+            ],
+            [
+                json!("SELECT"),
+                Value::Null,
+                Value::Null,
+                json!("1"),
+                json!("true")
+            ],
+            [
+                Value::Null,
+                Value::Null,
+                json!("broken"),
+                json!("0"),
+                json!("true")
+            ],
+        ]
+    );
+    for view in [
+        "`region-eu`.INFORMATION_SCHEMA.JOBS",
+        "`other.region-us`.INFORMATION_SCHEMA.JOBS_BY_USER",
+    ] {
+        let count = run(&emulator, &format!("SELECT COUNT(*) FROM {view}")).await;
+        assert_eq!(values(&count), [[json!("0")]], "{view}");
+    }
+    let (_, answer) = ask(
+        &emulator,
+        json!({"query": "SELECT * FROM d.INFORMATION_SCHEMA.JOBS", "useLegacySql": false}),
+    )
+    .await;
+    let text = answer["error"]["message"].as_str().unwrap();
+    assert!(text.contains("of that scope is not supported"), "{text}");
+    emulator.shutdown().await;
+}

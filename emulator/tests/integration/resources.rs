@@ -205,31 +205,6 @@ async fn lists_tell_what_clients_look_for() {
     }
     let found = call(&emulator, "GET", &format!("{TABLE}/rowAccessPolicies")).await;
     assert_eq!(found, (200, json!({})));
-    // They would keep nobody from anything, so none is taken down.
-    for (method, path, body, wanted) in [
-        (
-            "POST",
-            "rowAccessPolicies",
-            json!({"filterPredicate": "TRUE"}),
-            501,
-        ),
-        ("GET", "rowAccessPolicies/x", json!({}), 404),
-        ("PUT", "rowAccessPolicies/x", json!({}), 404),
-        ("DELETE", "rowAccessPolicies/x", json!({}), 404),
-        ("POST", "rowAccessPolicies/x:getIamPolicy", json!({}), 404),
-        (
-            "POST",
-            "rowAccessPolicies:batchDelete",
-            json!({"policyIds": ["x"]}),
-            404,
-        ),
-    ] {
-        let path = format!("{TABLE}/{path}");
-        let (code, answer) = send_json(&emulator, method, &path, &body).await;
-        let text = answer["error"]["message"].as_str().unwrap_or_default();
-        assert_eq!(code, wanted, "{method} {path}: {text}");
-        assert!(text.to_lowercase().contains("row access polic"), "{text}");
-    }
     emulator.shutdown().await;
 }
 
@@ -324,5 +299,31 @@ async fn tables_live_as_long_as_their_dataset_says() {
     let (_, made) = send_json(&emulator, "POST", &format!("{DATASET}/tables"), &table).await;
     let number = |key: &str| made[key].as_str().unwrap().parse::<i64>().unwrap();
     assert_eq!(number("expirationTime") - number("creationTime"), 3_600_000);
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn views_and_states_that_there_are_not_are_errors() {
+    let root = TempDir::new().unwrap();
+    let emulator = with_table(&root).await;
+    for (path, wanted) in [
+        ("datasets/d/tables/t?view=SMALL", 400),
+        ("datasets/d/tables/t?view=STORAGE_STATS", 200),
+        ("datasets/d/tables/t?view=full", 200),
+        ("jobs?projection=half", 400),
+        ("jobs?projection=full", 200),
+        ("jobs?stateFilter=gone", 400),
+        ("jobs?stateFilter=running&stateFilter=gone", 400),
+        ("jobs?stateFilter=done&stateFilter=pending", 200),
+    ] {
+        let path = format!("/projects/p/{path}");
+        let (code, answer) = call(&emulator, "GET", &path).await;
+        assert_eq!(code, wanted, "{path}: {answer}");
+        if wanted == 400 {
+            assert_eq!(answer["error"]["errors"][0]["reason"], "invalid");
+            let text = answer["error"]["message"].as_str().unwrap();
+            assert!(text.starts_with("Invalid value for "), "{text}");
+        }
+    }
     emulator.shutdown().await;
 }

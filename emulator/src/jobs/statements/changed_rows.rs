@@ -13,8 +13,9 @@ use crate::jobs::JobError;
 use crate::jobs::query::Running;
 use crate::name::TableName;
 use crate::query::ast::{self, Insert, TableObject};
-use crate::query::change::{CHANGED, PARTITION};
+use crate::query::change::{self, CHANGED, PARTITION};
 use crate::query::{self, Planned, QueryError};
+use crate::schema::FieldSchema;
 
 pub(super) fn insert_rows(
     running: &mut Running<'_, '_>,
@@ -30,12 +31,14 @@ pub(super) fn insert_rows(
     let own = columns_of(running.work, &name)?;
     let table = running.work.catalog.table(&name)?;
     let listed = insert.columns.iter();
-    let listed = listed.map(|c| c.to_string().replace('`', "")).collect();
-    let arriving = Arriving::try_new(&table, &own, listed)?;
-    let Some(source) = insert.source else {
+    let listed: Vec<String> = listed.map(|c| c.to_string().replace('`', "")).collect();
+    let arriving = Arriving::try_new(&table, &own, listed.clone())?;
+    let Some(mut source) = insert.source else {
         return Err(unsupported("INSERT without rows"));
     };
+    put_defaults(&mut source, &own, &listed)?;
     let planned = running.plan(rows_of(*source)?)?;
+    planned.check_filters()?;
     if running.is_dry_run() {
         arriving.check(&planned)?;
         return Ok(Effect::tried("INSERT", &[&planned], Some(&table)));
@@ -47,6 +50,33 @@ pub(super) fn insert_rows(
     let rows = arriving.take(running, planned, &mut into)?;
     into.commit()?;
     Ok(Effect::rows("INSERT", rows, 0, 0))
+}
+
+/// Puts the defaults of their columns where rows of VALUES say DEFAULT.
+fn put_defaults(
+    source: &mut ast::Query,
+    own: &[FieldSchema],
+    listed: &[String],
+) -> Result<(), JobError> {
+    let ast::SetExpr::Values(values) = source.body.as_mut() else {
+        return Ok(());
+    };
+    for row in &mut values.rows {
+        for (at, value) in row.iter_mut().enumerate() {
+            if !change::is_default(value) {
+                continue;
+            }
+            let column = match listed.get(at) {
+                Some(name) => own.iter().find(|c| c.name.eq_ignore_ascii_case(name)),
+                None => own.get(at),
+            };
+            // A value too many is told of where they are counted.
+            if let Some(column) = column {
+                *value = change::default(column)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Rows of VALUES that would be turned into SELECTs, at most.

@@ -120,6 +120,7 @@ pub(super) fn create_table(
         let mut wanted = declared;
         if let Some(query) = create.query {
             let planned = running.plan(*query)?;
+            planned.check_filters()?;
             refuse_duplicates(&planned, "CREATE TABLE")?;
             if wanted.is_empty() {
                 wanted = columns(&planned)?;
@@ -133,6 +134,7 @@ pub(super) fn create_table(
     let gathered = match create.query {
         Some(query) => {
             let planned = running.plan(*query)?;
+            planned.check_filters()?;
             refuse_duplicates(&planned, "CREATE TABLE")?;
             let own = columns(&planned)?;
             Some((running.gather(planned)?, own))

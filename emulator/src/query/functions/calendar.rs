@@ -13,20 +13,20 @@ use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
 use super::dates::{DAY, in_range, micros_of, moment, shifted, step, truncated};
-use super::time_formats::{read, write};
+use super::time_formats::{DATE, DATETIME, TIME, check, read, write};
 use super::{Call, Function, each, integer, nullable, text};
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
     vec![
         Function::made("millpond_parse_date", &[2], date, |call| {
-            let days = parsed(call)?
+            let days = parsed(call, DATE)?
                 .into_iter()
                 .map(|t| t.map(|t| i32::try_from(t.and_utc().timestamp_micros().div_euclid(DAY))));
             let days = days.map(|d| d.transpose().map_err(|e| exec_datafusion_err!("{e}")));
             Ok(Arc::new(days.collect::<Result<Date32Array>>()?))
         }),
         Function::made("millpond_parse_time", &[2], time, |call| {
-            let times: Time64MicrosecondArray = parsed(call)?
+            let times: Time64MicrosecondArray = parsed(call, TIME)?
                 .into_iter()
                 .map(|t| t.map(|t| t.and_utc().timestamp_micros().rem_euclid(DAY)))
                 .collect();
@@ -383,18 +383,21 @@ fn timestamps(call: &Call) -> Result<ArrayRef> {
 }
 
 fn parsed_micros(call: &Call) -> Result<TimestampMicrosecondArray> {
-    let times = parsed(call)?.into_iter();
+    let times = parsed(call, DATETIME)?.into_iter();
     Ok(times
         .map(|t| t.map(|t| t.and_utc().timestamp_micros()))
         .collect())
 }
 
-fn parsed(call: &Call) -> Result<Vec<Option<NaiveDateTime>>> {
+fn parsed(call: &Call, kind: (&str, &str)) -> Result<Vec<Option<NaiveDateTime>>> {
     let (patterns, texts) = (call.texts(0)?, call.texts(1)?);
     let pairs = patterns.iter().zip(&texts);
     pairs
         .map(|pair| match pair {
-            (Some(pattern), Some(text)) => Ok(Some(read(pattern, text)?.time)),
+            (Some(pattern), Some(text)) => {
+                check(pattern, kind)?;
+                Ok(Some(read(pattern, text)?.time))
+            }
             _ => Ok(None),
         })
         .collect()

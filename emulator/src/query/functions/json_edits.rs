@@ -12,6 +12,7 @@ use super::json_paths::{Step, steps};
 use super::jsons::json;
 use super::values::json_field;
 use super::{Call, Function};
+use crate::json_text;
 
 /// A flag, a document, and up to ten pairs.
 const PAIRS: &[usize] = &[4, 6, 8, 10, 12, 14, 16, 18, 20, 22];
@@ -90,7 +91,7 @@ fn documents(
             serde_json::from_str(text).map_err(|e| exec_datafusion_err!("invalid JSON: {e}"))?;
         let there = change(&mut document, row)?;
         document.sort_all_objects();
-        Ok(there.then(|| document.to_string()))
+        Ok(there.then(|| json_text::text(&document)))
     });
     Ok(Arc::new(changed.collect::<Result<StringArray>>()?))
 }

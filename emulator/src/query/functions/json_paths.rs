@@ -34,7 +34,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                 // Where there is JSON, there is a null of JSON.
                 let is_json = wire::sql_type(call.field(0)?) == Some("json");
                 Ok(Arc::new(found(call, |value| {
-                    Some(value.to_string()).filter(|_| !value.is_null() || is_json)
+                    Some(json_text::text(value)).filter(|_| !value.is_null() || is_json)
                 })?))
             },
         ),
@@ -67,7 +67,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
+        number @ Value::Number(_) => Some(json_text::text(number)),
         Value::Bool(flag) => Some(flag.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }

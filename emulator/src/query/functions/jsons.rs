@@ -31,7 +31,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                 let wide = if as_text { Wide::Texts } else { Wide::Numbers };
                 let mut value = of(array, field, row, wide)?;
                 value.sort_all_objects();
-                Ok(value.to_string())
+                Ok(json_text::text(&value))
             })
         }),
         Function::made("millpond_parse_json", &[1], json_field, |call| {
@@ -47,7 +47,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                         "syntax error while parsing value: {e}; error in PARSE_JSON expression"
                     )
                 })?;
-                Ok(value.to_string())
+                Ok(json_text::text(&value))
             };
             Ok(Arc::new(StringArray::from(each(&call.texts(0)?, read)?)))
         }),
@@ -63,8 +63,8 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                     .as_ref()
                     .is_some_and(|p| p.is_valid(row) && p.value(row));
                 let text = match pretty {
-                    true => serde_json::to_string_pretty(&value),
-                    false => serde_json::to_string(&value),
+                    true => json_text::write_lines(&value),
+                    false => json_text::write(&value),
                 };
                 text.map_err(|e| exec_datafusion_err!("invalid JSON: {e}"))
             })

@@ -12,7 +12,7 @@ use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 use serde_json::{Map, Value};
 
 use super::{Call, Function, float, integer, json_paths, jsons, nullable, text};
-use crate::wire;
+use crate::{json_text, wire};
 
 const MANY: &[usize] = &[
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
@@ -78,7 +78,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                 None => lists.append_null(),
                 Some(all) => {
                     all.iter()
-                        .for_each(|v| lists.values().append_value(v.to_string()));
+                        .for_each(|v| lists.values().append_value(json_text::text(v)));
                     lists.append(true);
                 }
             })?;
@@ -140,7 +140,7 @@ fn texts_like(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
 /// A document as a text, its members in the order of their names.
 fn in_order(mut value: Value) -> String {
     value.sort_all_objects();
-    value.to_string()
+    json_text::text(&value)
 }
 
 fn value(call: &Call, at: usize, row: usize) -> Result<Value> {

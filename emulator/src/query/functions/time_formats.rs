@@ -116,6 +116,44 @@ pub(super) fn write(pattern: &str, utc: i64, ahead: i64) -> Result<String> {
 /// Elements of a pattern that are read as the service reads them.
 const READ: &str = "YymdHIMSjbBaAepsnt%zkluwUWGgVCP";
 
+/// Kinds of times, and the elements that mean nothing for them.
+pub(super) const DATE: (&str, &str) = ("DATE", "cHIklMPpRrSsTXZz");
+pub(super) const TIME: (&str, &str) = ("TIME", "AaBbhCcDdeFGgjmsUuVWwxYyZz");
+pub(super) const DATETIME: (&str, &str) = ("DATETIME", "Zz");
+
+/// Refuses elements of a pattern that mean nothing for a kind of times.
+///
+/// # Errors
+/// The service's about the first of them.
+pub(super) fn check(pattern: &str, (kind, without): (&str, &str)) -> Result<()> {
+    let mut rest = pattern.chars();
+    while let Some(c) = rest.next() {
+        if c != '%' {
+            continue;
+        }
+        let Some(element) = rest.next() else {
+            return Ok(());
+        };
+        let mut whole = element.to_string();
+        // Behind `E` and `O` the element comes after digits or a star.
+        while matches!(whole.chars().next(), Some('E' | 'O'))
+            && whole.chars().last().is_some_and(|c| {
+                matches!(c, 'E' | 'O' | '*') && whole.len() < 3 || c.is_ascii_digit()
+            })
+        {
+            match rest.next() {
+                Some(next) => whole.push(next),
+                None => return Ok(()),
+            }
+        }
+        let last = whole.chars().last().unwrap_or(element);
+        if without.contains(last) {
+            return exec_err!("Invalid format: %{whole} is not allowed for the {kind} type.");
+        }
+    }
+    Ok(())
+}
+
 /// What a text said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Said {
@@ -292,6 +330,30 @@ mod tests {
         }
         let zoned = read("%F %T %Z", "2020-01-01 00:00:00 America/New_York").unwrap();
         assert_eq!(zoned.zone.as_deref(), Some("America/New_York"));
+    }
+
+    #[test]
+    fn elements_of_other_kinds_are_refused() {
+        for (pattern, kind, wanted) in [
+            ("%Y-%m-%d %j %% %E4Y", DATE, None),
+            ("%F %H", DATE, Some("%H is not allowed for the DATE")),
+            ("%E*S", DATE, Some("%E*S is not allowed for the DATE")),
+            ("%E3S", DATE, Some("%E3S is not allowed for the DATE")),
+            ("%Ez", DATETIME, Some("%Ez is not allowed for the DATETIME")),
+            ("%F %T", DATETIME, None),
+            ("%T %E*S %OH %p", TIME, None),
+            ("%Om", TIME, Some("%Om is not allowed for the TIME")),
+            ("%E4Y", TIME, Some("%E4Y is not allowed for the TIME")),
+            ("%%Y", TIME, None),
+            ("%E", TIME, None),
+        ] {
+            let found = check(pattern, kind).map_err(|e| e.to_string());
+            match (found, wanted) {
+                (Ok(()), None) => {}
+                (Err(text), Some(part)) => assert!(text.contains(part), "{pattern}: {text}"),
+                (found, _) => unreachable!("{pattern}: {found:?}"),
+            }
+        }
     }
 
     #[test]

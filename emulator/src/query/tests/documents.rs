@@ -3,6 +3,26 @@
 use super::documented::{check, check_refused};
 
 #[tokio::test]
+async fn floats_in_documents() {
+    check(&[
+        ("TO_JSON_STRING(1e15)", "\"1e+15\""),
+        ("TO_JSON_STRING(1e14)", "\"100000000000000\""),
+        ("TO_JSON_STRING([1e-5, -2.5e300])", "\"[1e-05,-2.5e+300]\""),
+        ("TO_JSON_STRING(TO_JSON(1e15))", "\"1e+15\""),
+        ("TO_JSON_STRING(JSON '1e15')", "\"1e+15\""),
+        ("JSON '1e15'", "JSON \"1e+15\""),
+        ("JSON_OBJECT('a', 1e300)", "JSON '{\"a\":1e+300}'"),
+        ("TO_JSON_STRING(JSON '1.0')", "\"1.0\""),
+        ("JSON_VALUE(JSON '{\"a\": 1e20}', '$.a')", "\"1e+20\""),
+        (
+            "TO_JSON_STRING(JSON_QUERY(JSON '{\"a\": [1e20]}', '$.a'))",
+            "\"[1e+20]\"",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
 async fn documents() {
     check(&[
         (

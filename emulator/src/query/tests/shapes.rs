@@ -31,6 +31,91 @@ async fn check_refused(cases: &[(&str, &str)]) {
 }
 
 #[tokio::test]
+async fn the_name_of_a_table_of_values_is_the_value() {
+    check(&[
+        ("SELECT t FROM (SELECT AS VALUE 1) AS t", "t 1"),
+        (
+            "SELECT t + 1 AS u FROM (SELECT AS VALUE 1 AS x) AS t",
+            "u 2",
+        ),
+        (
+            "SELECT t FROM (SELECT AS VALUE 1 UNION ALL SELECT AS VALUE 2) AS t ORDER BY t",
+            "t 1 2",
+        ),
+        (
+            "WITH t AS (SELECT AS VALUE x FROM UNNEST([1, 2]) AS x) SELECT SUM(t) AS s FROM t",
+            "s 3",
+        ),
+        (
+            "SELECT t.a FROM (SELECT AS VALUE STRUCT(1 AS a, 2 AS b)) AS t",
+            "a 1",
+        ),
+        (
+            "SELECT * FROM (SELECT AS VALUE STRUCT(1 AS a, 2 AS b)) AS t",
+            "a|b 1|2",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn long_chains_of_operators_are_computed_in_their_order() {
+    let repeated = |one: &str, op: &str, times: usize| vec![one; times].join(op);
+    let rows = "FROM UNNEST([3]) AS x";
+    let conditions = |sign: &str, op: &str| {
+        let all: Vec<String> = (10..400).map(|i| format!("x {sign} {i}")).collect();
+        all.join(op)
+    };
+    check(&[
+        (
+            &format!("SELECT {} AS s", repeated("1", " + ", 400)),
+            "s 400",
+        ),
+        (
+            &format!("SELECT {} AS s {rows}", repeated("x", " - ", 400)),
+            "s -1194",
+        ),
+        (
+            &format!(
+                "SELECT LENGTH({}) AS s {rows}",
+                repeated("'ab'", " || ", 200)
+            ),
+            "s 400",
+        ),
+        (
+            &format!("SELECT {} * 0.5 / 4 AS s {rows}", repeated("x", " * ", 20)),
+            "s 435848050.125",
+        ),
+        (
+            &format!(
+                "SELECT {} - NUMERIC '0.5' AS s {rows}",
+                repeated("x", " + ", 20)
+            ),
+            "s 59.500000000",
+        ),
+        (
+            &format!("SELECT {} AS s {rows}", conditions("=", " OR ")),
+            "s false",
+        ),
+        (
+            &format!("SELECT x {rows} WHERE {}", conditions("!=", " AND ")),
+            "x 3",
+        ),
+    ])
+    .await;
+    let over = format!(
+        "SELECT {} + 9223372036854775807 {rows}",
+        repeated("x", " + ", 20)
+    );
+    check_refused(&[(&over, "overflow")]).await;
+    check_refused(&[(
+        "SELECT 'a' COLLATE 'und:ci' = 'A'",
+        "COLLATE is not supported",
+    )])
+    .await;
+}
+
+#[tokio::test]
 async fn queries_stand_wherever_a_value_does() {
     check(&[
         (
