@@ -25,6 +25,7 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::name::{NameError, TableName, TablePrefix};
 use crate::wire::{self, UnsupportedColumn};
 
+mod absent_statements;
 mod aggregates;
 pub(crate) mod alter;
 mod arrays;
@@ -32,6 +33,7 @@ mod arrivals;
 pub(crate) mod build;
 mod calls;
 pub(crate) mod change;
+mod choices;
 mod clauses;
 pub(crate) mod column_defaults;
 mod dialect;
@@ -43,6 +45,7 @@ mod functions;
 mod gathered;
 pub(crate) mod grants;
 mod groupings;
+mod guards;
 mod information;
 mod lateral;
 mod legacy;
@@ -55,6 +58,7 @@ mod names;
 mod node_expressions;
 mod operators;
 mod parameters;
+mod partition_filters;
 mod parts;
 mod pipes;
 mod pivots;
@@ -118,7 +122,10 @@ pub(crate) enum QueryError {
     NoParameter { name: String },
     #[error("{prefix} does not match any table.")]
     NoMatch { prefix: TablePrefix },
-
+    #[error(
+        "Cannot query over table '{table}' without a filter over column(s) {columns} that can be used for partition elimination"
+    )]
+    PartitionFilter { table: String, columns: String },
     #[error("views are nested deeper than {most} levels at {view}")]
     ViewsTooDeep { view: TableName, most: usize },
     #[error(transparent)]
@@ -255,6 +262,8 @@ pub(crate) struct Planned {
     pub read: Read,
     /// Names that more than one column of the result was given.
     pub duplicates: Vec<String>,
+    /// What is wrong with it where a table that asks for a condition on its partitions is read without one.
+    unfiltered: Option<QueryError>,
 }
 
 /// What a query reads.
@@ -317,8 +326,10 @@ pub(crate) async fn plan(
     let mut planner = Planner::new(catalog, context);
     let (plan, duplicates) = planner.plan(query, defaults, parameters).await?;
     meaning::check_unions(&plan)?;
+    let plan = choices::made(plan)?;
     let plan = meaning::sort(meaning::keep_types(plan)?)?;
     let plan = float_lists::compared(plan)?;
+    let plan = guards::kept(plan)?;
     let plan = groupings::apart(plan)?;
     let state = planner.context().state();
     let plan = subqueries::memberships(plan, &state)?;
@@ -326,6 +337,7 @@ pub(crate) async fn plan(
     meaning::check(&analyzed)?;
     let (plan, optimized) = subqueries::optimized(plan, &state)?;
     let read = planner.read(&optimized)?;
+    let unfiltered = planner.unfiltered(&analyzed, &optimized)?;
     let schema = result_schema(&told(
         plan.schema().as_arrow(),
         analyzed.schema().as_arrow(),
@@ -336,6 +348,7 @@ pub(crate) async fn plan(
         schema,
         read,
         duplicates,
+        unfiltered,
     })
 }
 
@@ -423,6 +436,14 @@ fn result_schema(schema: &Schema) -> Result<SchemaRef, QueryError> {
 }
 
 impl Planned {
+    /// Refuses a query without the conditions on partitions that its tables ask for.
+    ///
+    /// # Errors
+    /// [`QueryError::PartitionFilter`] naming the table.
+    pub fn filtered(mut self) -> Result<Self, QueryError> {
+        self.unfiltered.take().map_or(Ok(self), Err)
+    }
+
     /// The query with columns of nothing but NULL left without a type, so that they fit every column.
     pub fn untyped(mut self) -> Self {
         let planned = self.plan.schema().fields().iter();

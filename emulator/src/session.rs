@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::arrow_message::BufferCompression;
-use crate::catalog::{Catalog, CatalogError, PARTITION_DATE, PARTITION_TIME, Table};
+use crate::catalog::{Catalog, CatalogError, Table};
 use crate::external;
 use crate::layout::{self, StreamCountRequest};
 use crate::name::{NameError, TableName};
@@ -444,28 +444,9 @@ fn parent_project(parent: &str) -> Result<&str, SessionError> {
 
 /// A table may ask that every read says which partitions it wants.
 fn check_partition_filter(table: &Table, filter: Option<&RowFilter>) -> Result<(), SessionError> {
-    let Some(metadata) = &table.metadata else {
+    let Some(wanted) = table.required_filter() else {
         return Ok(());
     };
-    let resource = &metadata.resource;
-    let partitioning = resource
-        .get("timePartitioning")
-        .or_else(|| resource.get("rangePartitioning"));
-    let required = |value: Option<&serde_json::Value>| {
-        value.and_then(serde_json::Value::as_bool).unwrap_or(false)
-    };
-    let required = required(resource.get("requirePartitionFilter"))
-        || required(partitioning.and_then(|p| p.get("requirePartitionFilter")));
-    if !required {
-        return Ok(());
-    }
-    let column = partitioning
-        .and_then(|p| p.get("field"))
-        .and_then(serde_json::Value::as_str);
-    let wanted = column.map_or_else(
-        || vec![PARTITION_DATE, PARTITION_TIME],
-        |column| vec![column],
-    );
     let schema = table.filter_schema();
     let filtered = filter.is_some_and(|f| {
         f.columns

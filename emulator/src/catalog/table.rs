@@ -182,6 +182,28 @@ impl Table {
         Schema::new(fields)
     }
 
+    /// The columns of which every query has to name one in a condition, if the table asks for that.
+    pub fn required_filter(&self) -> Option<Vec<String>> {
+        let resource = &self.metadata.as_ref()?.resource;
+        let partitioning = resource
+            .get("timePartitioning")
+            .or_else(|| resource.get("rangePartitioning"));
+        let required = |within: Option<&serde_json::Value>| {
+            let required = within.map(|w| w == &serde_json::Value::Bool(true));
+            required.unwrap_or(false)
+        };
+        if !required(resource.get("requirePartitionFilter"))
+            && !required(partitioning.and_then(|p| p.get("requirePartitionFilter")))
+        {
+            return None;
+        }
+        let column = partitioning.and_then(|p| p["field"].as_str());
+        Some(column.map_or_else(
+            || vec![PARTITION_DATE.to_owned(), PARTITION_TIME.to_owned()],
+            |column| vec![column.to_owned()],
+        ))
+    }
+
     /// Logical bytes of the whole table.
     pub fn logical_bytes(&self) -> u64 {
         self.leaf_bytes.iter().sum()

@@ -166,9 +166,14 @@ impl Running<'_, '_> {
         Ok(planned)
     }
 
+    /// Plans a query that is to read as its tables ask to be read.
+    pub fn reading(&self, query: Query) -> Result<Planned, JobError> {
+        Ok(self.plan(query)?.filtered()?)
+    }
+
     pub fn select(&mut self, query: Query) -> Result<Done, JobError> {
         let text = query.to_string();
-        let planned = self.plan(query)?;
+        let planned = self.reading(query)?;
         for table in &planned.read.tables {
             self.work.check_place(table)?;
         }

@@ -226,7 +226,7 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
                 .table(&target.table)?
                 .has_partition_time();
             let query = change::after_update(&update, &target, &columns, arrival)?;
-            let planned = running.plan(query)?;
+            let planned = running.reading(query)?;
             if running.is_dry_run() {
                 return Ok(Effect::tried("UPDATE", &[&planned], None));
             }
@@ -242,7 +242,7 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
                 .table(&target.table)?
                 .has_partition_time();
             let query = change::after_delete(&delete, &target, arrival)?;
-            let planned = running.plan(query)?;
+            let planned = running.reading(query)?;
             if running.is_dry_run() {
                 return Ok(Effect::tried("DELETE", &[&planned], None));
             }

@@ -43,6 +43,11 @@ impl Arrivals {
         }
     }
 
+    /// The table with all its files.
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
     /// The table without the files that conditions on the pseudo columns rule out; conditions on anything else leave all.
     pub fn chosen(&self, state: &dyn Session, conditions: &[Expr]) -> Result<Arc<Table>> {
         let times = self.table.files.iter().map(|f| f.partition_time);

@@ -22,8 +22,8 @@ use super::rewrite::Relation;
 use super::variables::Variable;
 use super::wildcard::Wildcard;
 use super::{
-    Defaults, Parameter, QueryError, Read, arrays, meaning, names, rewrite, routines, select,
-    source, stages, times_of_tables, unsupported,
+    Defaults, Parameter, QueryError, Read, arrays, meaning, names, partition_filters, rewrite,
+    routines, select, source, stages, times_of_tables, unsupported,
 };
 use crate::catalog::{Catalog, CatalogError, Table};
 use crate::external::{self, Rows};
@@ -337,6 +337,43 @@ impl<'a> Planner<'a> {
             tables.iter().map(columns).sum()
         });
         Ok(read)
+    }
+
+    /// What is wrong with a query that reads a table without the condition on its partitions that the table asks for, in neither
+    /// form of its plan.
+    pub fn unfiltered(
+        &self,
+        analyzed: &LogicalPlan,
+        optimized: &LogicalPlan,
+    ) -> Result<Option<QueryError>, QueryError> {
+        let asking = self.opened.iter().filter_map(|(key, opened)| {
+            let table = match opened {
+                Opened::Table(table) => table,
+                Opened::Arrivals(arrivals) => arrivals.table(),
+                Opened::Wildcard(_) => return None,
+            };
+            Some((key.clone(), (table, table.required_filter()?)))
+        });
+        let asking: BTreeMap<_, _> = asking.collect();
+        if asking.is_empty() {
+            return Ok(None);
+        }
+        let wanted = asking.iter();
+        let wanted = wanted.map(|(key, (_, columns))| (key.clone(), columns.clone()));
+        let wanted = wanted.collect();
+        let analyzed = partition_filters::missing(analyzed, &wanted)?;
+        let optimized = partition_filters::missing(optimized, &wanted)?;
+        let missing = analyzed.intersection(&optimized).next();
+        Ok(missing
+            .and_then(|key| asking.get(key))
+            .map(|(table, columns)| {
+                let name = &table.name;
+                let columns: Vec<String> = columns.iter().map(|c| format!("'{c}'")).collect();
+                QueryError::PartitionFilter {
+                    table: format!("{}.{}.{}", name.project(), name.dataset(), name.table()),
+                    columns: columns.join(", "),
+                }
+            }))
     }
 
     /// The tables of a relation that are read.

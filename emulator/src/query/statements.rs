@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use super::alter::{self, Alter};
 use super::files::{self, FileStatement};
 use super::grants::{self, Grant};
-use super::{QueryError, escapes, pipes, placeholders};
+use super::{QueryError, absent_statements, escapes, pipes, placeholders};
 
 /// A statement: most are what the parser makes of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,8 +66,9 @@ pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>, QueryError> {
 /// The statement that comes next.
 ///
 /// # Errors
-/// [`QueryError::Syntax`] where there is none.
+/// [`QueryError::Syntax`] where there is none, [`QueryError::Unsupported`] naming one that this emulator does not have.
 pub(super) fn statement(parser: &mut Parser<'_>) -> Result<Statement, QueryError> {
+    absent_statements::refuse(parser)?;
     Ok(if parser.peek_keyword(Keyword::ALTER) {
         Statement::Alter(alter::parse(parser)?)
     } else if is_undrop(&parser.peek_token().token) {

@@ -35,7 +35,7 @@ pub(super) fn insert_rows(
     let Some(source) = insert.source else {
         return Err(unsupported("INSERT without rows"));
     };
-    let planned = running.plan(rows_of(*source)?)?;
+    let planned = running.reading(rows_of(*source)?)?;
     if running.is_dry_run() {
         arriving.check(&planned)?;
         return Ok(Effect::tried("INSERT", &[&planned], Some(&table)));

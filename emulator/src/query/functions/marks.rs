@@ -94,6 +94,12 @@ impl ScalarUDFImpl for Marked {
             Some(first) if self.marks == Marks::OfAny && known.all(|t| t == first) => {
                 Ok(vec![first.clone(); types.len()])
             }
+            // Structs that differ are made the same once their query is planned.
+            Some(DataType::Struct(_))
+                if self.name() == "coalesce" && known.all(|t| matches!(t, DataType::Struct(_))) =>
+            {
+                Ok(types.to_vec())
+            }
             _ => self.inner.coerce_types(types),
         }
     }

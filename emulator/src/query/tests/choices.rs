@@ -1,0 +1,60 @@
+//! Values that become one, of different types.
+
+use tempfile::TempDir;
+
+use super::{catalog, lines};
+
+#[tokio::test]
+async fn floats_and_decimals_are_floats_together() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let from = "FROM UNNEST([0.1, 2.5]) AS x";
+    for (query, wanted) in [
+        (
+            "SELECT IF(x > 1, x, CAST(x AS BIGNUMERIC)) {} ORDER BY x",
+            "0.1 2.5",
+        ),
+        ("SELECT GREATEST(x, NUMERIC '1') {} ORDER BY x", "1.0 2.5"),
+        ("SELECT COALESCE(NULL, NUMERIC '1', x) {} LIMIT 1", "1.0"),
+        ("SELECT [x, NUMERIC '1.5'] {} WHERE x < 1", "[0.1,1.5]"),
+        (
+            "SELECT 2.5 AS x UNION ALL SELECT NUMERIC '1.5' ORDER BY x",
+            "1.5 2.5",
+        ),
+        (
+            "SELECT BIGNUMERIC '1.5' AS x UNION ALL SELECT x {} UNION ALL SELECT 3 ORDER BY 1",
+            "0.1 1.5 2.5 3.0",
+        ),
+    ] {
+        let sql = query.replace("{}", from);
+        let rows = lines(&catalog, &sql).await;
+        assert_eq!(rows.get(1..).unwrap().join(" "), wanted, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn structs_are_what_the_first_of_them_is() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (query, wanted) in [
+        (
+            "SELECT s.a, s.b FROM (SELECT STRUCT(1 AS a, 'x' AS b) AS s UNION ALL SELECT STRUCT(2, 'y')) ORDER BY 1",
+            "1|x 2|y",
+        ),
+        (
+            "SELECT s.a, TO_JSON_STRING(s.j) FROM (SELECT STRUCT(1 AS a, JSON '1' AS j) AS s UNION ALL SELECT STRUCT(2, JSON '[2]')) ORDER BY 1",
+            "1|1 2|[2]",
+        ),
+        (
+            "SELECT IF(x > 1, STRUCT(x AS a, 'p' AS b), STRUCT(0.5, 'q')).a FROM UNNEST([1, 2]) AS x ORDER BY x",
+            "0.5 2.0",
+        ),
+        (
+            "SELECT COALESCE(IF(x > 1, STRUCT(x AS a), NULL), STRUCT(0)).a FROM UNNEST([1, 2]) AS x ORDER BY x",
+            "0 2",
+        ),
+    ] {
+        let rows = lines(&catalog, query).await;
+        assert_eq!(rows.get(1..).unwrap().join(" "), wanted, "{query}");
+    }
+}
