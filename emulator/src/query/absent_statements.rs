@@ -44,11 +44,11 @@ pub(super) fn refuse(parser: &Parser<'_>) -> Result<(), QueryError> {
         _ => 1,
     };
     let (one, two) = (word(at), format!("{} {}", word(at), word(at + 1)));
-    let object = [one, two].into_iter();
-    for object in object.filter(|o| OBJECTS.contains(&o.as_str())) {
-        return Err(unsupported(format!("the statement {verb} {object}")));
+    let mut objects = [one, two].into_iter();
+    match objects.find(|o| OBJECTS.contains(&o.as_str())) {
+        Some(object) => Err(unsupported(format!("the statement {verb} {object}"))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

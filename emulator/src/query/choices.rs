@@ -1,7 +1,7 @@
 //! Values that become one: branches of a choice, elements of an array, rows of a union.
 //!
 //! Floats and decimals are floats together, where the planner would make them decimals, and structs are what the first of them is,
-//! field by field, whatever the fields of the others are called. Must not know how a value is cast.
+//! field by field, whatever the fields of the others are called. Literal texts beside dates and times are such. Must not know how a value is cast.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Projection, Uni
 
 use super::{meaning, node_expressions};
 use crate::schema::FieldSchema;
+use crate::wire;
 
 /// Makes values that stand for the same one of the same type, where the planner would not do as the service does.
 pub(super) fn made(plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -94,6 +95,18 @@ fn one(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let fields = values.iter().map(|value| Ok(value.to_field(schema)?.1));
     let fields = fields.collect::<Result<Vec<_>>>()?;
     let known: Vec<&Field> = fields.iter().map(AsRef::as_ref).collect();
+    if let Some(target) = moment(&known) {
+        let target = FieldSchema::from_arrow(target);
+        for (value, field) in values.iter_mut().zip(&fields) {
+            if matches!(value, Expr::Literal(_, _)) && *field.data_type() == DataType::Utf8 {
+                let literal = std::mem::take(*value);
+                **value = meaning::cast(literal, &target)?;
+            } else if *field.data_type() == DataType::Utf8 {
+                return plan_err!("STRING and {} have no common supertype", target.kind);
+            }
+        }
+        return Ok(Transformed::yes(expr));
+    }
     let Some(target) = common(&known) else {
         let mut kinds = known.iter().map(|f| f.data_type()).filter(|k| !k.is_null());
         let first = kinds.next();
@@ -118,6 +131,30 @@ fn has_structs(kind: &DataType) -> bool {
         DataType::List(item) => has_structs(item.data_type()),
         kind => matches!(kind, DataType::Struct(_)),
     }
+}
+
+/// Whether values of such types are of one date or time type, but for texts and nulls.
+pub(super) fn are_moments_and_texts(kinds: &[&DataType]) -> bool {
+    let moments = kinds.iter().filter(|k| k.is_temporal());
+    let mut rest = kinds.iter().filter(|k| !k.is_temporal());
+    let first = moments.clone().next();
+    first.is_some()
+        && moments.clone().all(|kind| Some(kind) == first)
+        && kinds.contains(&&DataType::Utf8)
+        && rest.all(|k| k.is_null() || **k == DataType::Utf8)
+}
+
+/// The date or time that literal texts beside it are read as.
+fn moment<'a>(fields: &[&'a Field]) -> Option<&'a Field> {
+    let kinds: Vec<&DataType> = fields.iter().map(|f| f.data_type()).collect();
+    let mut moments = fields.iter().filter(|f| f.data_type().is_temporal());
+    let plain = fields
+        .iter()
+        .all(|f| *f.data_type() != DataType::Utf8 || wire::sql_type(f).is_none());
+    moments
+        .next()
+        .copied()
+        .filter(|_| plain && are_moments_and_texts(&kinds))
 }
 
 /// What values of some types are together, where the planner does not find that itself.

@@ -133,34 +133,41 @@ fn all(terms: impl IntoIterator<Item = Expr>, by: Operator) -> Option<Expr> {
     terms.into_iter().reduce(join)
 }
 
-/// Terms joined by AND or OR, of which a later one is only computed where no earlier one decides.
+/// Terms joined by AND or OR, of which a later one is only computed where no earlier one decides. Those that name a row around
+/// stay as they are, because the planner has to see what its queries are joined by.
 fn joined(terms: Vec<Expr>, by: Operator, schema: &DFSchema) -> Result<Expr> {
-    let mut failing = Vec::new();
-    for (at, term) in terms.iter().enumerate() {
-        failing.push(at > 0 && may_fail(term, schema)? && !compares_columns(term)?);
+    let (mut own, mut plain) = (Vec::new(), Vec::new());
+    let mut guarded = false;
+    for term in terms {
+        let around = term.exists(|e| Ok(matches!(e, Expr::OuterReferenceColumn(_, _))))?;
+        if around {
+            plain.push(term);
+            continue;
+        }
+        let fails = may_fail(&term, schema)? && !compares_columns(&term)?;
+        if own.is_empty() || !fails {
+            plain.push(term.clone());
+        } else {
+            guarded = true;
+        }
+        own.push(term);
     }
-    let whole = all(terms.clone(), by).unwrap_or_else(|| lit(true));
-    if !failing.contains(&true) {
-        return Ok(whole);
+    if !guarded {
+        return Ok(all(plain, by).unwrap_or_else(|| lit(true)));
     }
     let decided = lit(i64::from(by == Operator::Or));
-    let cases = terms.iter().map(|term| {
+    let cases = own.iter().map(|term| {
         let decides = match by {
             Operator::And => Expr::Not(Box::new(term.clone())),
             _ => term.clone(),
         };
         (Box::new(decides), Box::new(decided.clone()))
     });
-    let case = Case::new(
-        None,
-        cases.collect(),
-        Some(Box::new(cast(whole, DataType::Int64))),
-    );
+    let cases = cases.collect();
+    let whole = all(own, by).unwrap_or_else(|| lit(true));
+    let case = Case::new(None, cases, Some(Box::new(cast(whole, DataType::Int64))));
     let choice = hidden(Expr::Case(case))?.eq(lit(1_i64));
-    // What cannot fail stays where the planner sees it.
-    let plain = terms.into_iter().zip(failing);
-    let plain = plain.filter_map(|(term, fails)| (!fails).then_some(term));
-    Ok(all(plain.chain([choice]), by).unwrap_or_else(|| lit(true)))
+    Ok(all(plain.into_iter().chain([choice]), by).unwrap_or_else(|| lit(true)))
 }
 
 /// A choice that stays one: of truth values, and of literals, which the planner compares with others before it chooses.

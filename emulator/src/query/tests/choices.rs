@@ -1,8 +1,9 @@
 //! Values that become one, of different types.
+#![allow(clippy::unwrap_used)]
 
 use tempfile::TempDir;
 
-use super::{catalog, lines};
+use super::{answer, catalog, lines};
 
 #[tokio::test]
 async fn floats_and_decimals_are_floats_together() {
@@ -56,5 +57,46 @@ async fn structs_are_what_the_first_of_them_is() {
     ] {
         let rows = lines(&catalog, query).await;
         assert_eq!(rows.get(1..).unwrap().join(" "), wanted, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn literal_texts_beside_dates_and_times_are_such() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (query, wanted) in [
+        (
+            "SELECT [DATE '2024-01-01', '2024-01-02']",
+            "[2024-01-01,2024-01-02]",
+        ),
+        (
+            "SELECT IFNULL(NULL, COALESCE(NULL, '2024-01-02', DATE '2024-01-01'))",
+            "2024-01-02",
+        ),
+        (
+            "SELECT IF(d > '2024-01-01', d, '2023-12-31') FROM UNNEST([DATE '2024-01-01', '2024-02-01']) AS d ORDER BY d",
+            "2023-12-31 2024-02-01",
+        ),
+        (
+            "SELECT CAST(CASE WHEN TRUE THEN '10:00:00' ELSE TIME '09:00:00' END AS STRING)",
+            "10:00:00",
+        ),
+        (
+            "SELECT GREATEST(DATE '2024-01-01', '2025-01-01')",
+            "2025-01-01",
+        ),
+    ] {
+        let rows = lines(&catalog, query).await;
+        assert_eq!(rows.get(1..).unwrap().join(" "), wanted, "{query}");
+    }
+    for (query, wanted) in [
+        (
+            "SELECT COALESCE(s, DATE '2024-01-01') FROM (SELECT CONCAT('2', '0') AS s)",
+            "have no common supertype",
+        ),
+        ("SELECT [DATE '2024-01-01', 'x']", "Invalid date"),
+    ] {
+        let refused = answer(&catalog, query, &[]).await.unwrap_err();
+        assert!(refused.contains(wanted), "{query}: {refused}");
     }
 }

@@ -1,4 +1,5 @@
 //! Conditions that keep others from failing.
+#![allow(clippy::unwrap_used)]
 
 use tempfile::TempDir;
 
@@ -39,6 +40,10 @@ async fn what_an_earlier_condition_decides_is_not_computed() {
         (
             "SELECT s FROM UNNEST(['a', '7']) AS s WHERE REGEXP_CONTAINS(s, r'^[0-9]+$') AND CAST(s AS INT64) > 5",
             "7",
+        ),
+        (
+            "SELECT x {} WHERE EXISTS (SELECT 1 FROM UNNEST([0, 1, 2]) AS y WHERE y = x AND y > 0 AND 10 / y > 4) ORDER BY x",
+            "1 2",
         ),
         (
             "SELECT COUNT(*) {} HAVING COUNTIF(x > 9) > 0 AND 1 / COUNTIF(x > 9) > 0",
