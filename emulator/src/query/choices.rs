@@ -39,7 +39,8 @@ fn united(union: Union) -> Result<Transformed<LogicalPlan>> {
     let targets = (0..union.schema.fields().len()).map(|at| {
         let inputs = union.inputs.iter();
         let fields = inputs.filter_map(|input| input.schema().fields().get(at));
-        common(&fields.map(AsRef::as_ref).collect::<Vec<_>>())
+        let fields: Vec<&Field> = fields.map(AsRef::as_ref).collect();
+        common(&fields).or_else(|| widest(&fields))
     });
     let targets: Vec<Option<Field>> = targets.collect();
     let first = union.inputs.first().map(|input| input.schema().fields());
@@ -64,7 +65,7 @@ fn with_types(input: Arc<LogicalPlan>, targets: &[Option<Field>]) -> Result<Logi
         let value = Expr::Column(column.clone());
         let kind = value.get_type(input.schema())?;
         match target {
-            Some(target) if is_decimal(&kind) || has_structs(&kind) => {
+            Some(target) if kind != *target.data_type() && !kind.is_null() => {
                 let cast = meaning::cast(value, &FieldSchema::from_arrow(target))?;
                 Ok(cast.alias_qualified(column.relation, column.name))
             }
@@ -178,15 +179,36 @@ fn common(fields: &[&Field]) -> Option<Field> {
     (numbers && float && decimal).then(|| Field::new("value", DataType::Float64, true))
 }
 
-/// The first of two fields with types that hold both, if there are such.
-fn merged(one: &Field, other: &Field) -> Option<Field> {
-    let wide = |kind: &DataType| match kind {
+/// How much a type of numbers holds, beside others.
+fn wide(kind: &DataType) -> Option<u8> {
+    match kind {
         kind if kind.is_integer() => Some(0),
         DataType::Decimal128(_, _) => Some(1),
         DataType::Decimal256(_, _) => Some(2),
         kind if kind.is_floating() => Some(3),
         _ => None,
+    }
+}
+
+/// What numbers of several types are in a union, of which the planner tells the type of the first only.
+fn widest(fields: &[&Field]) -> Option<Field> {
+    let kinds = fields.iter().map(|f| f.data_type());
+    let kinds: Vec<&DataType> = kinds.filter(|k| !k.is_null()).collect();
+    let all = kinds.iter().map(|kind| wide(kind));
+    let all = all.collect::<Option<Vec<u8>>>()?;
+    if all.iter().min() == all.iter().max() {
+        return None;
+    }
+    let kind = match all.iter().max()? {
+        1 => DataType::Decimal128(38, 9),
+        2 => DataType::Decimal256(76, 38),
+        _ => DataType::Float64,
     };
+    Some(Field::new("value", kind, true))
+}
+
+/// The first of two fields with types that hold both, if there are such.
+fn merged(one: &Field, other: &Field) -> Option<Field> {
     let (kind, others) = (one.data_type(), other.data_type());
     let kind = match (kind, others) {
         (kind, others) if kind == others || others.is_null() => kind.clone(),

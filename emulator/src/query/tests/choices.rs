@@ -26,6 +26,14 @@ async fn floats_and_decimals_are_floats_together() {
             "SELECT BIGNUMERIC '1.5' AS x UNION ALL SELECT x {} UNION ALL SELECT 3 ORDER BY 1",
             "0.1 1.5 2.5 3.0",
         ),
+        (
+            "SELECT 1 AS x UNION ALL SELECT NUMERIC '2.5' UNION ALL SELECT x {} ORDER BY x",
+            "0.1 1.0 2.5 2.5",
+        ),
+        (
+            "SELECT * FROM (SELECT 1 AS x UNION DISTINCT SELECT NUMERIC '2.5') UNION ALL SELECT x {} ORDER BY 1",
+            "0.1 1.0 2.5 2.5",
+        ),
     ] {
         let sql = query.replace("{}", from);
         let rows = lines(&catalog, &sql).await;
