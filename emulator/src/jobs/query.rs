@@ -167,10 +167,16 @@ impl Running<'_, '_> {
         Ok(planned)
     }
 
-    pub fn select(&mut self, query: Query) -> Result<Done, JobError> {
-        let text = query.to_string();
+    /// Plans a query that is to read as its tables ask to be read.
+    pub fn reading(&self, query: Query) -> Result<Planned, JobError> {
         let planned = self.plan(query)?;
         planned.check_filters()?;
+        Ok(planned)
+    }
+
+    pub fn select(&mut self, query: Query) -> Result<Done, JobError> {
+        let text = query.to_string();
+        let planned = self.reading(query)?;
         for table in &planned.read.tables {
             self.work.check_place(table)?;
         }

@@ -21,6 +21,7 @@ use super::functions::decimals::{self, Kind};
 
 mod extremes;
 mod gathering;
+mod moving_least;
 
 /// The aggregates, to be registered with a planner.
 pub(super) fn all() -> Vec<AggregateUDF> {

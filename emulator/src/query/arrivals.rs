@@ -43,6 +43,7 @@ impl Arrivals {
         }
     }
 
+    /// The table with all its files.
     pub fn table(&self) -> &Table {
         &self.table
     }

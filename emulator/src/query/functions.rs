@@ -219,6 +219,10 @@ impl ScalarUDFImpl for Function {
                 .iter()
                 .all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
+        if rows == 0 {
+            let none = arrow::array::new_empty_array(args.return_field.data_type());
+            return Ok(ColumnarValue::Array(none));
+        }
         let arrays = args
             .args
             .iter()

@@ -138,14 +138,22 @@ fn tagged(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>, DataFusion
     let Some(model) = model else {
         return Ok(Transformed::no(expr));
     };
-    let described = sql_types::described(&FieldSchema::from_arrow(&model));
+    Ok(Transformed::yes(cast(
+        expr,
+        &FieldSchema::from_arrow(&model),
+    )?))
+}
+
+/// `CAST(expr AS field's type)`, planned.
+pub(super) fn cast(expr: Expr, to: &FieldSchema) -> Result<Expr, DataFusionError> {
+    let described = sql_types::described(to);
     let arguments = vec![
         expr,
         Expr::Literal(ScalarValue::Utf8(Some(described)), None),
     ];
     let function = functions::named("millpond_cast")?;
-    Ok(Transformed::yes(Expr::ScalarFunction(
-        ScalarFunction::new_udf(function, arguments),
+    Ok(Expr::ScalarFunction(ScalarFunction::new_udf(
+        function, arguments,
     )))
 }
 

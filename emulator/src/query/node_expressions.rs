@@ -10,6 +10,16 @@ pub(super) fn changed(
     node: LogicalPlan,
     change: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
 ) -> Result<Transformed<LogicalPlan>> {
+    rewritten(node, |expr, schema| {
+        expr.transform_up(|e| change(e, schema))
+    })
+}
+
+/// Gives the expressions of `node`, each as a whole, to `change`, with the columns that they can name.
+pub(super) fn rewritten(
+    node: LogicalPlan,
+    change: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
+) -> Result<Transformed<LogicalPlan>> {
     let schema = node
         .inputs()
         .iter()
@@ -20,7 +30,7 @@ pub(super) fn changed(
     let names = NamePreserver::new(&node);
     node.map_expressions(|expr| {
         let name = names.save(&expr);
-        let changed = expr.transform_up(|e| change(e, &schema))?;
+        let changed = change(expr, &schema)?;
         Ok(changed.update_data(|e| name.restore(e)))
     })
 }

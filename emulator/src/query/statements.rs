@@ -11,7 +11,7 @@ use super::alter::{self, Alter};
 use super::files::{self, FileStatement};
 use super::grants::{self, Grant};
 use super::row_access::{self, RowAccess};
-use super::{QueryError, escapes, pipes, placeholders};
+use super::{QueryError, absent_statements, escapes, pipes, placeholders};
 
 /// A statement: most are what the parser makes of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,8 +69,9 @@ pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>, QueryError> {
 /// The statement that comes next.
 ///
 /// # Errors
-/// [`QueryError::Syntax`] where there is none.
+/// [`QueryError::Syntax`] where there is none, [`QueryError::Unsupported`] naming one that this emulator does not have.
 pub(super) fn statement(parser: &mut Parser<'_>) -> Result<Statement, QueryError> {
+    absent_statements::refuse(parser)?;
     Ok(if parser.peek_keyword(Keyword::ALTER) {
         Statement::Alter(alter::parse(parser)?)
     } else if is_undrop(&parser.peek_token().token) {

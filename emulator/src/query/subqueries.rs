@@ -155,7 +155,10 @@ fn one(expr: Expr, state: &SessionState) -> Result<Transformed<Expr>> {
     };
     let outer = outer_columns(&subquery.subquery)?;
     if asks == Asks::Value && outer.is_empty() {
-        return Ok(Transformed::no(expr));
+        // It is run once, as it is; what is in it may be of its own rows.
+        let within = computed(subquery.subquery.as_ref().clone(), state)?;
+        let subquery = subquery.with_plan(Arc::new(within));
+        return Ok(Transformed::yes(Expr::ScalarSubquery(subquery)));
     }
     let plan = Arc::clone(&subquery.subquery);
     let returns = match asks {

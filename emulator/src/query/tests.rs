@@ -14,9 +14,11 @@ use crate::schema::{self, FieldSchema};
 
 mod arrays;
 mod casts;
+mod choices;
 mod documented;
 mod documents;
 mod functions;
+mod guards;
 mod kinds;
 mod names;
 mod numbers;

@@ -317,6 +317,33 @@ fn becomes(from: &DataType, to: &DataType) -> bool {
             DataType::Decimal128(_, _) | DataType::Decimal256(_, _),
             DataType::Decimal128(_, _) | DataType::Decimal256(_, _),
         ) => true,
+        // A time without a zone is one of UTC.
+        (DataType::Timestamp(_, None), DataType::Timestamp(_, Some(_))) => true,
         (from, to) => wire::leaf_type(from).as_ref() == Some(to),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::TimestampMicrosecondArray;
+    use arrow::datatypes::{TimeUnit, TimestampMicrosecondType};
+
+    use super::*;
+
+    #[test]
+    fn times_without_a_zone_are_those_of_utc_and_not_the_other_way_round() {
+        let local = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        assert!(becomes(&local, &utc));
+        assert!(!becomes(&utc, &local));
+        let given: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![Some(5), None]));
+        let taken = wire::to_wire(&given, &Field::new("at", utc.clone(), true)).ok();
+        let taken = taken.filter(|taken| taken.data_type() == &utc);
+        let taken = taken.map(|t| {
+            t.as_primitive::<TimestampMicrosecondType>()
+                .iter()
+                .collect()
+        });
+        assert_eq!(taken, Some(vec![Some(5), None]));
     }
 }

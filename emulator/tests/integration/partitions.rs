@@ -271,3 +271,78 @@ async fn decorators_name_partitions_to_write_list_copy_and_delete() {
     );
     emulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn tables_that_ask_for_a_condition_on_partitions_are_not_read_without_one() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    for sql in [
+        "CREATE TABLE d.q (id INT64, day DATE) PARTITION BY day OPTIONS (require_partition_filter = TRUE)",
+        "CREATE TABLE d.a (id INT64) PARTITION BY _PARTITIONDATE OPTIONS (require_partition_filter = TRUE)",
+        "CREATE VIEW d.w AS SELECT id, day AS date FROM d.q",
+        "INSERT INTO d.q VALUES (1, DATE '2020-01-01'), (2, DATE '2020-01-02')",
+    ] {
+        run(&emulator, sql).await;
+    }
+    let wanted = |table: &str, columns: &str| {
+        format!(
+            "Cannot query over table 'p.d.{table}' without a filter over column(s) {columns} that can be used for partition elimination"
+        )
+    };
+    for sql in [
+        "SELECT * FROM d.q",
+        "SELECT COUNT(*) FROM d.q WHERE id = 1",
+        "SELECT id FROM d.w",
+        "SELECT 1 WHERE EXISTS (SELECT id FROM d.q)",
+        "CREATE TABLE d.copy AS SELECT * FROM d.q",
+        "INSERT INTO d.q SELECT id, DATE '2020-01-03' FROM d.q",
+        "UPDATE d.q SET id = 3 WHERE id = 1",
+        "DELETE FROM d.q WHERE TRUE",
+    ] {
+        let (code, error) = ask(&emulator, json!({"query": sql})).await;
+        let error = &error["error"];
+        assert_eq!(
+            (code, &error["errors"][0]["reason"]),
+            (400, &json!("invalidQuery")),
+            "{sql}"
+        );
+        assert_eq!(error["message"], wanted("q", "'day'"), "{sql}");
+    }
+    let (_, error) = ask(&emulator, json!({"query": "SELECT id FROM d.a"})).await;
+    assert_eq!(
+        error["error"]["message"],
+        wanted("a", "'_PARTITIONDATE', '_PARTITIONTIME'")
+    );
+    for (sql, rows) in [
+        (
+            "SELECT id FROM d.q WHERE day > DATE '2020-01-01'",
+            json!([["2"]]),
+        ),
+        (
+            "SELECT id FROM d.q WHERE day IS NOT NULL AND id = 1",
+            json!([["1"]]),
+        ),
+        (
+            "SELECT id FROM d.w WHERE date = DATE '2020-01-01'",
+            json!([["1"]]),
+        ),
+        (
+            "SELECT a.id FROM (SELECT * FROM d.q) AS a WHERE EXTRACT(DAY FROM a.day) = 2",
+            json!([["2"]]),
+        ),
+        (
+            "SELECT id FROM d.a WHERE _PARTITIONDATE = DATE '2020-01-01'",
+            json!([]),
+        ),
+    ] {
+        assert_eq!(json!(values(&run(&emulator, sql).await)), rows, "{sql}");
+    }
+    run(
+        &emulator,
+        "UPDATE d.q SET id = 3 WHERE day = DATE '2020-01-01'",
+    )
+    .await;
+    run(&emulator, "DELETE FROM d.q WHERE day = DATE '2020-01-02'").await;
+    let left = run(&emulator, "SELECT id FROM d.q WHERE day IS NOT NULL").await;
+    assert_eq!(values(&left), [[json!("3")]]);
+}

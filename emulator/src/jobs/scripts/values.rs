@@ -35,7 +35,7 @@ impl Running<'_, '_> {
         text: &str,
     ) -> Result<RecordBatch, JobError> {
         let reads = !query.body.to_string().is_empty() && reads(&query);
-        let planned = self.plan(query)?;
+        let planned = self.reading(query)?;
         if reads {
             let columns = columns(&planned)?;
             let done = Done {

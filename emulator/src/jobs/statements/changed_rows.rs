@@ -37,8 +37,7 @@ pub(super) fn insert_rows(
         return Err(unsupported("INSERT without rows"));
     };
     put_defaults(&mut source, &own, &listed)?;
-    let planned = running.plan(rows_of(*source)?)?;
-    planned.check_filters()?;
+    let planned = running.reading(rows_of(*source)?)?;
     if running.is_dry_run() {
         arriving.check(&planned)?;
         return Ok(Effect::tried("INSERT", &[&planned], Some(&table)));

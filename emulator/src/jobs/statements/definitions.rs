@@ -119,8 +119,7 @@ pub(super) fn create_table(
         let mut effect = Effect::ddl(statement, operation, &table);
         let mut wanted = declared;
         if let Some(query) = create.query {
-            let planned = running.plan(*query)?;
-            planned.check_filters()?;
+            let planned = running.reading(*query)?;
             refuse_duplicates(&planned, "CREATE TABLE")?;
             if wanted.is_empty() {
                 wanted = columns(&planned)?;
@@ -133,8 +132,7 @@ pub(super) fn create_table(
     }
     let gathered = match create.query {
         Some(query) => {
-            let planned = running.plan(*query)?;
-            planned.check_filters()?;
+            let planned = running.reading(*query)?;
             refuse_duplicates(&planned, "CREATE TABLE")?;
             let own = columns(&planned)?;
             Some((running.gather(planned)?, own))

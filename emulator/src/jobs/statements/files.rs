@@ -247,7 +247,7 @@ fn export(
         )));
     }
     let form = FileForm::of_job(&settings)?;
-    let planned = running.plan(query)?;
+    let planned = running.reading(query)?;
     if running.is_dry_run() {
         return Ok(Effect::tried("EXPORT_DATA", &[&planned], None));
     }

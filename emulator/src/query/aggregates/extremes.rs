@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, FieldRef, Float64Type};
-use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, plan_err};
+use datafusion::common::{Result, ScalarValue, exec_datafusion_err, plan_err};
 use datafusion::functions_aggregate::min_max;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, Signature,
 };
+
+use super::moving_least::MovingLeast;
 
 /// MIN.
 pub(super) fn least() -> AggregateUDF {
@@ -81,9 +83,7 @@ impl AggregateUDFImpl for Extreme {
         args: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn Accumulator>> {
         if self.is_own(&args) {
-            return exec_err!(
-                "MIN of FLOAT64 over a moving frame is not supported by this emulator"
-            );
+            return Ok(Box::new(MovingLeast::default()));
         }
         self.inner.create_sliding_accumulator(args)
     }

@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
     ScalarUDFImpl, Signature,
 };
 
+use crate::query::choices::are_moments_and_texts;
 use crate::wire;
 
 /// The functions, under the names by which the planner knows them.
@@ -68,6 +69,16 @@ struct Marked {
     marks: Marks,
 }
 
+impl Marked {
+    /// Whether values of such types get their common one later.
+    fn waits(&self, types: &[DataType]) -> bool {
+        let (array, choice) = (self.name() == "make_array", self.name() == "coalesce");
+        let record = |t: &DataType| t.is_null() || matches!(t, DataType::Struct(_));
+        choice && types.iter().all(record)
+            || (choice || array) && are_moments_and_texts(&types.iter().collect::<Vec<_>>())
+    }
+}
+
 /// What the first of some fields that is marked says.
 pub(in crate::query) fn first_mark(fields: &[FieldRef]) -> Option<&HashMap<String, String>> {
     let mut metadata = fields.iter().map(|f| f.metadata());
@@ -94,6 +105,8 @@ impl ScalarUDFImpl for Marked {
             Some(first) if self.marks == Marks::OfAny && known.all(|t| t == first) => {
                 Ok(vec![first.clone(); types.len()])
             }
+            // Structs that differ, and dates beside literal texts, are made the same once their query is planned.
+            Some(_) if self.waits(types) => Ok(types.to_vec()),
             _ => self.inner.coerce_types(types),
         }
     }

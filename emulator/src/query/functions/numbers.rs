@@ -372,11 +372,11 @@ fn of_second(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     })
 }
 
-/// Floats are put in order by a number, bytes by their hexadecimal digits, because the planner makes no windows of them, everything else
-/// by itself.
+/// Floats are put in order by a number, times of day by their microseconds and bytes by their hexadecimal digits, because the planner
+/// makes no windows of them, everything else by itself.
 fn ordered(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     match argument(args, 0)?.data_type() {
-        DataType::Interval(_) => integer(args),
+        DataType::Interval(_) | DataType::Time64(_) => integer(args),
         DataType::Binary => text(args),
         kind if kind.is_floating() => integer(args),
         _ => same(args),
@@ -418,6 +418,9 @@ fn order(call: &Call) -> Result<ArrayRef> {
         let digits = |b: &[u8]| b.iter().map(|b| format!("{b:02x}")).collect::<String>();
         let keys = bytes.iter().map(|value| value.map(digits));
         return Ok(Arc::new(keys.collect::<StringArray>()));
+    }
+    if matches!(array.data_type(), DataType::Time64(_)) {
+        return Ok(arrow::compute::cast(array, &DataType::Int64)?);
     }
     if !array.data_type().is_floating() {
         return Ok(Arc::clone(array));

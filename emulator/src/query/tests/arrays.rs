@@ -147,3 +147,34 @@ async fn literals_of_arrays_know_the_row_around() {
         assert_eq!(lines(&catalog, &sql).await, ["v", wanted], "{expression}");
     }
 }
+
+#[tokio::test]
+async fn arrays_of_queries_are_within_arrays_of_queries() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (sql, wanted) in [
+        (
+            "SELECT TO_JSON_STRING(ARRAY(SELECT STRUCT(n, ARRAY(SELECT n * m FROM UNNEST([1, 2]) AS m) AS a) FROM UNNEST([1, 2]) AS n))",
+            r#"[{"n":1,"a":[1,2]},{"n":2,"a":[2,4]}]"#,
+        ),
+        (
+            "SELECT ARRAY(SELECT ARRAY_LENGTH(ARRAY(SELECT m FROM UNNEST([1, 2, 3]) AS m WHERE m >= n)) FROM UNNEST([1, 2]) AS n)",
+            "[3,2]",
+        ),
+        (
+            "SELECT TO_JSON_STRING([STRUCT(1 AS i, DATETIME '2020-01-01' AS v), STRUCT(2 AS i, CAST(TIMESTAMP '2020-01-02' AS DATETIME) AS v), STRUCT(3, NULL)])",
+            r#"[{"i":1,"v":"2020-01-01T00:00:00"},{"i":2,"v":"2020-01-02T00:00:00"},{"i":3,"v":null}]"#,
+        ),
+    ] {
+        assert_eq!(lines(&catalog, sql).await.get(1).unwrap(), wanted, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn functions_that_are_told_a_name_are_fine_without_rows() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let sql = "SELECT grantee AS g FROM d.INFORMATION_SCHEMA.OBJECT_PRIVILEGES \
+               WHERE object_schema = 'd' AND object_name = 't' AND SPLIT(grantee, ':')[OFFSET(1)] != 'x'";
+    assert_eq!(lines(&catalog, sql).await, ["g"]);
+}

@@ -159,6 +159,15 @@ async fn nan_equals_nothing_and_comes_before_all_numbers() {
         ("SELECT MIN(x), MAX(x) FROM {} WHERE x > -1", "-0.0 | 1.0"),
         ("SELECT SUM(x) FROM {}", "NaN"),
         (
+            "SELECT MIN(x) OVER (ORDER BY n ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) \
+             FROM UNNEST([STRUCT(1 AS n, 2.5 AS x), (2, CAST('nan' AS FLOAT64)), (3, 1.5), (4, NULL), (5, 3.5)]) ORDER BY n",
+            "2.5, NaN, NaN, 1.5, 3.5",
+        ),
+        (
+            "SELECT RANK() OVER (ORDER BY t), COUNT(*) OVER (ORDER BY t) FROM UNNEST([TIME '01:00:00', TIME '02:00:00', TIME '01:00:00']) AS t ORDER BY t",
+            "1 | 2, 1 | 2, 3 | 3",
+        ),
+        (
             "SELECT STRING_AGG(CAST(x AS STRING) ORDER BY x) FROM {} WHERE x IS NOT NULL",
             "nan,-inf,-1,0,1",
         ),
