@@ -14,6 +14,10 @@ async fn what_an_earlier_condition_decides_is_not_computed() {
         ("SELECT x {} WHERE x != 0 AND 10 / x > 4 ORDER BY x", "1 2"),
         ("SELECT x {} WHERE x = 0 OR 10 / x > 4 ORDER BY x", "0 1 2"),
         (
+            "SELECT x {} WHERE x != 0 AND 512 / 2 / 2 / 2 / 2 / 2 / 2 / 2 / 2 / x >= 1 ORDER BY x",
+            "1 2",
+        ),
+        (
             "SELECT x {} WHERE x > 0 AND x < 5 AND LN(x) > 0 AND MOD(6, x) = 0",
             "2",
         ),
