@@ -51,6 +51,7 @@ mod information;
 mod lateral;
 mod legacy;
 mod likes;
+mod literal_times;
 pub(crate) mod literals;
 mod long_conditions;
 mod meaning;
@@ -73,6 +74,7 @@ pub(crate) mod row_access;
 pub(crate) mod script;
 mod select_lists;
 mod shapes;
+mod shared_thresholds;
 mod source;
 mod spelling;
 pub(crate) mod sql_types;
@@ -316,6 +318,7 @@ pub(crate) async fn plan(
     let mut state = SessionStateBuilder::new_from_existing(state)
         .with_expr_planners(planners)
         .with_optimizer_rules(rules)
+        .with_physical_optimizer_rule(Arc::new(shared_thresholds::SharedThresholds))
         .build();
     state.register_relation_planner(Arc::new(lateral::Laterals))?;
     let context = SessionContext::new_with_state(state);
