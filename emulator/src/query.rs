@@ -74,7 +74,6 @@ pub(crate) mod row_access;
 pub(crate) mod script;
 mod select_lists;
 mod shapes;
-mod shared_thresholds;
 mod source;
 mod spelling;
 pub(crate) mod sql_types;
@@ -310,6 +309,9 @@ pub(crate) async fn plan(
     options.sql_parser.default_null_ordering = "nulls_min".to_owned();
     // What is numbered or gathered in order comes in the order of the query within.
     options.sql_parser.enable_subquery_sort_elimination = false;
+    // What is one value in a part of a union is not one in all of it, which is forgotten where parts are sorted by themselves:
+    // parts drop each other's first rows, and what is merged passes for sorted by less than it is.
+    options.optimizer.repartition_sorts = false;
     options.execution.time_zone = Some("UTC".to_owned());
     let state = SessionContext::new_with_config(config).state();
     let mut planners = vec![fields::planner(), operators::planner()];
@@ -318,7 +320,6 @@ pub(crate) async fn plan(
     let mut state = SessionStateBuilder::new_from_existing(state)
         .with_expr_planners(planners)
         .with_optimizer_rules(rules)
-        .with_physical_optimizer_rule(Arc::new(shared_thresholds::SharedThresholds))
         .build();
     state.register_relation_planner(Arc::new(lateral::Laterals))?;
     let context = SessionContext::new_with_state(state);

@@ -22,6 +22,14 @@ async fn parts_of_a_union_keep_each_others_rows() {
         ),
         ("x, s FROM {} ORDER BY x, s DESC LIMIT 3", "x|s 1|2 1|1 2|2"),
         (
+            "x, s FROM (SELECT * FROM {} ORDER BY s, x LIMIT 7) ORDER BY x, s LIMIT 3",
+            "x|s 1|1 1|2 2|1",
+        ),
+        (
+            "x, s, ROW_NUMBER() OVER (ORDER BY x, s) AS n FROM (SELECT * FROM {} ORDER BY s, x LIMIT 7) ORDER BY n LIMIT 2",
+            "x|s|n 1|1|1 1|2|2",
+        ),
+        (
             "y, MAX(s) AS m FROM (SELECT x + 1 AS y, s FROM {} ORDER BY s, x LIMIT 5) GROUP BY y ORDER BY y",
             "y|m 2|1 3|1 4|1 5|1 6|1",
         ),
