@@ -51,6 +51,7 @@ mod information;
 mod lateral;
 mod legacy;
 mod likes;
+mod literal_times;
 pub(crate) mod literals;
 mod long_conditions;
 mod meaning;
@@ -308,6 +309,9 @@ pub(crate) async fn plan(
     options.sql_parser.default_null_ordering = "nulls_min".to_owned();
     // What is numbered or gathered in order comes in the order of the query within.
     options.sql_parser.enable_subquery_sort_elimination = false;
+    // What is one value in a part of a union is not one in all of it, which is forgotten where parts are sorted by themselves:
+    // parts drop each other's first rows, and what is merged passes for sorted by less than it is.
+    options.optimizer.repartition_sorts = false;
     options.execution.time_zone = Some("UTC".to_owned());
     let state = SessionContext::new_with_config(config).state();
     let mut planners = vec![fields::planner(), operators::planner()];

@@ -172,6 +172,10 @@ fn methods() -> Router<Arc<RestState>> {
                 .post(row_access::call),
         )
         .route(
+            "/projects/{project}/datasets/{dataset}/tables/{table}/rowAccessPolicies/{policy}/{call}",
+            post(row_access::call_apart),
+        )
+        .route(
             "/projects/{project}/datasets/{dataset}/models",
             get(absent::models),
         )

@@ -9,7 +9,9 @@ use datafusion::sql::sqlparser::ast::{
 use super::functions::{DAYS_OF_WEEK, PREFIX, SAFELY};
 use super::shapes::part_name;
 use super::sql_types::plain;
-use super::{QueryError, build, clauses, functions, gathered, named, shapes, unsupported};
+use super::{
+    QueryError, build, clauses, functions, gathered, literal_times, named, shapes, unsupported,
+};
 use crate::row_restriction;
 
 /// Functions with one name and one meaning in both.
@@ -192,6 +194,7 @@ pub(super) fn spell(function: &mut Function) -> Result<Option<Expr>, QueryError>
         // Put there by a rewrite before.
         return Ok(None);
     }
+    literal_times::coerce(&lower, function);
     if lower == "array" {
         return gathered::array_of(function).map(Some);
     }
@@ -351,8 +354,7 @@ fn special(name: &str, function: &Function) -> Result<Option<Expr>, QueryError> 
     if !NAMES.contains(&name) {
         return Ok(None);
     }
-    let mut given = arguments(function)?;
-    coerce(name, &mut given);
+    let given = arguments(function)?;
     let wrong = || {
         unsupported(format!(
             "{} arguments of {}",
@@ -421,28 +423,6 @@ fn special(name: &str, function: &Function) -> Result<Option<Expr>, QueryError> 
         ),
         _ => return Err(wrong()),
     }))
-}
-
-/// Literal texts among the arguments of functions of dates and times are dates and times.
-fn coerce(name: &str, given: &mut [Expr]) {
-    let Some((kind, function)) = name.split_once('_') else {
-        return;
-    };
-    let count = match function {
-        "add" | "sub" | "trunc" => 1,
-        "diff" => 2,
-        _ => return,
-    };
-    let kind = kind.to_uppercase();
-    if !["DATE", "DATETIME", "TIME", "TIMESTAMP"].contains(&kind.as_str()) {
-        return;
-    }
-    for value in given.iter_mut().take(count) {
-        let literal = matches!(&*value, Expr::Value(text) if matches!(text.value, ast::Value::SingleQuotedString(_)));
-        if literal {
-            *value = build::cast(value.clone(), &plain("value", &kind));
-        }
-    }
 }
 
 fn unit(name: &str) -> i64 {

@@ -5,7 +5,7 @@
 use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, Interval};
 
 use super::sql_types::{self, plain, unnamed};
-use super::{QueryError, build, calls, gathered, literals, unsupported};
+use super::{QueryError, build, calls, gathered, literal_times, literals, unsupported};
 use crate::schema::FieldSchema;
 
 /// What an expression is to be replaced with; its parts have been through here before.
@@ -94,7 +94,10 @@ pub(super) fn expression(expr: &mut Expr) -> Result<Option<Expr>, QueryError> {
             let part = field.to_string().to_ascii_uppercase();
             Some(match part.as_str() {
                 "DATE" | "TIME" | "DATETIME" => build::cast(*expr.clone(), &plain("value", &part)),
-                _ => build::call("millpond_extract", vec![*expr.clone(), build::text(&part)]),
+                _ => build::call(
+                    "millpond_extract",
+                    vec![literal_times::as_kind(expr, "DATE"), build::text(&part)],
+                ),
             })
         }
         Expr::Trim {

@@ -22,6 +22,7 @@ mod guards;
 mod kinds;
 mod names;
 mod numbers;
+mod orders;
 mod pipes;
 mod shapes;
 mod signatures;

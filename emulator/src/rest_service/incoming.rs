@@ -4,12 +4,15 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::error::RestError;
+
+/// Members that hold values of users, nulls among them: a row to insert, and query parameters.
+const VALUES: [&str; 2] = ["json", "queryParameters"];
 
 /// The body of a request; an empty one is an object without members.
 #[derive(Debug)]
@@ -19,6 +22,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = RestError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, RestError> {
+        let patches = request.method() == Method::PATCH;
         let bytes = Bytes::from_request(request, state).await.map_err(|e| {
             let http = e.status();
             let reason = if http == StatusCode::PAYLOAD_TOO_LARGE {
@@ -31,7 +35,27 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self(Value::Object(Map::new())));
         }
-        json(&bytes).map(Self)
+        let mut body = json(&bytes)?;
+        if !patches {
+            drop_nulls(&mut body);
+        }
+        Ok(Self(body))
+    }
+}
+
+/// Takes out members that are null, which are as good as not there; but for a PATCH, where they say what goes.
+pub(super) fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            for (name, member) in members {
+                if !VALUES.contains(&name.as_str()) {
+                    drop_nulls(member);
+                }
+            }
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(drop_nulls),
+        _ => {}
     }
 }
 
@@ -83,6 +107,25 @@ mod tests {
         assert_eq!(body(" \n").await.unwrap(), json!({}));
         let refused = body("{\"a\"").await.unwrap_err().into_response();
         assert_eq!(refused.status(), 400);
+    }
+
+    #[tokio::test]
+    async fn a_member_that_is_null_is_not_there_but_in_a_patch() {
+        let text = r#"{"a": null, "b": [{"mode": null, "name": "x"}], "c": {"d": null},
+            "rows": [{"insertId": null, "json": {"a": null}}], "queryParameters": [{"value": null}]}"#;
+        let wanted = json!({"b": [{"name": "x"}], "c": {}, "rows": [{"json": {"a": null}}],
+            "queryParameters": [{"value": null}]});
+        for method in [Method::POST, Method::PUT] {
+            assert_eq!(sent(method, text).await, wanted);
+        }
+        let all: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(sent(Method::PATCH, text).await, all);
+    }
+
+    async fn sent(method: Method, text: &'static str) -> Value {
+        let request = Request::builder().method(method);
+        let request = request.body(axum::body::Body::from(text)).unwrap();
+        Body::from_request(request, &()).await.unwrap().0
     }
 
     #[derive(Debug, Deserialize)]

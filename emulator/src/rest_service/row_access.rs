@@ -221,6 +221,16 @@ async fn remove(
     Ok(Json(json!({})))
 }
 
+/// The same, asked for with a slash before the colon, as a client for Rust does.
+pub(super) async fn call_apart(
+    state: Shared,
+    Path((project, dataset, table, policy, call)): Path<(String, String, String, String, String)>,
+    body: Body,
+) -> Answer {
+    let call = format!("{policy}/{call}");
+    self::call(state, Path((project, dataset, table, call)), body).await
+}
+
 /// `POLICY:getIamPolicy` or `POLICY:testIamPermissions`.
 pub(super) async fn call(
     State(state): Shared,
@@ -228,7 +238,7 @@ pub(super) async fn call(
     Body(body): Body,
 ) -> Answer {
     let (policy, method) = call.split_once(':').unwrap_or((&call, ""));
-    let (policy, method) = (policy.to_owned(), method.to_owned());
+    let (policy, method) = (policy.trim_end_matches('/').to_owned(), method.to_owned());
     let known = blocking(&state, move |catalog| {
         let name = table_name(&project, &dataset, &table)?;
         catalog.row_access_policy(&name, &policy)

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::RestError;
-use super::incoming::{Params, json};
+use super::incoming::{Params, drop_nulls, json};
 use super::{RestState, Shared, jobs};
 
 /// Tells clients of the younger upload protocol whether an upload goes on.
@@ -118,7 +118,7 @@ pub(super) async fn begin(
             Ok(job.into_response())
         }
         "resumable" => {
-            let configuration = json(&body)?;
+            let configuration = described(&body)?;
             let path = format!("/upload/bigquery/v2/projects/{project}/jobs");
             let purpose = Purpose::Job {
                 project,
@@ -347,7 +347,14 @@ pub(super) fn parts(headers: &HeaderMap, body: &Bytes) -> Result<(Value, Bytes),
     let third = third.ok_or_else(malformed)?;
     let description = content(body, first + delimiter.len(), second).ok_or_else(malformed)?;
     let data = content(body, second + inner.len(), third).ok_or_else(malformed)?;
-    Ok((json(&description)?, data))
+    Ok((described(&description)?, data))
+}
+
+/// What goes with the data, without members that are null.
+fn described(text: &[u8]) -> Result<Value, RestError> {
+    let mut value = json(text)?;
+    drop_nulls(&mut value);
+    Ok(value)
 }
 
 /// What follows the blank line after a part's headers.

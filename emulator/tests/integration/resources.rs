@@ -48,6 +48,31 @@ async fn a_change_of_what_has_changed_is_refused() {
 }
 
 #[tokio::test]
+async fn members_given_as_null_are_as_good_as_not_there() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_empty(&root).await;
+    let dataset = json!({"datasetReference": {"datasetId": "n"}, "defaultTableExpirationMs": null, "access": null});
+    let (code, made) = send_json(&emulator, "POST", "/projects/p/datasets", &dataset).await;
+    assert_eq!(code, 200, "{made}");
+    assert!(!made.to_string().contains("null"), "{made}");
+    let column =
+        json!({"name": "id", "type": "INT64", "mode": null, "fields": null, "maxLength": null});
+    let table = json!({"tableReference": {"datasetId": "n", "tableId": "t"}, "schema": {"fields": [column]},
+        "view": null, "timePartitioning": null, "expirationTime": null});
+    let tables = "/projects/p/datasets/n/tables";
+    let (code, made) = send_json(&emulator, "POST", tables, &table).await;
+    assert_eq!((code, &made["type"]), (200, &json!("TABLE")), "{made}");
+    assert!(!made.to_string().contains("null"), "{made}");
+    let query = json!({"query": "SELECT 1", "useLegacySql": false, "destinationTable": null});
+    let job = json!({"configuration": {"query": query, "load": null, "labels": null}, "jobReference": null});
+    let (code, run) = send_json(&emulator, "POST", "/projects/p/jobs", &job).await;
+    assert_eq!(code, 200, "{run}");
+    assert_eq!(run["status"], json!({"state": "DONE"}));
+    assert!(!run.to_string().contains("null"), "{run}");
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
 async fn patches_change_what_they_name_and_updates_everything() {
     let root = TempDir::new().unwrap();
     let emulator = with_table(&root).await;

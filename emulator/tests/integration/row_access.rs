@@ -266,6 +266,10 @@ async fn policies_are_resources() {
     let (_, iam) = call("POST", "/one:getIamPolicy", json!({})).await;
     let binding = json!([{"role": "roles/bigquery.filteredDataViewer", "members": ["user:anonymous@localhost"]}]);
     assert_eq!(iam["bindings"], binding);
+    assert_eq!(
+        call("POST", "/one/:getIamPolicy", json!({})).await,
+        (200, iam)
+    );
     let asked = json!({"permissions": ["bigquery.rowAccessPolicies.get"]});
     assert_eq!(
         call("POST", "/one:testIamPermissions", asked.clone()).await,
@@ -290,6 +294,8 @@ async fn policies_are_resources() {
         ("DELETE", "/none", Value::Null, 404),
         ("POST", "/one:setIamPolicy", json!({}), 501),
         ("POST", "/none:getIamPolicy", json!({}), 404),
+        ("POST", "/one/getIamPolicy", json!({}), 404),
+        ("POST", "/one/:setIamPolicy", json!({}), 501),
         (
             "POST",
             ":batchDelete",

@@ -105,6 +105,27 @@ async fn texts_and_bytes() {
             "DATE \"2020-01-09\"",
         ),
         (
+            "DATE_BUCKET('2020-01-05', INTERVAL 7 DAY, '2020-01-02')",
+            "DATE \"2020-01-02\"",
+        ),
+        (
+            "TIMESTAMP_BUCKET('2020-01-01 10:17:00', INTERVAL 15 MINUTE)",
+            "TIMESTAMP \"2020-01-01 10:15:00+00\"",
+        ),
+        (
+            "DATETIME_BUCKET('2020-01-01 10:17:00', INTERVAL 12 HOUR)",
+            "DATETIME \"2020-01-01 00:00:00\"",
+        ),
+        ("EXTRACT(YEAR FROM '2020-01-05')", "2020"),
+        ("LAST_DAY('2020-02-05')", "DATE \"2020-02-29\""),
+        ("LAST_DAY('2020-02-05', YEAR)", "DATE \"2020-12-31\""),
+        ("UNIX_DATE('1970-01-03')", "2"),
+        ("UNIX_SECONDS('1970-01-01 00:01:00')", "60"),
+        ("FORMAT_DATE('%d.%m.', '2020-02-05')", "\"05.02.\""),
+        ("FORMAT_TIMESTAMP('%H', '2020-02-05 10:00:00+01')", "\"09\""),
+        ("FORMAT_DATETIME('%H', '2020-02-05 10:00:00')", "\"10\""),
+        ("FORMAT_TIME('%H', '10:00:00')", "\"10\""),
+        (
             "TIMESTAMP_SUB('2020-01-02', INTERVAL 1 DAY)",
             "TIMESTAMP \"2020-01-01 00:00:00+00\"",
         ),
@@ -115,6 +136,9 @@ async fn texts_and_bytes() {
         ("CAST('abc' AS INT64)", "Bad int64 value: abc"),
         ("CAST('abc' AS BOOL)", "Bad bool value: abc"),
         ("CAST('abc' AS DATE)", "Invalid date: 'abc'"),
+        ("LAST_DAY('abc')", "Invalid date: 'abc'"),
+        ("EXTRACT(HOUR FROM '2020-01-05 10:00:00')", "date"),
+        ("LAST_DAY(CONCAT('2020-01-', '05'))", "a date or time"),
     ])
     .await;
 }

@@ -1,0 +1,45 @@
+//! First rows in order, of parts that were put together.
+#![allow(clippy::unwrap_used)]
+
+use tempfile::TempDir;
+
+use super::{catalog, lines};
+
+#[tokio::test]
+async fn parts_of_a_union_keep_each_others_rows() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let parts = "(SELECT x, 2 AS s FROM UNNEST([1, 2, 3, 4, 5, 6]) AS x
+        UNION ALL SELECT x, 1 AS s FROM UNNEST([6, 5, 4, 3, 2, 1]) AS x)";
+    for (select, wanted) in [
+        (
+            "x, s FROM {} ORDER BY s, x LIMIT 5",
+            "x|s 1|1 2|1 3|1 4|1 5|1",
+        ),
+        (
+            "x, s FROM {} ORDER BY s, x DESC LIMIT 4 OFFSET 1",
+            "x|s 5|1 4|1 3|1 2|1",
+        ),
+        ("x, s FROM {} ORDER BY x, s DESC LIMIT 3", "x|s 1|2 1|1 2|2"),
+        (
+            "x, s FROM (SELECT * FROM {} ORDER BY s, x LIMIT 7) ORDER BY x, s LIMIT 3",
+            "x|s 1|1 1|2 2|1",
+        ),
+        (
+            "x, s, ROW_NUMBER() OVER (ORDER BY x, s) AS n FROM (SELECT * FROM {} ORDER BY s, x LIMIT 7) ORDER BY n LIMIT 2",
+            "x|s|n 1|1|1 1|2|2",
+        ),
+        (
+            "y, MAX(s) AS m FROM (SELECT x + 1 AS y, s FROM {} ORDER BY s, x LIMIT 5) GROUP BY y ORDER BY y",
+            "y|m 2|1 3|1 4|1 5|1 6|1",
+        ),
+        (
+            "ARRAY_TO_STRING(ARRAY(SELECT CAST(10 * s + x AS STRING) FROM {} ORDER BY s, x LIMIT 4), ',') AS a",
+            "a 11,12,13,14",
+        ),
+    ] {
+        let sql = format!("SELECT {}", select.replace("{}", parts));
+        let wanted: Vec<&str> = wanted.split(' ').collect();
+        assert_eq!(lines(&catalog, &sql).await, wanted, "{sql}");
+    }
+}
