@@ -275,13 +275,23 @@ fn merge(settings: &mut Map<String, Value>, changes: Map<String, Value>) {
     }
 }
 
-/// Refuses a parameter that is none of the values it may have.
-fn one_of(name: &str, value: Option<&str>, known: &[&str]) -> Result<(), RestError> {
-    match value.filter(|value| !value.is_empty()) {
-        Some(value) if !known.iter().any(|k| k.eq_ignore_ascii_case(value)) => Err(
-            RestError::invalid(&format!("Invalid value for {name}: {value}")),
-        ),
-        _ => Ok(()),
+/// Which of the values it may have a parameter has, by its name in any case, or by its number, as Google's client for Rust sends
+/// it; `known` is in the order of the numbers.
+fn one_of<'a>(
+    name: &str,
+    value: Option<&str>,
+    known: &[&'a str],
+) -> Result<Option<&'a str>, RestError> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let named = known.iter().find(|k| k.eq_ignore_ascii_case(value));
+    let numbered = || known.get(value.parse::<usize>().ok()?);
+    match named.or_else(numbered) {
+        Some(found) => Ok(Some(found)),
+        None => Err(RestError::invalid(&format!(
+            "Invalid value for {name}: {value}"
+        ))),
     }
 }
 

@@ -171,8 +171,8 @@ fn wants_ended(query: &str) -> Result<bool, RestError> {
         .peekable();
     let mut wanted = states.peek().is_none();
     for state in states {
-        one_of("stateFilter", Some(state), &["done", "pending", "running"])?;
-        wanted |= state.eq_ignore_ascii_case("done");
+        let state = one_of("stateFilter", Some(state), &["done", "pending", "running"])?;
+        wanted |= state == Some("done");
     }
     Ok(wanted)
 }
@@ -184,7 +184,7 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Answer {
     let projection = options.projection.as_deref();
-    one_of("projection", projection, &["full", "minimal"])?;
+    let full = one_of("projection", projection, &["minimal", "full"])? == Some("full");
     let parent = options.parent_job_id.as_deref();
     let parent = parent.filter(|id| !id.is_empty());
     let mut jobs = state.jobs.list(&project, parent);
@@ -192,7 +192,6 @@ pub(super) async fn list(
     if !wants_ended(uri.query().unwrap_or_default())? {
         jobs.clear();
     }
-    let full = projection.is_some_and(|p| p.eq_ignore_ascii_case("full"));
     let page = Page {
         max_results: options.max_results,
         page_token: options.page_token,

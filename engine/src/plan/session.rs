@@ -64,6 +64,8 @@ impl Session {
         options.optimizer.enable_round_robin_repartition = false;
         options.optimizer.repartition_file_scans = false;
         options.optimizer.prefer_hash_join = false;
+        // Sorts of a union's parts, each by fewer columns where a column is one value there, share one threshold and lose rows.
+        options.optimizer.repartition_sorts = false;
         let context = SessionContext::new_with_config_rt(config, runtime);
         own_functions(&context);
         Ok(Self { context })
@@ -275,5 +277,37 @@ impl Session {
             write(&batch.map_err(|e| from_datafusion(e, "query"))?)?;
         }
         Ok(schema)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use arrow::array::AsArray;
+    use arrow::datatypes::Int64Type;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_rows_of_a_union_come_from_all_its_parts() {
+        let session = Session::for_expressions().unwrap();
+        let part = |s: u8| {
+            format!("SELECT x, {s} AS s FROM (VALUES (3), (1), (2), (6), (5), (4)) AS t (x)")
+        };
+        let sql = format!(
+            "SELECT x FROM ({} UNION ALL {}) ORDER BY s, x LIMIT 5",
+            part(2),
+            part(1)
+        );
+        for threads in [1, 3] {
+            let mut found = Vec::new();
+            let write = |batch: &arrow::array::RecordBatch| {
+                found.extend_from_slice(batch.column(0).as_primitive::<Int64Type>().values());
+                Ok(())
+            };
+            let rows = session.run_query(&sql, Vec::new(), &[], threads, write);
+            rows.await.unwrap();
+            assert_eq!(found, [1, 2, 3, 4, 5], "{threads} threads");
+        }
     }
 }
