@@ -96,9 +96,9 @@ impl KeptMessages {
         }
     }
 
-    /// Forgets a stream whose file is not what was written.
+    /// Forgets a stream whose file is not there or not what was written.
     pub fn drop_damaged(&self, path: &Path, error: &io::Error) {
-        tracing::warn!(path = %path.display(), %error, "kept messages are damaged and are read from the table again");
+        tracing::warn!(path = %path.display(), %error, "kept messages cannot be used, the table is read again");
         let mut state = self.lock();
         if let Some(kept) = state.streams.remove(path) {
             state.bytes -= kept.bytes;
@@ -273,10 +273,8 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        if self.bytes > 0 || self.writer.is_some() {
-            // The next start removes what cannot be removed now.
-            let _ = fs::remove_file(&self.part);
-        }
+        // Nothing is there once it was kept; the next start removes what cannot be removed now.
+        let _ = fs::remove_file(&self.part);
         self.kept.lock().bytes -= self.bytes;
     }
 }

@@ -56,7 +56,7 @@ mod values;
 mod words;
 
 pub(crate) use casts::{PREFIX, assign};
-pub(super) use chains::{called, field};
+pub(super) use chains::{called, field, names_within};
 pub(super) use dates::DAYS_OF_WEEK;
 pub(super) use safely::SAFELY;
 

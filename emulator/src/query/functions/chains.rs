@@ -65,6 +65,14 @@ impl Chain {
     }
 }
 
+/// The names of the functions that a call of `function` calls: its own, or those of the steps of a chain.
+pub(in crate::query) fn names_within(function: &ScalarUDF) -> Vec<&str> {
+    match Chain::of(function) {
+        Some(chain) => chain.steps.iter().map(|step| step.name()).collect(),
+        None => vec![function.name()],
+    }
+}
+
 /// What an expression gives.
 ///
 /// # Errors
