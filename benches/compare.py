@@ -10,7 +10,8 @@ emulator  the same from a BigQuery emulator on this machine, which reads the tab
           Google's Python client with Polars
 read      reading alone, from an emulator that has kept its messages: Google's Rust client with and without decoding, Millpond's scan,
           Google's Python client
-offset    a table through Storage streams and through LIMIT/OFFSET in chunks of 100,000 rows; the law by which the latter grows
+offset    a table through Storage streams and through LIMIT/OFFSET in chunks of 100,000 rows, the latter with Google's Python client as
+          well, each read for the first time; the law by which LIMIT/OFFSET grows
 scaling   one slot and two; 1 to 50 million rows; 10 to 2,000 columns; 10 to 10 million categories
 steps     single steps beside copying memory, on one core (cargo bench)
 
@@ -37,6 +38,8 @@ PEERS = HERE / "peers"
 MILLION = 1 << 20
 SECTIONS = ["peers", "emulator", "read", "offset", "scaling", "steps"]
 STREAMS = 2
+CHUNK_ROWS = 100_000
+LIMIT_OFFSET = f"LIMIT/OFFSET, chunks of {CHUNK_ROWS:,}"
 
 
 class Bench:
@@ -67,12 +70,13 @@ class Bench:
         return f"p.d.{name}"
 
     def job(self, source, *more, recipe=CLICKS):
-        """One run of a recipe."""
+        """One run of a recipe, from another source than its own unless that is None."""
 
         def once():
             out = self.work / "out"
             shutil.rmtree(out, ignore_errors=True)
-            command = [self.millpond, "run", recipe, "--source", source, "--out", out, "--memory", self.memory, "--quiet", *more]
+            source_of_its_own = [] if source is None else ["--source", source]
+            command = [self.millpond, "run", recipe, *source_of_its_own, "--out", out, "--memory", self.memory, "--quiet", *more]
             try:
                 return run(command)
             finally:
@@ -177,26 +181,36 @@ def offset(bench):
         for read_by in ("storage", "limit_offset"):
             text = CLICKS.read_text() + f"\nsource: {{table: 'bigquery://{name}', bigquery: {{}}}}\n"
             if read_by == "limit_offset":
-                text = text.replace("bigquery: {}", "bigquery: {read: limit_offset, chunk_rows: 100000, order_by: row_id}")
+                text = text.replace("bigquery: {}", f"bigquery: {{read: limit_offset, chunk_rows: {CHUNK_ROWS}, order_by: row_id}}")
             recipes[read_by] = bench.work / f"{read_by}.yaml"
             recipes[read_by].write_text(text)
 
-        def job(recipe):
-            def once():
-                out = bench.work / "out"
-                shutil.rmtree(out, ignore_errors=True)
-                try:
-                    return run([bench.millpond, "run", recipe, "--emulator", endpoint, "--out", out, "--memory", bench.memory, "--quiet"])
-                finally:
-                    shutil.rmtree(out, ignore_errors=True)
+        def ours(endpoint, read_by):
+            """One run of our own job; the table is in the recipe."""
+            return bench.job(None, "--emulator", endpoint, recipe=recipes[read_by])()
 
-            return once
+        def first_time(once):
+            """With an emulator of its own, which has not kept any messages, nor results of the same queries."""
 
-        with Emulator(bench.millpond, bench.dataset_root) as endpoint:
-            commands = {"Storage streams": job(recipes["storage"]), "LIMIT/OFFSET, chunks of 100,000": job(recipes["limit_offset"])}
+            def fresh():
+                with Emulator(bench.millpond, bench.dataset_root, "--keep-messages", "0") as endpoint:
+                    return once(endpoint)
+
+            return fresh
+
+        with Emulator(bench.millpond, bench.dataset_root) as keeping:
+            ours(keeping, "storage")
+            commands = {
+                "Storage streams": first_time(lambda endpoint: ours(endpoint, "storage")),
+                "Storage streams, read again": lambda: ours(keeping, "storage"),
+                LIMIT_OFFSET: first_time(lambda endpoint: ours(endpoint, "limit_offset")),
+                "the same with Google's Python client and Polars": first_time(
+                    lambda endpoint: bench.peer("google_client.py", "offset", endpoint, name, CHUNK_ROWS)()
+                ),
+            }
             found = in_turn(commands, bench.runs)
         show(f"clicks, {rows:,} rows, emulator", found, rows)
-        slow = found["LIMIT/OFFSET, chunks of 100,000"]
+        slow = found[LIMIT_OFFSET]
         if not isinstance(slow, str):
             points.append((rows, slow[0]))
     if len(points) > 1:

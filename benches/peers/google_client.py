@@ -1,10 +1,12 @@
 """Reading with Google's Python client, and the clicks job on what was read, in Polars.
 
-    python3 benches/peers/google_client.py read ENDPOINT PROJECT.DATASET.TABLE STREAMS
-    python3 benches/peers/google_client.py job  ENDPOINT PROJECT.DATASET.TABLE STREAMS OUT
+    python3 benches/peers/google_client.py read   ENDPOINT PROJECT.DATASET.TABLE STREAMS
+    python3 benches/peers/google_client.py job    ENDPOINT PROJECT.DATASET.TABLE STREAMS OUT
+    python3 benches/peers/google_client.py offset ENDPOINT PROJECT.DATASET.TABLE CHUNK_ROWS OUT
 
 `read` counts rows and keeps nothing: one thread per stream, `reader.rows().pages` to Arrow, as the client's documentation shows.
-`job` gathers the table in memory, which is what its users do, and runs the job of clicks.py on it.
+`job` gathers the table in memory, which is what its users do, and runs the job of clicks.py on it. `offset` does the same with one query
+per chunk, LIMIT and OFFSET in the order of row_id, rows as JSON by pages: what people do who have not met the Storage API.
 """
 
 import json
@@ -14,6 +16,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+import pyarrow as pa
 from google.cloud.bigquery_storage_v1 import BigQueryReadClient, types
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 
@@ -26,8 +29,37 @@ def batches(client, stream):
         yield page.to_arrow()
 
 
+def chunks(endpoint, table, rows):
+    """The table chunk by chunk, until one is empty."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import bigquery
+
+    project, _, _ = table.split(".")
+    client = bigquery.Client(project=project, credentials=AnonymousCredentials(), client_options={"api_endpoint": endpoint})
+    offset = 0
+    while True:
+        query = client.query(f"SELECT * FROM `{table}` ORDER BY row_id LIMIT {rows} OFFSET {offset}")
+        chunk = query.to_arrow(create_bqstorage_client=False)
+        if chunk.num_rows == 0:
+            return
+        yield chunk
+        offset += rows
+
+
+def run_job(rows, out):
+    """The job of clicks.py on an Arrow table."""
+    import polars as pl
+    from clicks import polars_frame
+
+    out.mkdir(parents=True)
+    polars_frame(pl.from_arrow(rows).lazy(), out)
+
+
 def main():
-    what, endpoint, table, streams, *out = sys.argv[1:]
+    what, endpoint, table, number, *out = sys.argv[1:]
+    if what == "offset":
+        run_job(pa.concat_tables(list(chunks(endpoint, table, int(number)))), pathlib.Path(*out))
+        return
     project, dataset, name = table.split(".")
     channel = grpc.insecure_channel(endpoint.removeprefix("http://"), options=ANY_SIZE)
     client = BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
@@ -37,7 +69,7 @@ def main():
         read_session=types.ReadSession(
             table=f"projects/{project}/datasets/{dataset}/tables/{name}", data_format=types.DataFormat.ARROW
         ),
-        max_stream_count=int(streams),
+        max_stream_count=int(number),
     )
     with ThreadPoolExecutor(max_workers=len(session.streams) or 1) as threads:
         if what == "read":
@@ -45,15 +77,9 @@ def main():
             print(json.dumps({"rows": sum(counts), "seconds": round(time.monotonic() - began, 3)}))
             return
         parts = list(threads.map(lambda stream: list(batches(client, stream)), session.streams))
-    import polars as pl
-    import pyarrow as pa
-    from clicks import polars_frame
-
-    rows = pl.from_arrow(pa.Table.from_batches([batch for part in parts for batch in part]))
+    rows = pa.Table.from_batches([batch for part in parts for batch in part])
     del parts
-    out = pathlib.Path(*out)
-    out.mkdir(parents=True)
-    polars_frame(rows.lazy(), out)
+    run_job(rows, pathlib.Path(*out))
 
 
 main()

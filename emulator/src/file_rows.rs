@@ -16,7 +16,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use parquet::errors::ParquetError;
 
 use crate::catalog::DataFile;
-use crate::plain_column::{Layout, PlainColumn};
+use crate::plain_column::PlainColumn;
 
 /// Why a file cannot be read on.
 #[derive(Debug, thiserror::Error)]
@@ -195,22 +195,6 @@ impl FileRows {
     }
 }
 
-/// Whether all values of a leaf lie in the file as Arrow holds them.
-pub(crate) fn is_plain(file: &DataFile, leaf: usize) -> bool {
-    let metadata = file.metadata.metadata();
-    let groups = 0..metadata.num_row_groups();
-    let layout = root_field(file, leaf)
-        .and_then(|field| Layout::find(metadata, leaf, field.data_type(), groups));
-    layout.is_some_and(|layout| !layout.compressed)
-}
-
-/// The field in decoded batches that a leaf belongs to.
-fn root_field(file: &DataFile, leaf: usize) -> Option<&FieldRef> {
-    let columns = file.metadata.parquet_schema();
-    let column = columns.get_column_root_idx(leaf);
-    file.metadata.schema().fields().get(column)
-}
-
 /// A column without children that can be shared, and its field in decoded batches.
 fn plain_column(
     file: &DataFile,
@@ -220,7 +204,11 @@ fn plain_column(
     skip: usize,
 ) -> Option<(FieldRef, PlainColumn)> {
     let metadata = file.metadata.metadata();
-    let field = root_field(file, leaf)?;
+    let column = metadata
+        .file_metadata()
+        .schema_descr()
+        .get_column_root_idx(leaf);
+    let field = file.metadata.schema().fields().get(column)?;
     let found = PlainColumn::find(source, metadata, leaf, field.data_type(), groups, skip)?;
     Some((Arc::clone(field), found))
 }

@@ -10,7 +10,7 @@ use arrow::array::{ArrayData, ArrayRef, make_array};
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, TimeUnit};
 use bytes::Bytes;
-use parquet::basic::{Compression, Encoding, LogicalType, Type};
+use parquet::basic::{Encoding, LogicalType, Type};
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
@@ -36,54 +36,6 @@ pub(crate) struct PlainColumn {
     skip: usize,
 }
 
-/// How values lie in pages.
-pub(crate) struct Layout {
-    /// Bytes of one value.
-    width: usize,
-    /// Whether pages begin with definition levels.
-    optional: bool,
-    /// Whether pages are compressed.
-    pub compressed: bool,
-}
-
-impl Layout {
-    /// That of `leaf` in `groups`; `None` where the pages are not known to hold every value, and as Arrow holds `data_type`.
-    pub fn find(
-        metadata: &ParquetMetaData,
-        leaf: usize,
-        data_type: &DataType,
-        groups: Range<usize>,
-    ) -> Option<Self> {
-        let column = metadata
-            .file_metadata()
-            .schema_descr()
-            .columns()
-            .get(leaf)?;
-        let mut layout = Self {
-            width: same_width(column, data_type)?,
-            optional: column.max_def_level() > 0,
-            compressed: false,
-        };
-        if column.max_rep_level() > 0 || column.path().parts().len() > 1 {
-            return None;
-        }
-        for group in metadata.row_groups().get(groups)? {
-            let chunk = group.columns().get(leaf)?;
-            let nulls = chunk.statistics().and_then(|s| s.null_count_opt());
-            let plain = chunk.dictionary_page_offset().is_none()
-                && chunk
-                    .encodings()
-                    .all(|e| matches!(e, Encoding::PLAIN | Encoding::RLE))
-                && (!layout.optional || nulls == Some(0));
-            if !plain {
-                return None;
-            }
-            layout.compressed |= chunk.compression() != Compression::UNCOMPRESSED;
-        }
-        Some(layout)
-    }
-}
-
 impl PlainColumn {
     /// A reader of `leaf` as `data_type` over `groups`, without their first `skip` rows; `None` where the pages are not known
     /// to hold every value, and as Arrow holds it.
@@ -95,14 +47,35 @@ impl PlainColumn {
         groups: Range<usize>,
         skip: usize,
     ) -> Option<Self> {
-        let layout = Layout::find(metadata, leaf, data_type, groups.clone())?;
-        Some(Self {
+        let column = metadata
+            .file_metadata()
+            .schema_descr()
+            .columns()
+            .get(leaf)?;
+        let width = same_width(column, data_type)?;
+        let optional = column.max_def_level() > 0;
+        let flat = column.max_rep_level() == 0 && column.path().parts().len() == 1;
+        let stored_plainly = metadata
+            .row_groups()
+            .get(groups.clone())?
+            .iter()
+            .all(|group| {
+                group.columns().get(leaf).is_some_and(|chunk| {
+                    let nulls = chunk.statistics().and_then(|s| s.null_count_opt());
+                    chunk.dictionary_page_offset().is_none()
+                        && chunk
+                            .encodings()
+                            .all(|e| matches!(e, Encoding::PLAIN | Encoding::RLE))
+                        && (!optional || nulls == Some(0))
+                })
+            });
+        (flat && stored_plainly).then(|| Self {
             file: Arc::clone(file),
             metadata: Arc::clone(metadata),
             leaf,
             data_type: data_type.clone(),
-            width: layout.width,
-            optional: layout.optional,
+            width,
+            optional,
             groups,
             pages: None,
             values: Buffer::from_vec(Vec::<u8>::new()),

@@ -13,7 +13,6 @@ use bytes::Bytes;
 use crate::arrow_message::{self, BufferCompression};
 use crate::avro;
 use crate::catalog::{DataFile, PARTITION_TIME, Table};
-use crate::file_rows;
 use crate::picoseconds::{self, Precision};
 use crate::projection::Projection;
 use crate::response_compression::ResponseCompression;
@@ -149,18 +148,6 @@ impl ReadPlan {
     /// Whether rows are filtered, so that offsets count what passes.
     pub fn is_filtered(&self) -> bool {
         self.filter.is_some()
-    }
-
-    /// Whether reading the files is all that messages take: their pages hold every value as it is sent.
-    pub fn is_sent_as_stored(&self) -> bool {
-        let stored = |file: &DataFile| {
-            let leaves = file.own_leaves(&self.leaves);
-            leaves.iter().all(|leaf| file_rows::is_plain(file, *leaf))
-        };
-        !self.is_filtered()
-            && self.format == Format::default()
-            && self.response_compression == ResponseCompression::None
-            && self.table.files.iter().all(stored)
     }
 
     /// Turns a decoded batch into what is sent of it. All its rows are of one file, which has `partition_time`.

@@ -49,7 +49,8 @@ struct Room {
     /// Taken even when the budget is exhausted, since spilling is what frees memory: this much times the number of
     /// writers may be counted above the shares.
     assured_bytes: usize,
-    /// The row group is closed at this size even when the budget would grant more.
+    /// The row group is closed at this size even when the budget would grant more. Large, since each row group has its texts
+    /// counted, written and looked up once more.
     most_bytes: usize,
 }
 
@@ -57,7 +58,7 @@ impl Room {
     fn of(shares: &BudgetShares) -> Self {
         Self {
             assured_bytes: (shares.counted_bytes / 32).clamp(256 << 10, 8 << 20),
-            most_bytes: (shares.counted_bytes / 8).clamp(1 << 20, 32 << 20),
+            most_bytes: (shares.counted_bytes / 8).clamp(1 << 20, 128 << 20),
         }
     }
 }

@@ -157,13 +157,11 @@ impl Found {
         }
     }
 
-    /// Whether the stream is one that may be read again and takes more than reading its files. The results of queries are
-    /// read once.
+    /// Whether the stream is one that may be read again. The results of queries are read once.
     fn is_worth_keeping(&self, kept: &KeptMessages) -> bool {
         self.session.is_some()
             && kept.is_worth(self.plan.selected_bytes)
             && !self.plan.table.name.is_hidden()
-            && !self.plan.is_sent_as_stored()
     }
 
     /// Everything that decides the messages of the stream.
