@@ -10,6 +10,7 @@
 mod alterations;
 mod batches;
 mod buckets;
+mod compressed_calls;
 mod dry_runs;
 mod envelope;
 mod external;
