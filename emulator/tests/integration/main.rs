@@ -29,6 +29,7 @@ mod reads;
 mod record_fields;
 mod recovery;
 mod refusals;
+mod request_members;
 mod required_filters;
 mod resources;
 mod rest;
