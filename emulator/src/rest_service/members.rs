@@ -53,6 +53,9 @@ fn settle_within(owner: &str, value: &mut Value, nulls: Nulls) {
                 Value::Object(labels) if nulls == Nulls::Absent => {
                     !(name == "labels" && labels.is_empty())
                 }
+                Value::Array(entries) if nulls == Nulls::Absent => {
+                    !(name == "access" && entries.is_empty())
+                }
                 _ => true,
             });
             for (name, member) in members {
@@ -68,9 +71,10 @@ fn settle_within(owner: &str, value: &mut Value, nulls: Nulls) {
                 }
             }
         }
+        // Elements are replaced as a whole, so that nothing in them is there to go.
         Value::Array(elements) => {
             for element in elements {
-                settle_within(owner, element, nulls);
+                settle_within(owner, element, Nulls::Absent);
             }
         }
         _ => {}
@@ -98,7 +102,12 @@ mod tests {
             "queryParameters": [{"value": null}],
         });
         assert_eq!(settled(body.clone(), Nulls::Absent), wanted);
-        assert_eq!(settled(body.clone(), Nulls::Kept), body);
+        let patched = settled(body, Nulls::Kept);
+        assert_eq!(patched["c"], json!({"d": null}));
+        assert!(patched.get("a").is_some());
+        // Elements of lists are not patched, but replaced.
+        assert_eq!(patched["b"], wanted["b"]);
+        assert_eq!(patched["rows"], wanted["rows"]);
     }
 
     #[test]
@@ -118,9 +127,8 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_place_is_none_as_are_labels() {
-        let sent =
-            json!({"labels": {}, "location": "", "jobReference": {"location": "", "jobId": ""}});
+    fn an_empty_place_is_none_as_are_labels_and_access() {
+        let sent = json!({"access": [], "labels": {}, "location": "", "jobReference": {"location": "", "jobId": ""}});
         let wanted = json!({"jobReference": {"jobId": ""}});
         assert_eq!(settled(sent, Nulls::Absent), wanted);
     }

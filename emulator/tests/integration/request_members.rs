@@ -16,12 +16,14 @@ async fn start(root: &TempDir) -> RunningEmulator {
         .start()
         .await
         .unwrap();
-    let dataset = json!({"datasetReference": {"datasetId": "d"}, "location": "", "id": "", "tableType": "x",
+    let dataset = json!({"datasetReference": {"datasetId": "d"}, "location": "", "id": "", "tableType": "x", "access": [],
         "defaultTableExpirationMs": 7_200_000, "defaultPartitionExpirationMs": "7200000"});
     let (code, made) = send_json(&emulator, "POST", "/projects/p/datasets", &dataset).await;
     assert_eq!(code, 200, "{made}");
     assert_eq!(made["location"], "US");
     assert_eq!(made["id"], "p:d");
+    assert_eq!(made["maxTimeTravelHours"], "168");
+    assert_eq!(made["access"].as_array().map(Vec::len), Some(4));
     assert_eq!(made["defaultTableExpirationMs"], "7200000");
     assert_eq!(made["defaultPartitionExpirationMs"], "7200000");
     assert!(made.get("tableType").is_none());
@@ -126,7 +128,10 @@ async fn layouts_that_no_table_has_are_refused() {
         &emulator,
         "PATCH",
         &format!("{TABLES}/t"),
-        &json!({"clustering": {"fields": ["s"]}}),
+        // What is null in a list is not there, as in a request that makes a table.
+        &json!({"clustering": {"fields": ["s"]}, "schema": {"fields": [
+            {"name": "n", "type": "INT64", "fields": null}, {"name": "s", "type": "STRING", "mode": null},
+            {"name": "t", "type": "TIMESTAMP"}]}}),
     )
     .await;
     assert_eq!(answer.0, 200, "{answer:?}");
