@@ -123,7 +123,7 @@ pub(crate) enum QueryError {
         /// What is said about a destination.
         present: &'static str,
     },
-    #[error("Query parameter {name:?} not found")]
+    #[error("Query parameter '{}' not found", name.trim_start_matches('@'))]
     NoParameter { name: String },
     #[error("{prefix} does not match any table.")]
     NoMatch { prefix: TablePrefix },

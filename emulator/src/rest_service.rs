@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 use axum::{Json, Router, middleware};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::catalog::Catalog;
 use crate::faults::Faults;
@@ -29,6 +29,7 @@ mod faulty;
 mod field_mask;
 mod incoming;
 mod jobs;
+mod members;
 mod partitions;
 mod policies;
 mod precondition;
@@ -39,6 +40,7 @@ mod row_access;
 mod rows;
 mod rows_answer;
 mod storage;
+mod table_layout;
 mod tabledata;
 mod tables;
 mod uploads;
@@ -193,6 +195,7 @@ fn methods() -> Router<Arc<RestState>> {
             "/projects/{project}/datasets/{dataset}/routines/{id}",
             get(routines::get)
                 .put(routines::update)
+                .post(policies::call_of_routine)
                 .delete(routines::delete),
         )
         .route(
@@ -255,7 +258,7 @@ fn object(body: Value) -> Result<Map<String, Value>, RestError> {
 }
 
 /// Sets what is given and removes what is given as null, in objects within objects, too: a label given as null goes, and
-/// the other labels stay.
+/// the other labels stay. Without a label there are no labels.
 fn merge(settings: &mut Map<String, Value>, changes: Map<String, Value>) {
     for (key, value) in changes {
         match (settings.get_mut(&key), value) {
@@ -273,6 +276,7 @@ fn merge(settings: &mut Map<String, Value>, changes: Map<String, Value>) {
             }
         }
     }
+    settings.retain(|key, value| key != "labels" || *value != json!({}));
 }
 
 /// Which of the values it may have a parameter has, by its name in any case, or by its number, as Google's client for Rust sends

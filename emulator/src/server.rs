@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
 use crate::catalog::Catalog;
@@ -312,13 +313,17 @@ fn seed(now: SystemTime, port: u16) -> u64 {
 fn front(read: ReadService, write: WriteService, rest: RestState) -> Front {
     let (read, rest) = (Arc::new(read), Arc::new(rest));
     let beta = BetaReadServer::new(BetaReadService(Arc::clone(&read)))
+        .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES);
     let beta_write = BetaWriteServer::new(BetaWriteService(write.clone()))
+        .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES);
     let write = BigQueryWriteServer::new(write)
+        .accept_compressed(CompressionEncoding::Gzip)
         // One above the API's own limit, which is answered in the API's words.
         .max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES);
     let calls = BigQueryReadServer::from_arc(Arc::clone(&read))
+        .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(MAX_GRPC_MESSAGE_BYTES);
     let routes = Routes::new(calls)
         .add_service(beta)

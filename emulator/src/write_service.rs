@@ -181,6 +181,11 @@ impl BigQueryWrite for WriteService {
         let request = request.into_inner();
         let table = TableName::from_resource(&request.parent)
             .map_err(|e| Status::invalid_argument(e.to_string()))?;
+        if request.write_streams.is_empty() {
+            return Err(Status::invalid_argument(
+                "BatchCommitWriteStreams needs the names of streams",
+            ));
+        }
         let this = self.clone();
         let answer = blocking(move || {
             let committed = this.streams.commit(&table, &request.write_streams);
@@ -210,6 +215,10 @@ impl BigQueryWrite for WriteService {
             offset,
         } = request.into_inner();
         let offset = offset.ok_or_else(|| Status::invalid_argument("FlushRows needs an offset"))?;
+        if offset < 0 {
+            let refused = format!("offset {offset} must not be negative");
+            return Err(Status::invalid_argument(refused));
+        }
         let this = self.clone();
         let answer = blocking(move || {
             let flushed = match this.streams.find(&write_stream).map_err(|e| status(&e))? {
@@ -268,7 +277,7 @@ fn code(error: &WriteError) -> Code {
             CatalogError::TableNotFound { .. } | CatalogError::DatasetNotFound { .. } => {
                 Code::NotFound
             }
-            CatalogError::Name(_) => Code::InvalidArgument,
+            CatalogError::Name(_) | CatalogError::NotWritable { .. } => Code::InvalidArgument,
             _ => Code::Internal,
         },
     }

@@ -137,7 +137,13 @@ impl WriteStreams {
         kind: StreamKind,
         now: SystemTime,
     ) -> Result<Arc<WriteStream>, WriteError> {
-        self.catalog.table(table)?;
+        let kept = self.catalog.table(table)?;
+        if kept.kind() != "TABLE" {
+            return Err(WriteError::Catalog(CatalogError::NotWritable {
+                table: table.clone(),
+                kind: kept.kind(),
+            }));
+        }
         let mut made = self.lock();
         made.count += 1;
         let id = crate::faults::mix(self.seed ^ made.count);

@@ -10,8 +10,9 @@ use std::task::{Context, Poll, ready};
 
 use futures::stream::{BoxStream, StreamExt as _};
 use http_body::{Body, Frame};
-use tonic::codec::{Codec as _, Streaming};
+use tonic::codec::{Codec as _, CompressionEncoding, Streaming};
 use tonic::codegen::{StdError, http};
+use tonic::metadata::MetadataValue;
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
@@ -59,20 +60,35 @@ where
     B::Error: Into<StdError>,
 {
     let (parts, body) = request.into_parts();
-    if let Some(encoding) = parts.headers.get("grpc-encoding")
-        && encoding != "identity"
-    {
-        return Err(Status::unimplemented(format!(
-            "requests compressed as {encoding:?} are not understood"
-        )));
-    }
+    let compression = compression(&parts.headers)?;
     let decoder = ProstCodec::<(), ReadRowsRequest>::default().decoder();
-    let mut messages = Streaming::new_request(decoder, body, None, Some(MAX_REQUEST_BYTES));
+    let mut messages = Streaming::new_request(decoder, body, compression, Some(MAX_REQUEST_BYTES));
     let missing = || Status::internal("the request has no message");
     let message = messages.message().await?.ok_or_else(missing)?;
     Ok(Request::from_http(http::Request::from_parts(
         parts, message,
     )))
+}
+
+/// How the messages of a request may be compressed. A message that is not says so itself.
+fn compression(fields: &http::HeaderMap) -> Result<Option<CompressionEncoding>, Status> {
+    let Some(encoding) = fields.get("grpc-encoding") else {
+        return Ok(None);
+    };
+    match encoding.as_bytes() {
+        b"identity" => Ok(None),
+        b"gzip" => Ok(Some(CompressionEncoding::Gzip)),
+        _ => {
+            let mut refused = Status::unimplemented(format!(
+                "requests compressed as {encoding:?} are not understood"
+            ));
+            let understood = MetadataValue::from_static("gzip,identity");
+            refused
+                .metadata_mut()
+                .insert("grpc-accept-encoding", understood);
+            Err(refused)
+        }
+    }
 }
 
 /// The responses of one call as they go to the connection: a frame each, then the status.
@@ -132,4 +148,25 @@ fn trailers(status: &Status) -> http::HeaderMap {
         fields.insert(Status::GRPC_STATUS, internal);
     }
     fields
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn requests_are_plain_or_of_gzip() {
+        let of = |encoding: &'static str| {
+            let mut fields = http::HeaderMap::new();
+            fields.insert("grpc-encoding", http::HeaderValue::from_static(encoding));
+            compression(&fields)
+        };
+        assert_eq!(compression(&http::HeaderMap::new()).unwrap(), None);
+        assert_eq!(of("identity").unwrap(), None);
+        assert_eq!(of("gzip").unwrap(), Some(CompressionEncoding::Gzip));
+        let refused = of("snappy").unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::Unimplemented);
+        assert_eq!(trailers(&refused)["grpc-accept-encoding"], "gzip,identity");
+    }
 }

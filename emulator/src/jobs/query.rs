@@ -43,6 +43,7 @@ impl From<QueryError> for JobError {
         match error {
             QueryError::Catalog(e) => e.into(),
             no_match @ QueryError::NoMatch { .. } => Self::new("notFound", no_match.to_string()),
+            QueryError::NoDataset { ref name } => Self::invalid(error.to_string()).at(name),
             other => Self::new("invalidQuery", other.to_string()).at("query"),
         }
     }

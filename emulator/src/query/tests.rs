@@ -169,7 +169,8 @@ async fn parameters_are_literals() {
         .unwrap();
     assert!(text.contains("| 2  |") && text.contains("| 3  |") && !text.contains("| 1  |"));
     let missing = answer(&catalog, "SELECT id FROM d.t WHERE id >= @most", &named).await;
-    assert!(missing.unwrap_err().contains("@most"));
+    let said = missing.unwrap_err();
+    assert!(said.contains("Query parameter 'most' not found"), "{said}");
 }
 
 #[tokio::test]

@@ -14,22 +14,35 @@ use super::{Answer, Page, RestState, Shared, blocking, object, precondition, res
 use crate::catalog::{CatalogError, Contents, DatasetMetadata};
 use crate::name::is_hidden_dataset;
 
-/// Set by the server, so a client's word for it is not kept.
-const OUTPUT_ONLY: [&str; 8] = [
-    "kind",
-    "etag",
-    "id",
-    "selfLink",
-    "creationTime",
-    "lastModifiedTime",
-    "datasetReference",
-    "type",
+/// What a client may say of a dataset, apart from its name. Anything else is not kept: what the server sets, and names that
+/// there are not.
+const KEPT: [&str; 17] = [
+    "access",
+    "defaultCollation",
+    "defaultEncryptionConfiguration",
+    "defaultPartitionExpirationMs",
+    "defaultRoundingMode",
+    "defaultTableExpirationMs",
+    "description",
+    "externalCatalogDatasetOptions",
+    "externalDatasetReference",
+    "friendlyName",
+    "isCaseInsensitive",
+    "labels",
+    "linkedDatasetSource",
+    "location",
+    "maxTimeTravelHours",
+    "resourceTags",
+    "storageBillingModel",
 ];
 
-fn settings(mut body: Map<String, Value>) -> Map<String, Value> {
-    for key in OUTPUT_ONLY {
-        body.remove(key);
-    }
+fn kept(mut body: Map<String, Value>) -> Map<String, Value> {
+    body.retain(|key, _| KEPT.contains(&key.as_str()));
+    body
+}
+
+fn settings(body: Map<String, Value>) -> Map<String, Value> {
+    let mut body = kept(body);
     body.retain(|_, value| !value.is_null());
     body
 }
@@ -72,10 +85,12 @@ pub(super) async fn get(
     State(state): Shared,
     Path((project, dataset)): Path<(String, String)>,
     Params(view): Params<DatasetView>,
+    headers: HeaderMap,
 ) -> Answer {
     let (p, d) = (project.clone(), dataset.clone());
     let found = blocking(&state, move |catalog| catalog.dataset(&p, &d)).await?;
     let mut told = resource::dataset(&state.endpoint, &project, &dataset, &found);
+    precondition::check_news(&headers, &told)?;
     resource::dataset_view(&mut told, view.dataset_view.as_deref())?;
     Ok(Json(told))
 }
@@ -87,10 +102,7 @@ pub(super) async fn patch(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Answer {
-    let mut body = object(body)?;
-    for key in OUTPUT_ONLY {
-        body.remove(key);
-    }
+    let body = kept(object(body)?);
     change(&state, project, dataset, headers, |settings| {
         super::merge(settings, body);
     })

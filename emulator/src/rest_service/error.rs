@@ -52,10 +52,27 @@ impl RestError {
         self
     }
 
+    /// Says what the error is about, which is neither a part of the request nor a header.
+    pub fn at_other(mut self, name: String) -> Self {
+        self.location = Some(name);
+        self.location_type = "other";
+        self
+    }
+
     /// A thing that is not there.
     pub fn not_found(what: &str) -> Self {
         let text = format!("Not found: {what}");
         Self::new(StatusCode::NOT_FOUND, "notFound", "NOT_FOUND", text)
+    }
+
+    /// Nothing new, which needs no words.
+    pub fn not_modified() -> Self {
+        Self::new(
+            StatusCode::NOT_MODIFIED,
+            "notModified",
+            "OK",
+            "Not Modified".to_owned(),
+        )
     }
 
     /// What the emulator itself cannot do.
@@ -93,6 +110,9 @@ impl RestError {
 
 impl IntoResponse for RestError {
     fn into_response(self) -> Response {
+        if self.http == StatusCode::NOT_MODIFIED {
+            return self.http.into_response();
+        }
         let mut error = json!({"message": self.message, "domain": "global", "reason": self.reason});
         if let Some(location) = &self.location {
             error["location"] = json!(location);

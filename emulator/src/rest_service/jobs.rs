@@ -28,7 +28,12 @@ impl From<JobError> for RestError {
             "notImplemented" => (StatusCode::NOT_IMPLEMENTED, "UNIMPLEMENTED"),
             _ => (StatusCode::BAD_REQUEST, "INVALID_ARGUMENT"),
         };
-        Self::new(http, error.reason, status, error.message).at(error.location)
+        let told = Self::new(http, error.reason, status, error.message);
+        match error.location {
+            // What a query names is no part of the request.
+            Some(name) if name != "query" => told.at_other(name),
+            location => told.at(location),
+        }
     }
 }
 
@@ -109,7 +114,11 @@ fn find(
             None => KNOWN_PLACES.contains(&job.location.as_str()),
         }
     });
-    found.ok_or_else(|| RestError::not_found(&format!("Job {project}:{id}")))
+    found.ok_or_else(|| {
+        let place = place.location.as_deref().filter(|place| !place.is_empty());
+        let place = place.map_or_else(String::new, |place| format!("{place}."));
+        RestError::not_found(&format!("Job {project}:{place}{id}"))
+    })
 }
 
 pub(super) async fn get(

@@ -1,4 +1,4 @@
-//! Access policies of tables: kept and given back. Nobody is refused anything because of them.
+//! Access policies of tables and routines: kept and given back. Nobody is refused anything because of them.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -9,9 +9,48 @@ use super::error::RestError;
 use super::incoming::Body;
 use super::tables::table_name;
 use super::{Answer, Shared, blocking, resource};
+use crate::catalog::{Catalog, CatalogError};
+use crate::name::TableName;
 
 /// The etag of a policy that was never set.
 const NEVER_SET: &str = "ACAB";
+
+/// What a policy is about.
+#[derive(Debug, Clone)]
+enum Holder {
+    Table(TableName),
+    /// Its name is made like a table's.
+    Routine(TableName),
+}
+
+impl Holder {
+    fn policy(&self, catalog: &Catalog) -> Result<Option<Value>, CatalogError> {
+        match self {
+            Self::Table(name) => {
+                let table = catalog.table(name)?;
+                Ok(table.metadata.as_ref().and_then(|m| m.policy.clone()))
+            }
+            Self::Routine(name) => catalog.routine_policy(name),
+        }
+    }
+
+    fn update(
+        &self,
+        catalog: &Catalog,
+        change: impl FnOnce(&mut Option<Value>),
+    ) -> Result<(), CatalogError> {
+        match self {
+            Self::Table(name) => {
+                catalog.update_table(name, |metadata| {
+                    change(&mut metadata.policy);
+                    Ok(())
+                })?;
+                Ok(())
+            }
+            Self::Routine(name) => catalog.update_routine_policy(name, change),
+        }
+    }
+}
 
 /// `TABLE:getIamPolicy`, `TABLE:setIamPolicy` or `TABLE:testIamPermissions`.
 pub(super) async fn call(
@@ -20,28 +59,39 @@ pub(super) async fn call(
     Body(body): Body,
 ) -> Answer {
     let (table, method) = call.split_once(':').unwrap_or((&call, ""));
-    let table = (project, dataset, table.to_owned());
+    let holder = Holder::Table(table_name(&project, &dataset, table)?);
+    answer(state, holder, method, body).await
+}
+
+/// The same of a routine.
+pub(super) async fn call_of_routine(
+    state: Shared,
+    Path((project, dataset, call)): Path<(String, String, String)>,
+    Body(body): Body,
+) -> Answer {
+    let (routine, method) = call.split_once(':').unwrap_or((&call, ""));
+    let name = TableName::try_new(&project, &dataset, routine).map_err(CatalogError::from)?;
+    answer(state, Holder::Routine(name), method, body).await
+}
+
+async fn answer(state: Shared, holder: Holder, method: &str, body: Value) -> Answer {
     match method {
-        "getIamPolicy" => get(state, table).await,
-        "setIamPolicy" => set(state, table, body).await,
-        "testIamPermissions" => test(state, table, &body).await,
+        "getIamPolicy" => get(state, holder).await,
+        "setIamPolicy" => set(state, holder, body).await,
+        "testIamPermissions" => test(state, holder, &body).await,
         _ => Err(RestError::new(
             StatusCode::NOT_IMPLEMENTED,
             "notImplemented",
             "UNIMPLEMENTED",
-            format!("the method of {call} is not served by this emulator"),
+            format!(
+                "POST of method {method:?} on a table or a routine is not served by this emulator"
+            ),
         )),
     }
 }
 
-type Named = (String, String, String);
-
-async fn get(State(state): Shared, (project, dataset, table): Named) -> Answer {
-    let table = blocking(&state, move |catalog| {
-        catalog.table(&table_name(&project, &dataset, &table)?)
-    })
-    .await?;
-    let policy = table.metadata.as_ref().and_then(|m| m.policy.clone());
+async fn get(State(state): Shared, holder: Holder) -> Answer {
+    let policy = blocking(&state, move |catalog| holder.policy(catalog)).await?;
     Ok(Json(match policy {
         None => json!({"etag": NEVER_SET}),
         Some(mut policy) => {
@@ -57,7 +107,7 @@ fn etag_of(policy: &Value) -> String {
     known.unwrap_or_else(|| resource::etag(&policy.to_string()))
 }
 
-async fn set(State(state): Shared, (project, dataset, table): Named, body: Value) -> Answer {
+async fn set(State(state): Shared, holder: Holder, body: Value) -> Answer {
     let mut policy = body["policy"].clone();
     let Value::Object(members) = &mut policy else {
         return Err(RestError::invalid("Required parameter is missing: policy"));
@@ -67,22 +117,17 @@ async fn set(State(state): Shared, (project, dataset, table): Named, body: Value
     members.insert("etag".to_owned(), json!(etag));
     members.entry("version").or_insert(json!(1));
     let kept = policy.clone();
-    let name = table_name(&project, &dataset, &table)?;
     let changed = blocking(&state, move |catalog| {
         let mut current = true;
-        catalog.update_table(&name, |metadata| {
-            let old = metadata
-                .policy
-                .as_ref()
-                .map_or_else(|| NEVER_SET.to_owned(), etag_of);
+        holder.update(catalog, |known| {
+            let old = known.as_ref().map_or_else(|| NEVER_SET.to_owned(), etag_of);
             current = seen
                 .as_ref()
                 .and_then(Value::as_str)
                 .is_none_or(|seen| seen.is_empty() || seen == old);
             if current {
-                metadata.policy = Some(kept);
+                *known = Some(kept);
             }
-            Ok(())
         })?;
         Ok::<_, RestError>(current)
     })
@@ -100,11 +145,8 @@ async fn set(State(state): Shared, (project, dataset, table): Named, body: Value
 }
 
 /// Everybody may do everything here.
-async fn test(State(state): Shared, (project, dataset, table): Named, body: &Value) -> Answer {
-    blocking(&state, move |catalog| {
-        catalog.table(&table_name(&project, &dataset, &table)?)
-    })
-    .await?;
+async fn test(State(state): Shared, holder: Holder, body: &Value) -> Answer {
+    blocking(&state, move |catalog| holder.policy(catalog)).await?;
     Ok(all_of(body))
 }
 

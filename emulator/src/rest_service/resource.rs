@@ -112,6 +112,7 @@ pub(super) fn dataset(
         );
         set("type", json!("DEFAULT"));
         set("isCaseInsensitive", json!(false));
+        set("maxTimeTravelHours", json!("168"));
         fields.insert("access".to_owned(), usual_access());
         for (key, setting) in &metadata.resource {
             fields.insert(key.clone(), setting.clone());

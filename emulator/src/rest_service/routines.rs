@@ -15,11 +15,20 @@ use crate::catalog::{Catalog, CatalogError, Existing};
 use crate::name::TableName;
 
 /// Set by the server.
-const OUTPUT_ONLY: [&str; 4] = [
+const OUTPUT_ONLY: [&str; 5] = [
     "etag",
     "creationTime",
     "lastModifiedTime",
     "routineReference",
+    "policy",
+];
+
+/// What routines there are.
+const KINDS: [&str; 4] = [
+    "SCALAR_FUNCTION",
+    "AGGREGATE_FUNCTION",
+    "PROCEDURE",
+    "TABLE_VALUED_FUNCTION",
 ];
 
 fn described(name: &TableName, routine: Map<String, Value>) -> Value {
@@ -68,6 +77,20 @@ pub(super) async fn update(
     put(&state, path, headers, body, Existing::Update).await
 }
 
+/// Refuses what no routine can be.
+fn check(settings: &Map<String, Value>) -> Result<(), RestError> {
+    let kind = settings.get("routineType").and_then(Value::as_str);
+    match kind {
+        None | Some("" | "ROUTINE_TYPE_UNSPECIFIED") => Err(RestError::invalid(
+            "Required parameter is missing: routineType",
+        )),
+        Some(kind) if !KINDS.contains(&kind) => Err(RestError::invalid(&format!(
+            "Invalid value for routineType: {kind}"
+        ))),
+        Some(_) => Ok(()),
+    }
+}
+
 async fn put(
     state: &Arc<RestState>,
     (project, dataset, id): (String, String, String),
@@ -76,6 +99,7 @@ async fn put(
     existing: Existing,
 ) -> Answer {
     let settings = settings(object(body)?);
+    check(&settings)?;
     let made = blocking(state, move |catalog| {
         let name = TableName::try_new(&project, &dataset, &id).map_err(CatalogError::from)?;
         if existing == Existing::Update {
@@ -142,11 +166,13 @@ pub(super) async fn get(
     State(state): Shared,
     Path((project, dataset, id)): Path<(String, String, String)>,
     Params(asked): Params<Asked>,
+    headers: HeaderMap,
 ) -> Answer {
     let mut found = blocking(&state, move |catalog| {
         found(catalog, &TableName::try_new(&project, &dataset, &id)?)
     })
     .await?;
+    precondition::check_news(&headers, &found)?;
     asked.mask(&mut found, None);
     Ok(Json(found))
 }

@@ -216,6 +216,9 @@ pub(super) async fn insert_all(
         .and_then(Value::as_array)
         .map(|rows| rows.iter().map(|r| r["json"].clone()).collect())
         .unwrap_or_default();
+    if rows.is_empty() {
+        return Err(RestError::invalid("No rows present in the request."));
+    }
     let errors = blocking(&state, move |catalog| {
         let name = table_name(&project, &dataset, &table)?;
         let partition = table.split_once('$').map(|(_, id)| id);
@@ -245,6 +248,11 @@ fn insert_rows(
     skip_invalid: bool,
 ) -> Result<Vec<Value>, RestError> {
     let table = catalog.table(name)?;
+    let kind = table.kind();
+    if kind != "TABLE" {
+        let refused = format!("Cannot add rows to a table of type {kind}.");
+        return Err(RestError::invalid(&refused));
+    }
     let known = table.metadata.as_ref().map(|m| m.schema.as_slice());
     let filling = DefaultCells::try_new(catalog, known.unwrap_or_default(), rows.len(), |_| true)
         .map_err(|e| RestError::invalid(&e.to_string()))?;

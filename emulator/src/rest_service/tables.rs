@@ -13,36 +13,42 @@ use super::error::RestError;
 use super::incoming::{Body, Params};
 use super::{
     Answer, Page, RestState, Shared, blocking, merge, object, one_of, partitions, precondition,
-    resource,
+    resource, table_layout,
 };
 use crate::catalog::{Catalog, CatalogError, Table};
 use crate::external::{self, External};
+use crate::jobs::JobError;
 use crate::name::TableName;
 use crate::partition_removal;
 use crate::query::{self, Defaults, QueryError};
 use crate::schema::{self, FieldSchema};
 
-/// Set by the server, or kept elsewhere.
-const NOT_KEPT: [&str; 18] = [
-    "kind",
-    "etag",
-    "id",
-    "selfLink",
-    "creationTime",
-    "lastModifiedTime",
-    "tableReference",
-    "type",
-    "schema",
-    "numBytes",
-    "numRows",
-    "numLongTermBytes",
-    "location",
-    "streamingBuffer",
-    "numTotalLogicalBytes",
-    "numActiveLogicalBytes",
-    "numLongTermLogicalBytes",
-    // Accepted and forgotten, as the service does.
-    "maxStaleness",
+/// What a client may say of a table, apart from its name and its columns. Anything else is not kept, as by the service:
+/// what the server sets, names that there are not, and `maxStaleness`.
+const KEPT: [&str; 23] = [
+    "biglakeConfiguration",
+    "cloneDefinition",
+    "clustering",
+    "defaultCollation",
+    "defaultRoundingMode",
+    "description",
+    "encryptionConfiguration",
+    "expirationTime",
+    "externalCatalogTableOptions",
+    "externalDataConfiguration",
+    "friendlyName",
+    "labels",
+    "managedTableType",
+    "materializedView",
+    "model",
+    "partitionDefinition",
+    "rangePartitioning",
+    resource::FILTER_REQUIRED,
+    "resourceTags",
+    "tableConstraints",
+    "tableReplicationInfo",
+    "timePartitioning",
+    "view",
 ];
 
 /// What a table is for good; replacing its description does not take it away.
@@ -79,36 +85,8 @@ pub(super) fn columns(body: &Map<String, Value>) -> Result<Option<Vec<FieldSchem
 }
 
 fn settings(mut body: Map<String, Value>) -> Map<String, Value> {
-    for key in NOT_KEPT {
-        body.remove(key);
-    }
+    body.retain(|key, _| KEPT.contains(&key.as_str()));
     body
-}
-
-/// Columns of partitioning and clustering must exist.
-fn check_layout(settings: &Map<String, Value>, columns: &[FieldSchema]) -> Result<(), RestError> {
-    let partitioned = ["timePartitioning", "rangePartitioning"]
-        .iter()
-        .filter_map(|key| settings.get(*key)?.get("field")?.as_str());
-    let clustered = settings
-        .get("clustering")
-        .and_then(|c| c.get("fields"))
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    if clustered.len() > 4 {
-        return Err(RestError::invalid(
-            "The number of clustering columns must not exceed 4.",
-        ));
-    }
-    for name in partitioned.chain(clustered.iter().filter_map(Value::as_str)) {
-        if !columns.iter().any(|c| c.name.eq_ignore_ascii_case(name)) {
-            return Err(RestError::invalid(&format!(
-                "The field specified for partitioning or clustering cannot be found in the schema: {name}."
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// A table in the REST form.
@@ -130,17 +108,23 @@ fn view_columns(
     let view = settings
         .get("view")
         .or_else(|| settings.get("materializedView"));
-    let Some(sql) = view.and_then(|view| view["query"].as_str()) else {
+    let Some(view) = view else {
         return Ok(None);
     };
+    let sql = view["query"].as_str().unwrap_or_default();
+    if sql.trim().is_empty() {
+        return Err(RestError::invalid(
+            "Required parameter is missing: view.query",
+        ));
+    }
     let defaults = Defaults {
         project: project.to_owned(),
         ..Defaults::default()
     };
-    let said_standard = view.is_some_and(|view| view["useLegacySql"] == false);
+    let said_standard = view["useLegacySql"] == false;
     let standard;
-    let sql = match view.map(|view| &view["useLegacySql"]) {
-        Some(Value::Bool(true)) => {
+    let sql = match &view["useLegacySql"] {
+        Value::Bool(true) => {
             match query::to_standard(sql) {
                 Ok(text) => standard = text,
                 Err(QueryError::Unsupported { .. }) => return Ok(None),
@@ -160,6 +144,9 @@ fn view_columns(
     match planned {
         Ok(planned) => Ok(schema::checked(&schema::from_arrow(&planned.schema)).ok()),
         Err(QueryError::Catalog(e)) => Err(e.into()),
+        Err(e @ (QueryError::Invalid { .. } | QueryError::NoDataset { .. })) if said_standard => {
+            Err(JobError::from(e).into())
+        }
         Err(_) => Ok(None),
     }
 }
@@ -181,7 +168,7 @@ pub(super) async fn insert(
     settings.retain(|_, value| !value.is_null());
     let of_others = ["view", "materializedView", external::CONFIGURATION];
     if !of_others.iter().any(|key| settings.contains_key(*key)) {
-        check_layout(&settings, &columns)?;
+        table_layout::check(&settings, &columns)?;
     }
     let endpoint = state.endpoint.clone();
     let made = blocking(&state, move |catalog| {
@@ -244,6 +231,7 @@ pub(super) async fn get(
     State(state): Shared,
     Path((project, dataset, table)): Path<(String, String, String)>,
     Params(view): Params<TableView>,
+    headers: HeaderMap,
 ) -> Answer {
     one_of(
         "view",
@@ -268,6 +256,7 @@ pub(super) async fn get(
         })
     })
     .await?;
+    precondition::check_news(&headers, &found)?;
     if view.view.as_deref() == Some("BASIC") {
         resource::without_statistics(&mut found);
     }
@@ -356,6 +345,13 @@ async fn change(
     let changed = blocking(state, move |catalog| {
         let name = table_name(&project, &dataset, &table)?;
         precondition::check(&headers, &described(catalog, &endpoint, &name)?)?;
+        if let Some(known) = catalog.table(&name)?.metadata.as_ref()
+            && known.kind() == "TABLE"
+        {
+            let new = columns.as_deref().filter(|columns| !columns.is_empty());
+            table_layout::check(&settings, new.unwrap_or(&known.schema))?;
+            table_layout::check_change(&known.resource, &settings)?;
+        }
         let columns = match columns {
             Some(columns) if !columns.is_empty() => Some(columns),
             _ if asked.is_wanted() => match External::of(&settings, catalog.places()) {

@@ -14,7 +14,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::RestError;
-use super::incoming::{Params, drop_nulls, json};
+use super::incoming::{Params, json};
+use super::members::{Nulls, settle};
 use super::{RestState, Shared, jobs};
 
 /// Tells clients of the younger upload protocol whether an upload goes on.
@@ -321,11 +322,17 @@ fn content_range(range: &str, len: u64) -> Option<(Option<u64>, Option<u64>)> {
         "*" => None,
         number => Some(number.parse().ok()?),
     };
-    let start = match span {
-        "*" => None,
-        span => Some(span.split_once('-')?.0.parse().ok()?),
+    if span == "*" {
+        return Some((None, total));
+    }
+    let (start, end) = span.split_once('-')?;
+    let start: u64 = start.parse().ok()?;
+    // A body whose length nobody knew beforehand is all there is.
+    let total = match end {
+        "*" => total.or_else(|| start.checked_add(len)),
+        _ => total,
     };
-    Some((start, total))
+    Some((Some(start), total))
 }
 
 /// The job's description and the data of a body in two parts, whatever the second one's type.
@@ -353,7 +360,7 @@ pub(super) fn parts(headers: &HeaderMap, body: &Bytes) -> Result<(Value, Bytes),
 /// What goes with the data, without members that are null.
 fn described(text: &[u8]) -> Result<Value, RestError> {
     let mut value = json(text)?;
-    drop_nulls(&mut value);
+    settle(&mut value, Nulls::Absent);
     Ok(value)
 }
 
@@ -412,6 +419,8 @@ mod tests {
     fn ranges_say_where_a_piece_belongs() {
         assert_eq!(content_range("bytes 0-7/8", 8), Some((Some(0), Some(8))));
         assert_eq!(content_range("bytes 8-15/*", 8), Some((Some(8), None)));
+        assert_eq!(content_range("bytes 8-*/*", 5), Some((Some(8), Some(13))));
+        assert_eq!(content_range("bytes 8-*/20", 5), Some((Some(8), Some(20))));
         assert_eq!(content_range("bytes */8", 0), Some((None, Some(8))));
         assert_eq!(content_range("", 5), Some((Some(0), Some(5))));
         assert_eq!(content_range("bytes x", 5), None);

@@ -168,7 +168,7 @@ async fn the_api_is_described_as_far_as_it_is_served() {
             assert!(!message.contains('/'), "{resource}.{name}: {message}");
         }
     }
-    assert_eq!(described, 44);
+    assert_eq!(described, 47);
     emulator.shutdown().await;
 }
 

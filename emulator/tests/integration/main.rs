@@ -10,6 +10,7 @@
 mod alterations;
 mod batches;
 mod buckets;
+mod compressed_calls;
 mod dry_runs;
 mod envelope;
 mod external;
@@ -28,6 +29,7 @@ mod reads;
 mod record_fields;
 mod recovery;
 mod refusals;
+mod request_members;
 mod required_filters;
 mod resources;
 mod rest;

@@ -315,6 +315,8 @@ async fn buffered_rows_are_seen_up_to_the_offset_flushed() {
             .message()
             .starts_with("Offset 6 is beyond the end of the stream")
     );
+    let negative = writer.flush_rows(flush(-1)).await.unwrap_err();
+    assert_eq!(negative.code(), Code::InvalidArgument);
     emulator.shutdown().await;
     drop(root);
 }
@@ -459,4 +461,36 @@ async fn the_older_name_of_the_api_writes_too() {
     assert_eq!(outcomes(&answers), [Ok(Some(0))]);
     assert_eq!(visible(&setup.emulator).await, [0, 1, 2]);
     setup.emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn views_have_no_streams_and_a_commit_names_some() {
+    let Setup {
+        root,
+        emulator,
+        mut writer,
+    } = setup().await;
+    let view = json!({"tableReference": {"tableId": "v"}, "view": {"query": "SELECT 1 AS id", "useLegacySql": false}});
+    let path = "/projects/p/datasets/d/tables";
+    assert_eq!(send_json(&emulator, "POST", path, &view).await.0, 200);
+    let parent = "projects/p/datasets/d/tables/v".to_owned();
+    let write_stream = Some(proto::WriteStream {
+        r#type: Type::Pending.into(),
+        ..proto::WriteStream::default()
+    });
+    let asked = proto::CreateWriteStreamRequest {
+        parent,
+        write_stream,
+    };
+    let refused = writer.create_write_stream(asked).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.message().contains("currently a VIEW"));
+    let asked = proto::BatchCommitWriteStreamsRequest {
+        parent: TABLE.to_owned(),
+        write_streams: Vec::new(),
+    };
+    let refused = writer.batch_commit_write_streams(asked).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    emulator.shutdown().await;
+    drop(root);
 }
