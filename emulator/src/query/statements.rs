@@ -7,11 +7,23 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use super::alter::{self, Alter};
-use super::files::{self, FileStatement};
-use super::grants::{self, Grant};
-use super::row_access::{self, RowAccess};
-use super::{QueryError, absent_statements, escapes, pipes, placeholders};
+use super::{
+    QueryError,
+    text::{escapes, pipes, placeholders},
+};
+use alter::Alter;
+use files::FileStatement;
+use grants::Grant;
+use row_access::RowAccess;
+
+pub(super) mod absent;
+pub(crate) mod alter;
+pub(crate) mod change;
+pub(crate) mod column_defaults;
+pub(crate) mod files;
+pub(crate) mod grants;
+pub(crate) mod merge;
+pub(crate) mod row_access;
 
 /// A statement: most are what the parser makes of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +83,7 @@ pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>, QueryError> {
 /// # Errors
 /// [`QueryError::Syntax`] where there is none, [`QueryError::Unsupported`] naming one that this emulator does not have.
 pub(super) fn statement(parser: &mut Parser<'_>) -> Result<Statement, QueryError> {
-    absent_statements::refuse(parser)?;
+    absent::refuse(parser)?;
     Ok(if parser.peek_keyword(Keyword::ALTER) {
         Statement::Alter(alter::parse(parser)?)
     } else if is_undrop(&parser.peek_token().token) {

@@ -8,7 +8,7 @@ use crate::catalog::CatalogError;
 use crate::jobs::JobError;
 use crate::jobs::query::Running;
 use crate::query::ast::{self, CreateFunction, CreateFunctionBody, Expr, FunctionReturnType};
-use crate::query::{self, routines, sql_types};
+use crate::query::{self, rewrite::routines, sql_types};
 
 /// `CREATE [TEMP] FUNCTION name(arguments) [RETURNS type] AS (expression)`; a function in another language is kept, not called.
 pub(super) fn create_function(
