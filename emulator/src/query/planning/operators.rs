@@ -264,6 +264,7 @@ fn with_interval(
         BinaryOperator::Multiply if interval(right) && whole(left) => {
             return called("millpond_interval_multiply", vec![expr.right, expr.left]);
         }
+        BinaryOperator::Divide if interval(left) && whole(right) => "millpond_interval_divide",
         op if compares(op) && (both || left.is_null() || right.is_null()) => {
             let key = |value: Expr| {
                 let function = functions::named("millpond_interval_key")?;

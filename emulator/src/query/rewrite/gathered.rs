@@ -150,6 +150,37 @@ fn order_of(query: &Query) -> Result<Option<Expr>, QueryError> {
 /// # Errors
 /// [`QueryError::Unsupported`] for an item of another kind.
 pub(in crate::query) fn one_value(query: &mut Query) -> Result<(), QueryError> {
+    match query.body.as_mut() {
+        SetExpr::SetOperation { .. } => one_value_each(query.body.as_mut()),
+        SetExpr::Select(_) => one_value_of_one(query),
+        _ => Ok(()),
+    }
+}
+
+/// The same for each of several queries of which one is made.
+fn one_value_each(body: &mut SetExpr) -> Result<(), QueryError> {
+    match body {
+        SetExpr::SetOperation { left, right, .. } => {
+            one_value_each(left)?;
+            one_value_each(right)
+        }
+        SetExpr::Query(query) => one_value(query),
+        SetExpr::Select(select) => match select.value_table_mode {
+            None => Ok(()),
+            Some(_) => {
+                // As a query of its own, which may become one around it.
+                let mut query = crate::query::select("SELECT 1")?;
+                *query.body = SetExpr::Select(select.clone());
+                one_value_of_one(&mut query)?;
+                *body = *query.body;
+                Ok(())
+            }
+        },
+        _ => Ok(()),
+    }
+}
+
+fn one_value_of_one(query: &mut Query) -> Result<(), QueryError> {
     let ast::SetExpr::Select(select) = query.body.as_mut() else {
         return Ok(());
     };
