@@ -382,6 +382,10 @@ impl Running<'_, '_> {
                 let effect = statements::grant(self, &grant)?;
                 return Ok(effect.done());
             }
+            Statement::TableFunction(statement) => {
+                let effect = statements::table_function(self, &statement)?;
+                return Ok(effect.done());
+            }
             undrop @ Statement::Undrop { .. } => {
                 let effect = statements::undrop(self, &undrop)?;
                 return Ok(effect.done());

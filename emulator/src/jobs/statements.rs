@@ -29,6 +29,7 @@ mod merged_rows;
 pub(super) mod options;
 mod procedures;
 mod row_access;
+mod table_functions;
 mod views;
 
 pub(super) use alterations::check_collation;
@@ -138,6 +139,15 @@ pub(super) fn row_access(
 ) -> Result<Effect, JobError> {
     refuse_in_transaction(running, statement)?;
     row_access::run(running, statement)
+}
+
+/// Makes or drops table functions.
+pub(super) fn table_function(
+    running: &mut Running<'_, '_>,
+    statement: &query::statements::table_functions::TableFunction,
+) -> Result<Effect, JobError> {
+    refuse_in_transaction(running, statement)?;
+    table_functions::run(running, statement)
 }
 
 /// Runs a statement about files or copies.

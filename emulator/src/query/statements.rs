@@ -1,4 +1,4 @@
-//! The statements of a text: ALTER, GRANT and those about files and row access are read by this crate, all others by the planner's parser.
+//! The statements of a text: ALTER, GRANT and those about files, row access and table functions are read by this crate, all others by the planner's parser.
 
 use std::fmt;
 
@@ -15,6 +15,7 @@ use alter::Alter;
 use files::FileStatement;
 use grants::Grant;
 use row_access::RowAccess;
+use table_functions::TableFunction;
 
 pub(super) mod absent;
 pub(crate) mod alter;
@@ -24,6 +25,7 @@ pub(crate) mod files;
 pub(crate) mod grants;
 pub(crate) mod merge;
 pub(crate) mod row_access;
+pub(crate) mod table_functions;
 
 /// A statement: most are what the parser makes of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +35,7 @@ pub(crate) enum Statement {
     Files(Box<FileStatement>),
     Grant(Grant),
     RowAccess(RowAccess),
+    TableFunction(TableFunction),
     /// `UNDROP SCHEMA`.
     Undrop {
         if_not_exists: bool,
@@ -47,6 +50,7 @@ impl fmt::Display for Statement {
             Self::Alter(alter) => alter.fmt(f),
             Self::Files(statement) => statement.fmt(f),
             Self::Grant(grant) => grant.fmt(f),
+            Self::TableFunction(statement) => statement.fmt(f),
             Self::RowAccess(statement) => statement.fmt(f),
             Self::Undrop {
                 if_not_exists: true,
@@ -97,6 +101,8 @@ pub(super) fn statement(parser: &mut Parser<'_>) -> Result<Statement, QueryError
         Statement::Grant(grant)
     } else if let Some(statement) = row_access::parse(parser)? {
         Statement::RowAccess(statement)
+    } else if let Some(statement) = table_functions::parse(parser)? {
+        Statement::TableFunction(statement)
     } else if let Some(statement) = files::parse(parser)? {
         Statement::Files(Box::new(statement))
     } else {

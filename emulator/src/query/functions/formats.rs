@@ -283,7 +283,7 @@ fn grouped(digits: &str) -> String {
 fn in_groups(digits: &str, size: usize, between: char) -> String {
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % size == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(size) {
             out.push(between);
         }
         out.push(digit);

@@ -250,7 +250,7 @@ fn whole_rows(query: &mut Query) -> Result<(), QueryError> {
 }
 
 /// Puts a query in the place of the only derived table of another one, with columns of these names.
-fn place(outer: &mut Query, inner: Query, columns: &[&str]) {
+pub(super) fn place(outer: &mut Query, inner: Query, columns: &[&str]) {
     let SetExpr::Select(select) = outer.body.as_mut() else {
         return;
     };

@@ -155,7 +155,7 @@ impl Expander<'_> {
             .collect::<Result<Vec<_>, _>>()?;
         let mut body = select(routine.body(&["TABLE_VALUED_FUNCTION"])?)?;
         routine.bind(&mut body, given, self)?;
-        Ok(body)
+        routine.as_declared(body)
     }
 
     /// The routine that a name means, if it is the name of one.
@@ -235,6 +235,29 @@ struct Routine {
 }
 
 impl Routine {
+    /// The query of a table function with the columns that it is declared to have.
+    fn as_declared(&self, body: Query) -> Result<Query, QueryError> {
+        let columns = self.resource.get("returnTableType");
+        let Some(columns) = columns.and_then(|t| t["columns"].as_array()) else {
+            return Ok(body);
+        };
+        let mut outer = select("SELECT 1 FROM (SELECT 1) AS `millpond_table`")?;
+        super::gathered::place(&mut outer, body, &[]);
+        if let ast::SetExpr::Select(select) = outer.body.as_mut() {
+            select.projection.clear();
+            for declared in columns {
+                let name = declared["name"].as_str().unwrap_or_default();
+                let name = Ident::with_quote('`', name);
+                let to = column("value", &declared["type"])?;
+                select.projection.push(ast::SelectItem::ExprWithAlias {
+                    expr: sql_types::cast_to(Expr::Identifier(name.clone()), &to)?,
+                    alias: name,
+                });
+            }
+        }
+        Ok(outer)
+    }
+
     fn body(&self, kinds: &[&str]) -> Result<&str, QueryError> {
         let text = |key: &str| self.resource.get(key).and_then(Value::as_str);
         let language = text("language").unwrap_or("SQL");
