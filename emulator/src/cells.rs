@@ -19,6 +19,7 @@ use crate::picoseconds;
 mod column_names;
 mod from_json;
 mod from_proto;
+mod moments;
 mod text;
 
 pub(crate) use column_names::{NotADescriptor, descriptor};

@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 
 use crate::catalog::Catalog;
 use crate::cells::Cell;
-use crate::query::{QueryError, column_defaults};
+use crate::query::{QueryError, statements::column_defaults};
 use crate::schema::FieldSchema;
 use crate::value_text;
 

@@ -58,6 +58,7 @@ mod value_text;
 mod wire;
 mod write_service;
 mod write_streams;
+mod zones;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use faults::{

@@ -25,85 +25,37 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::name::{NameError, TableName, TablePrefix};
 use crate::wire::{self, UnsupportedColumn};
 
-mod absent_statements;
 mod aggregates;
-pub(crate) mod alter;
-mod arrays;
-mod arrivals;
-pub(crate) mod build;
-mod calls;
-pub(crate) mod change;
-mod choices;
-mod clauses;
-pub(crate) mod column_defaults;
-mod dialect;
-pub(crate) mod escapes;
-mod fields;
-pub(crate) mod files;
-mod filters;
-mod float_lists;
 mod functions;
-mod gathered;
-pub(crate) mod grants;
-mod groupings;
-mod guards;
-mod information;
-mod lateral;
-mod legacy;
-mod likes;
-mod literal_times;
-pub(crate) mod literals;
-mod long_conditions;
-mod meaning;
-pub(crate) mod merge;
-mod named;
-mod names;
-mod node_expressions;
-mod operators;
-mod parameters;
-mod parts;
-mod pipes;
-mod pivots;
-mod placeholders;
-mod pruned;
+mod planning;
 mod relations;
-mod required_filters;
-mod rewrite;
-pub(crate) mod routines;
-pub(crate) mod row_access;
+pub(crate) mod rewrite;
 pub(crate) mod script;
-mod select_lists;
-mod shapes;
-mod source;
-mod spelling;
 pub(crate) mod sql_types;
-mod stages;
-mod statements;
-mod subqueries;
-mod suffixes;
-mod syntax_errors;
-mod times_of_tables;
-mod unnest;
-mod value_tables;
-pub(crate) mod variables;
-mod wildcard;
+pub(crate) mod statements;
+pub(crate) mod text;
+
+use planning::{
+    choices, fields, filters, float_lists, groupings, guards, lateral, meaning, operators,
+    subqueries,
+};
 
 /// The statements that jobs take apart, in the parser's own words.
 pub(crate) use datafusion::sql::sqlparser::ast;
 pub(crate) use functions::assign;
-pub(crate) use information::JobsBefore;
-pub(crate) use legacy::to_standard;
-pub(crate) use parameters::Parameter;
+pub(crate) use planning::stages::Stage;
 use relations::Planner;
-pub(crate) use stages::Stage;
+pub(crate) use relations::information::JobsBefore;
+pub(crate) use rewrite::parameters::Parameter;
+use script::variables::Variable;
 pub(crate) use statements::{Statement, statements};
-use variables::Variable;
+pub(crate) use text::legacy::to_standard;
 
 /// Why a query was refused or failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum QueryError {
-    #[error("Syntax error: {}", syntax_errors::said(.0))]
+    #[error("Syntax error: {}", text::syntax_errors::said(.0))]
     Syntax(#[from] ParserError),
     #[error("{construct} is not supported by this emulator")]
     Unsupported { construct: String },
@@ -323,7 +275,7 @@ pub(crate) async fn plan(
         .build();
     state.register_relation_planner(Arc::new(lateral::Laterals))?;
     let context = SessionContext::new_with_state(state);
-    for variable in variables::functions(&defaults.variables) {
+    for variable in script::variables::functions(&defaults.variables) {
         context.register_udf(variable);
     }
     let functions = functions::all().into_iter();

@@ -28,7 +28,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::jobs::USER;
 use crate::name::TableName;
-use crate::query::{build, escapes};
+use crate::query::{rewrite::build, text::escapes};
 use crate::syntax_walk;
 use crate::{picoseconds, projection};
 

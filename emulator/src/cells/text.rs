@@ -1,17 +1,15 @@
 //! The values of each BigQuery type, as text, numbers or bytes write them.
 
-use arrow::compute::kernels::cast_utils::{
-    Parser, parse_decimal, parse_interval_month_day_nano, string_to_datetime,
-};
+use arrow::compute::kernels::cast_utils::{Parser, parse_decimal, parse_interval_month_day_nano};
 use arrow::datatypes::{
     Decimal128Type, Decimal256Type, DecimalType, Float64Type, IntervalMonthDayNano, i256,
 };
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc};
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 
-use super::Cell;
+use super::{Cell, moments};
 use crate::{geography, interval, json_text, picoseconds};
 
 /// Both ends of a range.
@@ -263,30 +261,10 @@ pub(super) fn picoseconds(cell: &Cell) -> Converted<String> {
 }
 
 fn parse_timestamp(text: &str) -> Option<i64> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        return timestamp(&Cell::Seconds(seconds)).ok();
+    match text.parse::<f64>() {
+        Ok(seconds) => timestamp(&Cell::Seconds(seconds)).ok(),
+        Err(_) => moments::micros(text),
     }
-    let text = text
-        .strip_suffix(" UTC")
-        .or_else(|| text.strip_suffix('Z'))
-        .unwrap_or(text);
-    string_to_datetime(&Utc, &whole_offset(text))
-        .ok()
-        .map(|t| t.timestamp_micros())
-}
-
-/// A time whose offset has all its digits: `-8`, `+5:30` and `-08` are offsets, too.
-fn whole_offset(text: &str) -> String {
-    let offset = text.get(10..).and_then(|time| time.rfind(['+', '-']));
-    let Some((time, offset)) = offset.and_then(|at| text.split_at_checked(at + 10)) else {
-        return text.to_owned();
-    };
-    let (sign, digits) = offset.split_at(1);
-    let (hours, minutes) = digits.split_once(':').unwrap_or((digits, "00"));
-    if hours.len() > 2 || minutes.len() > 2 {
-        return text.to_owned();
-    }
-    format!("{}{sign}{hours:0>2}:{minutes:0>2}", time.trim_end())
 }
 
 fn decimal_text(cell: &Cell) -> Converted<String> {
@@ -371,15 +349,26 @@ pub(super) fn interval(cell: &Cell) -> Converted<IntervalMonthDayNano> {
     if let Some(interval) = canonical_interval(text).or_else(|| iso_interval(text)) {
         return Ok(interval);
     }
-    let words = parse_interval_month_day_nano(text).ok();
+    // A number alone has no unit.
+    let named = text.contains(|c: char| c.is_ascii_alphabetic());
+    let words = named
+        .then(|| parse_interval_month_day_nano(text).ok())
+        .flatten();
     let own = words.and_then(|w| interval::of_micros(w.months, w.days, w.nanoseconds / 1000));
     own.map_or_else(bad, Ok)
 }
 
+/// `Y-M D H:M:S.F`, of which the first or the last parts may be left out.
 fn canonical_interval(text: &str) -> Option<IntervalMonthDayNano> {
+    let dashed = |text: &str| text.get(1..).is_some_and(|rest| rest.contains('-'));
     let parts: Vec<&str> = text.split(' ').collect();
-    let [months, days, time] = parts.as_slice() else {
-        return None;
+    let (months, days, time) = match parts.as_slice() {
+        [months, days, time] => (*months, *days, *time),
+        [months, days] if dashed(months) => (*months, *days, "0:0:0"),
+        [days, time] => ("0-0", *days, *time),
+        [months] if dashed(months) => (*months, "0", "0:0:0"),
+        [time] => ("0-0", "0", *time),
+        _ => return None,
     };
     let signed = |text: &str| match text.strip_prefix('-') {
         Some(rest) => (-1_i32, rest.to_owned()),
@@ -387,7 +376,8 @@ fn canonical_interval(text: &str) -> Option<IntervalMonthDayNano> {
     };
     let (sign, months) = signed(months);
     let (years, months) = months.split_once('-')?;
-    let months: i32 = sign * (years.parse::<i32>().ok()? * 12 + months.parse::<i32>().ok()?);
+    let years = years.parse::<i32>().ok()?.checked_mul(12)?;
+    let months: i32 = sign * years.checked_add(months.parse::<i32>().ok()?)?;
     let days: i32 = days.parse().ok()?;
     let (sign, time) = signed(time);
     let clock: Vec<&str> = time.split(':').collect();
@@ -396,8 +386,9 @@ fn canonical_interval(text: &str) -> Option<IntervalMonthDayNano> {
     };
     let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
     let rest: i64 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
-    let minutes = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
-    let seconds = minutes * 60 + whole.parse::<i64>().ok()?;
+    let hours = hours.parse::<i64>().ok()?.checked_mul(60)?;
+    let minutes = hours.checked_add(minutes.parse().ok()?)?;
+    let seconds = minutes.checked_mul(60)?.checked_add(whole.parse().ok()?)?;
     let micros = seconds
         .checked_mul(1_000_000)?
         .checked_add(rest)?
@@ -423,7 +414,7 @@ fn iso_interval(text: &str) -> Option<IntervalMonthDayNano> {
         }
     }
     for (number, unit) in iso_parts(times)? {
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        let (whole, fraction) = number.split_once(['.', ',']).unwrap_or((number, ""));
         let factor: i64 = match unit {
             'H' => 3600,
             'M' => 60,

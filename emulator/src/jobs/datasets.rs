@@ -8,8 +8,8 @@ use super::statements::options::{self, Of, Setting};
 use super::statements::{Effect, check_collation, unsupported};
 use crate::catalog::{CatalogError, Contents};
 use crate::query;
-use crate::query::alter::{Action, Alter};
 use crate::query::ast::{ObjectName, SchemaName, Statement};
+use crate::query::statements::alter::{Action, Alter};
 
 /// What is to be dropped with a dataset, or stands against it.
 pub(super) fn contents(cascade: bool) -> Contents {

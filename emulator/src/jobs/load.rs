@@ -12,7 +12,7 @@ use super::destination::{self, Arrival, Destination, Dispositions};
 use super::{Done, JobError, Work};
 use crate::external::ExternalError;
 use crate::file_formats::{self, Columns, Decoded, FormatError};
-use crate::query::column_defaults;
+use crate::query::statements::column_defaults;
 use crate::schema::{self, FieldSchema};
 use crate::source_files::{self, Gathered, SourceFiles};
 use crate::wire;

@@ -18,7 +18,7 @@ use super::{Done, JobError, QueryResult, Work};
 use crate::catalog::{CatalogError, micros};
 use crate::name::TableName;
 use crate::query::script::Step;
-use crate::query::variables::SYSTEM;
+use crate::query::script::variables::SYSTEM;
 use crate::query::{self, Defaults, Parameter, Planned, QueryError};
 use crate::schema;
 use crate::table_rows::TableRows;

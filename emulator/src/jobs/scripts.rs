@@ -12,8 +12,8 @@ use super::query::Running;
 use super::statements::{self, Effect};
 use super::{Done, JobError, QueryResult};
 use crate::query::ast::{Expr, Statement as Parsed};
+use crate::query::script::variables::{SYSTEM, Variable};
 use crate::query::script::{Act, Place, Step, same};
-use crate::query::variables::{SYSTEM, Variable};
 use crate::query::{self, Statement, sql_types};
 
 mod dynamic;
@@ -380,6 +380,10 @@ impl Running<'_, '_> {
             }
             Statement::Grant(grant) => {
                 let effect = statements::grant(self, &grant)?;
+                return Ok(effect.done());
+            }
+            Statement::TableFunction(statement) => {
+                let effect = statements::table_function(self, &statement)?;
                 return Ok(effect.done());
             }
             undrop @ Statement::Undrop { .. } => {

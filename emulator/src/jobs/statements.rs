@@ -10,9 +10,9 @@ use super::query::{Running, reference};
 use super::{JobError, Work};
 use crate::catalog::{CatalogError, Table};
 use crate::name::TableName;
-use crate::query::alter::Alter;
 use crate::query::ast::{ObjectType, Statement};
-use crate::query::{self, Planned, QueryError, change};
+use crate::query::statements::alter::Alter;
+use crate::query::{self, Planned, QueryError, statements::change};
 use crate::row_access::Visible;
 use crate::schema::FieldSchema;
 
@@ -29,6 +29,7 @@ mod merged_rows;
 pub(super) mod options;
 mod procedures;
 mod row_access;
+mod table_functions;
 mod views;
 
 pub(super) use alterations::check_collation;
@@ -125,7 +126,7 @@ pub(super) fn alter(running: &mut Running<'_, '_>, alter: &Alter) -> Result<Effe
 /// Gives or takes roles.
 pub(super) fn grant(
     running: &Running<'_, '_>,
-    grant: &query::grants::Grant,
+    grant: &query::statements::grants::Grant,
 ) -> Result<Effect, JobError> {
     refuse_in_transaction(running, grant)?;
     grants::run(running, grant)
@@ -134,16 +135,25 @@ pub(super) fn grant(
 /// Makes or drops row access policies.
 pub(super) fn row_access(
     running: &Running<'_, '_>,
-    statement: &query::row_access::RowAccess,
+    statement: &query::statements::row_access::RowAccess,
 ) -> Result<Effect, JobError> {
     refuse_in_transaction(running, statement)?;
     row_access::run(running, statement)
 }
 
+/// Makes or drops table functions.
+pub(super) fn table_function(
+    running: &mut Running<'_, '_>,
+    statement: &query::statements::table_functions::TableFunction,
+) -> Result<Effect, JobError> {
+    refuse_in_transaction(running, statement)?;
+    table_functions::run(running, statement)
+}
+
 /// Runs a statement about files or copies.
 pub(super) fn files(
     running: &mut Running<'_, '_>,
-    statement: &query::files::FileStatement,
+    statement: &query::statements::files::FileStatement,
 ) -> Result<Effect, JobError> {
     files::run(running, statement)
 }
@@ -217,7 +227,7 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
         statement,
         Statement::Update(_) | Statement::Delete(_) | Statement::CreateView(_)
     ) {
-        query::literals::escape(&mut statement);
+        query::text::literals::escape(&mut statement);
     }
     match statement {
         Statement::CreateTable(create) => create_table(running, create),

@@ -14,18 +14,18 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement as PlannedStatement;
 use datafusion::sql::sqlparser::ast::{ObjectName, Query, SetExpr, Statement, TableFactor};
 
-use super::arrivals::Arrivals;
-use super::information::JobsBefore;
-use super::meaning::Scanned;
-use super::names::Spelled;
-use super::pruned::Pruned;
-use super::required_filters::{self, Required};
+use super::planning::meaning::Scanned;
 use super::rewrite::Relation;
-use super::variables::Variable;
-use super::wildcard::Wildcard;
+use super::rewrite::names::Spelled;
+use super::script::variables::Variable;
 use super::{
-    Defaults, Parameter, QueryError, Read, arrays, meaning, names, rewrite, routines, row_access,
-    select, source, stages, times_of_tables, unsupported,
+    Defaults, Parameter, QueryError, Read,
+    planning::{meaning, stages},
+    rewrite,
+    rewrite::{arrays, names, routines, times_of_tables},
+    select,
+    statements::row_access,
+    unsupported,
 };
 use crate::catalog::{Catalog, CatalogError, Table};
 use crate::external::{self, Rows};
@@ -33,6 +33,18 @@ use crate::name::TableName;
 use crate::projection::Projection;
 use crate::row_access::{RowAccessError, Visible};
 use crate::wire;
+use arrivals::Arrivals;
+use information::JobsBefore;
+use pruned::Pruned;
+use required_filters::Required;
+use wildcard::Wildcard;
+
+pub(super) mod arrivals;
+pub(super) mod information;
+pub(super) mod pruned;
+pub(super) mod required_filters;
+pub(super) mod source;
+pub(super) mod wildcard;
 
 /// Views in views, so many of them.
 const MAX_VIEWS: usize = 16;

@@ -10,19 +10,41 @@ use datafusion::sql::sqlparser::ast::{
     VisitorMut,
 };
 
-use super::information::View;
-use super::parameters::Parameter;
-use super::times_of_tables::Times;
-use super::variables::SYSTEM;
+use super::relations::information::View;
+use super::script::variables::SYSTEM;
 use super::{
-    Defaults, QueryError, build, calls, clauses, escapes, likes, literals, long_conditions, names,
-    parts, pipes, placeholders, select_lists, spelling, suffixes, unnest, unsupported,
-    value_tables, variables,
+    Defaults, QueryError,
+    script::variables,
+    text::{escapes, literals, pipes, placeholders},
+    unsupported,
 };
 use crate::name::{TableName, TablePrefix};
 use crate::syntax_walk;
+use parameters::Parameter;
+use times_of_tables::Times;
 
+pub(super) mod arrays;
+pub(crate) mod build;
+pub(super) mod calls;
+pub(super) mod clauses;
+pub(super) mod gathered;
+pub(super) mod likes;
+pub(super) mod literal_times;
+pub(super) mod long_conditions;
+pub(super) mod named;
+pub(super) mod names;
+pub(super) mod parameters;
+pub(super) mod parts;
+pub(super) mod pivots;
+pub(crate) mod routines;
+pub(super) mod select_lists;
+pub(super) mod shapes;
+pub(super) mod spelling;
+pub(super) mod suffixes;
 mod tables;
+pub(super) mod times_of_tables;
+pub(super) mod unnest;
+pub(super) mod value_tables;
 
 pub(super) use tables::name_parts;
 

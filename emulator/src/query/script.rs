@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::ast::{DataType, Expr, Ident, ObjectName, Query, 
 use super::{QueryError, Statement};
 
 mod reading;
+pub(crate) mod variables;
 
 pub(crate) use reading::{body, script};
 
@@ -131,7 +132,7 @@ impl Step {
 
 /// Whether two names of variables or labels are one.
 pub(crate) fn same(one: &str, other: &str) -> bool {
-    super::names::same(one, other)
+    super::rewrite::names::same(one, other)
 }
 
 /// A query for the value of one expression.

@@ -8,8 +8,8 @@ use datafusion::sql::sqlparser::dialect::BigQueryDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use serde_json::{Map, Value, json};
 
-use super::escapes::REQUIRED;
-use super::placeholders::RANGE_OF;
+use super::text::escapes::REQUIRED;
+use super::text::placeholders::RANGE_OF;
 use super::{QueryError, unsupported};
 use crate::schema::{FieldSchema, RangeElement};
 

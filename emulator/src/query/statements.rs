@@ -1,4 +1,4 @@
-//! The statements of a text: ALTER, GRANT and those about files and row access are read by this crate, all others by the planner's parser.
+//! The statements of a text: ALTER, GRANT and those about files, row access and table functions are read by this crate, all others by the planner's parser.
 
 use std::fmt;
 
@@ -7,11 +7,25 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use super::alter::{self, Alter};
-use super::files::{self, FileStatement};
-use super::grants::{self, Grant};
-use super::row_access::{self, RowAccess};
-use super::{QueryError, absent_statements, escapes, pipes, placeholders};
+use super::{
+    QueryError,
+    text::{escapes, pipes, placeholders},
+};
+use alter::Alter;
+use files::FileStatement;
+use grants::Grant;
+use row_access::RowAccess;
+use table_functions::TableFunction;
+
+pub(super) mod absent;
+pub(crate) mod alter;
+pub(crate) mod change;
+pub(crate) mod column_defaults;
+pub(crate) mod files;
+pub(crate) mod grants;
+pub(crate) mod merge;
+pub(crate) mod row_access;
+pub(crate) mod table_functions;
 
 /// A statement: most are what the parser makes of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +35,7 @@ pub(crate) enum Statement {
     Files(Box<FileStatement>),
     Grant(Grant),
     RowAccess(RowAccess),
+    TableFunction(TableFunction),
     /// `UNDROP SCHEMA`.
     Undrop {
         if_not_exists: bool,
@@ -35,6 +50,7 @@ impl fmt::Display for Statement {
             Self::Alter(alter) => alter.fmt(f),
             Self::Files(statement) => statement.fmt(f),
             Self::Grant(grant) => grant.fmt(f),
+            Self::TableFunction(statement) => statement.fmt(f),
             Self::RowAccess(statement) => statement.fmt(f),
             Self::Undrop {
                 if_not_exists: true,
@@ -71,7 +87,7 @@ pub(crate) fn statements(sql: &str) -> Result<Vec<Statement>, QueryError> {
 /// # Errors
 /// [`QueryError::Syntax`] where there is none, [`QueryError::Unsupported`] naming one that this emulator does not have.
 pub(super) fn statement(parser: &mut Parser<'_>) -> Result<Statement, QueryError> {
-    absent_statements::refuse(parser)?;
+    absent::refuse(parser)?;
     Ok(if parser.peek_keyword(Keyword::ALTER) {
         Statement::Alter(alter::parse(parser)?)
     } else if is_undrop(&parser.peek_token().token) {
@@ -85,6 +101,8 @@ pub(super) fn statement(parser: &mut Parser<'_>) -> Result<Statement, QueryError
         Statement::Grant(grant)
     } else if let Some(statement) = row_access::parse(parser)? {
         Statement::RowAccess(statement)
+    } else if let Some(statement) = table_functions::parse(parser)? {
+        Statement::TableFunction(statement)
     } else if let Some(statement) = files::parse(parser)? {
         Statement::Files(Box::new(statement))
     } else {

@@ -136,7 +136,9 @@ async fn put(
         let broken = |e: String| RestError::from(JobError::new("internalError", e));
         let handle = Handle::try_current().map_err(|e| broken(e.to_string()))?;
         handle
-            .block_on(query::row_access::check(catalog, &name, &filter))
+            .block_on(query::statements::row_access::check(
+                catalog, &name, &filter,
+            ))
             .map_err(JobError::from)?;
         let made = catalog.put_row_access(&name, &policy, filter, grantees, put)?;
         Ok::<_, RestError>(described(&name, &made))

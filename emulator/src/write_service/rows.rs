@@ -15,7 +15,7 @@ use super::missing_values::MissingValues;
 use crate::catalog::{Catalog, Table};
 use crate::cells::{self, Cell, CellError, ProtoReader, ProtoSchemaError};
 use crate::default_cells::DefaultCells;
-use crate::query::{QueryError, column_defaults};
+use crate::query::{QueryError, statements::column_defaults};
 use crate::schema::FieldSchema;
 use crate::write_streams::Changes;
 use crate::{geography, interval, wire};

@@ -223,3 +223,82 @@ async fn functions_are_made_and_dropped_by_sql() {
     );
     emulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn table_functions_are_made_called_and_dropped_by_sql() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    let made = run(
+        &emulator,
+        "CREATE TABLE FUNCTION d.above(least INT64) OPTIONS (description = 'numbers') AS
+            SELECT least AS bound, n, 'it\\'s' AS said FROM UNNEST([1, 2, 3]) AS n WHERE n > least",
+    )
+    .await;
+    let told = statistics(&emulator, &made).await;
+    assert_eq!(told["statementType"], "CREATE_TABLE_FUNCTION");
+    assert_eq!(told["ddlOperationPerformed"], "CREATE");
+    assert_eq!(told["ddlTargetRoutine"]["routineId"], "above");
+    let rows = values(
+        &run(
+            &emulator,
+            "SELECT n, bound, said FROM d.above(1) ORDER BY n",
+        )
+        .await,
+    );
+    assert_eq!(
+        rows,
+        [
+            [json!("2"), json!("1"), json!("it's")],
+            [json!("3"), json!("1"), json!("it's")]
+        ]
+    );
+    let (_, kept) = call(&emulator, "GET", &format!("{PATH}/above")).await;
+    assert_eq!(kept["routineType"], "TABLE_VALUED_FUNCTION");
+    assert_eq!(kept["description"], "numbers");
+    // RETURNS says what the columns are.
+    let sql = "CREATE OR REPLACE TABLE FUNCTION d.above(least ANY TYPE)
+        RETURNS TABLE<n FLOAT64, said STRING> AS (SELECT n, said FROM (SELECT 5 AS n, 'x' AS said, 1 AS more))";
+    run(&emulator, sql).await;
+    let answer = run(&emulator, "SELECT * FROM d.above('any')").await;
+    assert_eq!(answer["schema"]["fields"][0]["type"], "FLOAT");
+    assert_eq!(values(&answer), [[json!("5.0"), json!("x")]]);
+    for (sql, said) in [
+        (
+            "CREATE TABLE FUNCTION d.above() AS SELECT 1 AS x",
+            "Already Exists",
+        ),
+        (
+            "CREATE TABLE FUNCTION d.g(t TABLE<x INT64>) AS SELECT 1 AS x",
+            "which is a table",
+        ),
+        ("DROP FUNCTION d.above", "Not found"),
+        ("SELECT d.above(1)", "TABLE_VALUED_FUNCTION"),
+        ("SELECT * FROM d.above(1, 2)", "1 arguments, not 2"),
+    ] {
+        let (code, refused) = ask(&emulator, json!({"query": sql})).await;
+        assert!(code >= 400, "{sql}: {refused}");
+        assert!(refused.to_string().contains(said), "{sql}: {refused}");
+    }
+    run(
+        &emulator,
+        "CREATE TABLE FUNCTION IF NOT EXISTS d.above() AS SELECT 1 AS x",
+    )
+    .await;
+    run(&emulator, "DROP TABLE FUNCTION IF EXISTS d.above").await;
+    let gone = run(&emulator, "DROP TABLE FUNCTION IF EXISTS d.above").await;
+    let told = statistics(&emulator, &gone).await;
+    assert_eq!(told["ddlOperationPerformed"], "SKIP");
+    emulator.shutdown().await;
+}
+
+/// What the job of an answer says about its query.
+async fn statistics(emulator: &millpond_emulator::RunningEmulator, answer: &Value) -> Value {
+    let id = answer["jobReference"]["jobId"].as_str().unwrap();
+    let (_, job) = call(
+        emulator,
+        "GET",
+        &format!("/bigquery/v2/projects/p/jobs/{id}"),
+    )
+    .await;
+    job["statistics"]["query"].clone()
+}

@@ -4,8 +4,8 @@ use super::{Flow, invalid};
 use crate::jobs::JobError;
 use crate::jobs::query::Running;
 use crate::query::ast::{Expr, Statement as Parsed};
+use crate::query::script::variables::Variable;
 use crate::query::script::{Act, Step};
-use crate::query::variables::Variable;
 use crate::query::{self, Statement};
 
 impl Running<'_, '_> {

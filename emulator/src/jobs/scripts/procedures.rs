@@ -9,8 +9,8 @@ use crate::jobs::JobError;
 use crate::jobs::query::Running;
 use crate::query::ast::{Expr, ObjectName};
 use crate::query::script::Step;
-use crate::query::variables::Variable;
-use crate::query::{self, QueryError, routines};
+use crate::query::script::variables::Variable;
+use crate::query::{self, QueryError, rewrite::routines};
 use datafusion::common::ScalarValue;
 
 /// Procedures in procedures, so many of them; the service has the same bound.

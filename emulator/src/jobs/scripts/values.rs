@@ -14,8 +14,8 @@ use crate::catalog::micros;
 use crate::jobs::query::{Running, columns, statistics};
 use crate::jobs::{Done, JobError};
 use crate::query::ast::{Expr, Query};
+use crate::query::script::variables::{SYSTEM, Variable};
 use crate::query::script::{self, Step, same};
-use crate::query::variables::{SYSTEM, Variable};
 use crate::query::{self, QueryError};
 use crate::schema::FieldSchema;
 

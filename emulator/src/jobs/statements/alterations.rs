@@ -14,7 +14,7 @@ use crate::jobs::query::Running;
 use crate::jobs::{JobError, datasets};
 use crate::name::TableName;
 use crate::query;
-use crate::query::alter::{Action, Alter, Altered};
+use crate::query::statements::alter::{Action, Alter, Altered};
 use crate::schema;
 use crate::table_rows::TableRows;
 use crate::wire;

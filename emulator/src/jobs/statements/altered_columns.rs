@@ -10,9 +10,9 @@ use super::{invalid, unsupported};
 use crate::catalog::Table;
 use crate::jobs::JobError;
 use crate::jobs::query::Running;
-use crate::query::alter::{Action, ColumnChange};
 use crate::query::ast::{ColumnOption, Ident};
 use crate::query::sql_types;
+use crate::query::statements::alter::{Action, ColumnChange};
 use crate::schema::{self, FieldSchema};
 
 /// A column as it will be, and the name its values have now.

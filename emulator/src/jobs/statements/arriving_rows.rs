@@ -12,7 +12,7 @@ use super::invalid;
 use crate::catalog::{PARTITION_TIME, Replacement, Table, times};
 use crate::jobs::JobError;
 use crate::jobs::query::Running;
-use crate::query::{Planned, column_defaults};
+use crate::query::{Planned, statements::column_defaults};
 use crate::schema::FieldSchema;
 
 /// How rows of a list of columns become rows of a table.

@@ -13,7 +13,7 @@ use crate::jobs::JobError;
 use crate::jobs::query::Running;
 use crate::name::TableName;
 use crate::query::ast::{self, Insert, TableObject};
-use crate::query::change::{self, CHANGED, PARTITION};
+use crate::query::statements::change::{self, CHANGED, PARTITION};
 use crate::query::{self, Planned, QueryError};
 use crate::schema::FieldSchema;
 
@@ -92,7 +92,7 @@ fn rows_of(mut source: ast::Query) -> Result<ast::Query, JobError> {
     if !(single || some && values.rows.len() <= MOST_SELECTED) {
         return Ok(source);
     }
-    query::literals::escape(values);
+    query::text::literals::escape(values);
     let selects: Vec<String> = values
         .rows
         .iter()

@@ -16,7 +16,7 @@ use crate::jobs::{JobError, copy, extract, load};
 use crate::name::TableName;
 use crate::query;
 use crate::query::ast::{CreateTable, Expr, ObjectName, Query, SqlOption};
-use crate::query::files::{CopyKind, FileAct, FileStatement, IfThere};
+use crate::query::statements::files::{CopyKind, FileAct, FileStatement, IfThere};
 use crate::schema;
 
 /// What options of files are called in load jobs.

@@ -8,7 +8,9 @@ use crate::catalog::CatalogError;
 use crate::jobs::JobError;
 use crate::jobs::query::Running;
 use crate::query::ast::{self, CreateFunction, CreateFunctionBody, Expr, FunctionReturnType};
-use crate::query::{self, routines, sql_types};
+use crate::query::{self, rewrite::routines, sql_types};
+
+const SCALAR: &str = "SCALAR_FUNCTION";
 
 /// `CREATE [TEMP] FUNCTION name(arguments) [RETURNS type] AS (expression)`; a function in another language is kept, not called.
 pub(super) fn create_function(
@@ -52,7 +54,7 @@ pub(super) fn create_function(
         arguments.push(described);
     }
     let mut resource = Map::from_iter([
-        ("routineType".to_owned(), json!("SCALAR_FUNCTION")),
+        ("routineType".to_owned(), json!(SCALAR)),
         ("language".to_owned(), json!(language)),
         ("arguments".to_owned(), Value::Array(arguments)),
         ("definitionBody".to_owned(), json!(body)),
@@ -115,10 +117,16 @@ pub(super) fn drop_function(
     let parts = query::name_parts(&function.name)?;
     let name = routines::routine_name(&parts, &running.defaults)?;
     let catalog = running.work.catalog;
-    let gone = match running.is_dry_run() {
-        true => catalog.routine(&name).map(|_| ()),
-        false => catalog.delete_routine(&name),
-    };
+    let gone = catalog.routine(&name).and_then(|resource| {
+        let kind = resource.get("routineType").and_then(Value::as_str);
+        match kind.is_none_or(|kind| kind == SCALAR) {
+            false => Err(CatalogError::RoutineNotFound {
+                routine: name.clone(),
+            }),
+            true if running.is_dry_run() => Ok(()),
+            true => catalog.delete_routine(&name),
+        }
+    });
     match gone {
         Ok(()) => Ok(of_routine("DROP_FUNCTION", "DROP", &name)),
         Err(CatalogError::RoutineNotFound { .. }) if drop.if_exists => {

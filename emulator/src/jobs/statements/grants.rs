@@ -8,7 +8,7 @@ use crate::jobs::JobError;
 use crate::jobs::datasets;
 use crate::jobs::query::{Running, reference};
 use crate::query;
-use crate::query::grants::{DATASET_MEMBERS, DATASET_ROLES, Given, Grant, Granted};
+use crate::query::statements::grants::{DATASET_MEMBERS, DATASET_ROLES, Given, Grant, Granted};
 
 /// Gives or takes roles.
 pub(super) fn run(running: &Running<'_, '_>, grant: &Grant) -> Result<Effect, JobError> {

@@ -14,8 +14,8 @@ use crate::catalog::{Replacement, Table, times};
 use crate::jobs::JobError;
 use crate::jobs::query::{Running, anonymous_table, columns as columns_of_query};
 use crate::query::ast::{Merge, Query, TableFactor, Update};
-use crate::query::change::{self, PARTITION};
-use crate::query::merge::{self, GONE, Merging, ROW};
+use crate::query::statements::change::{self, PARTITION};
+use crate::query::statements::merge::{self, GONE, Merging, ROW};
 use crate::query::{self, Planned};
 use crate::schema::FieldSchema;
 
@@ -67,7 +67,7 @@ pub(super) fn merge(running: &mut Running<'_, '_>, merge: &Merge) -> Result<Effe
     };
     // What is not computed yet is written and read again.
     let mut merge = merge.clone();
-    query::literals::escape(&mut merge);
+    query::text::literals::escape(&mut merge);
     let merging = Merging::new(&merge, target, source, &columns, arrival);
     let outcome = if trial {
         try_out(running, &merging, &table, &columns, &merge.clauses, tried)

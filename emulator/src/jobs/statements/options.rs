@@ -209,7 +209,7 @@ pub(super) fn is_of_table(name: &str) -> bool {
 /// The one value of an expression over constants.
 pub(super) fn evaluate(running: &Running<'_, '_>, expr: &Expr) -> Result<ArrayRef, JobError> {
     let mut expr = expr.clone();
-    query::literals::escape(&mut expr);
+    query::text::literals::escape(&mut expr);
     let planned = running.plan(query::select(&format!("SELECT {expr} AS value"))?)?;
     let batches: Vec<_> = running.handle.block_on(async {
         let rows = planned.run().await?;

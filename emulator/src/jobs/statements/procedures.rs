@@ -9,7 +9,7 @@ use crate::jobs::JobError;
 use crate::jobs::query::Running;
 use crate::query::ast::{Expr, ObjectName, SqlOption};
 use crate::query::script::{self, CreateProcedure, Way};
-use crate::query::{self, routines, sql_types};
+use crate::query::{self, rewrite::routines, sql_types};
 
 /// Keeps a procedure.
 pub(in crate::jobs) fn create_procedure(

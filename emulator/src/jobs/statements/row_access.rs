@@ -8,8 +8,8 @@ use crate::jobs::JobError;
 use crate::jobs::query::{Running, reference};
 use crate::name::TableName;
 use crate::query;
-use crate::query::files::IfThere;
-use crate::query::row_access::RowAccess;
+use crate::query::statements::files::IfThere;
+use crate::query::statements::row_access::RowAccess;
 use crate::row_access::{self, RowAccessError};
 
 /// Runs one statement; a dry run says what it would do.
@@ -105,7 +105,7 @@ fn create(
         IfThere::Replace => Put::Any,
         IfThere::Keep | IfThere::Fail => Put::New,
     };
-    let checked = query::row_access::check(catalog, table, filter);
+    let checked = query::statements::row_access::check(catalog, table, filter);
     running.handle.block_on(checked)?;
     if !running.is_dry_run() {
         let grantees = Some(grantees.to_vec());

@@ -8,7 +8,7 @@ use arrow::array::{
 };
 use arrow::array::{Date32Builder, Time64MicrosecondArray};
 use arrow::datatypes::{DataType, Date32Type, FieldRef, TimeUnit, TimestampMicrosecondType};
-use chrono::{Datelike, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone};
+use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone};
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
@@ -203,19 +203,10 @@ pub(super) fn offset_of_local(zone: &str, micros: i64) -> Result<i64> {
         return Ok(offset);
     }
     let local = moment(micros)?;
-    let zone = zone_of(zone)?;
-    let offset = match zone.offset_from_local_datetime(&local) {
-        LocalResult::Single(offset) | LocalResult::Ambiguous(offset, _) => offset.fix(),
-        // Clocks that jumped over it would have shown it an hour before.
-        LocalResult::None => {
-            let before = local - chrono::TimeDelta::hours(1);
-            match zone.offset_from_local_datetime(&before) {
-                LocalResult::Single(offset) | LocalResult::Ambiguous(offset, _) => offset.fix(),
-                LocalResult::None => return exec_err!("{local} does not exist in {zone}"),
-            }
-        }
-    };
-    Ok(i64::from(offset.local_minus_utc()) * 1_000_000)
+    match crate::zones::offset_of_local(zone_of(zone)?, local) {
+        Some(offset) => Ok(i64::from(offset.local_minus_utc()) * 1_000_000),
+        None => exec_err!("{local} does not exist in {zone}"),
+    }
 }
 
 fn zone_of(name: &str) -> Result<chrono_tz::Tz> {

@@ -430,6 +430,14 @@ fn one(array: &ArrayRef, field: &Field, row: usize) -> Result<String> {
             let micros = array.as_primitive::<TimestampMicrosecondType>().value(row);
             value_text::short_datetime(micros)
         }
+        DataType::Struct(fields) if wire::sql_type(field) == Some("range") => {
+            let columns = array.as_struct().columns().iter().zip(fields);
+            let ends = columns.map(|(column, field)| match column.is_null(row) {
+                true => Ok("UNBOUNDED".to_owned()),
+                false => one(column, field, row),
+            });
+            format!("[{})", ends.collect::<Result<Vec<_>>>()?.join(", "))
+        }
         DataType::Binary | DataType::List(_) | DataType::Struct(_) => {
             return exec_err!(
                 "a conversion from {} to STRING is not supported by this emulator",

@@ -174,7 +174,16 @@ impl Row<'_> {
                     _ => (format!("{size:X}"), "0X"),
                 };
                 let mark = if spec.marked && size != 0 { mark } else { "" };
-                number(&format!("{mark}{digits}"), value < 0, spec)
+                let digits = match (spec.grouped, element) {
+                    (false, _) => digits,
+                    (true, 'o') => in_groups(&digits, 4, ','),
+                    (true, _) => in_groups(&digits, 4, ':'),
+                };
+                let spec = Spec {
+                    grouped: false,
+                    ..spec.clone()
+                };
+                number(&format!("{mark}{digits}"), value < 0, &spec)
             }
             ('s', DataType::Utf8) if !is_json => {
                 let text = array.as_string::<i32>().value(row);
@@ -267,14 +276,19 @@ fn grouped(digits: &str) -> String {
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(digits.len());
     let (whole, rest) = digits.split_at(end);
+    in_groups(whole, 3, ',') + rest
+}
+
+/// Digits in groups of a size, counted from the last one.
+fn in_groups(digits: &str, size: usize, between: char) -> String {
     let mut out = String::new();
-    for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at) % 3 == 0 {
-            out.push(',');
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(size) {
+            out.push(between);
         }
         out.push(digit);
     }
-    out + rest
+    out
 }
 
 fn padded(text: String, spec: &Spec) -> String {

@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::ScalarUDF;
 
+use super::normal_forms::compatible as folded;
 use super::{Call, Function, each, integer, nullable, text};
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
@@ -136,10 +137,6 @@ fn character(code: i64) -> Result<Option<char>> {
         Some(c) => Ok(Some(c)),
         None => exec_err!("Invalid codepoint {code}"),
     }
-}
-
-fn folded(text: &str) -> String {
-    text.to_lowercase()
 }
 
 /// Whether a value of a document, which is not the name of one, has a text in it.

@@ -16,7 +16,7 @@ use datafusion::logical_expr::{
     ScalarUDFImpl, Signature,
 };
 
-use crate::query::choices::are_moments_and_texts;
+use crate::query::planning::choices::are_moments_and_texts;
 use crate::wire;
 
 /// The functions, under the names by which the planner knows them.

@@ -245,7 +245,14 @@ pub(super) fn lax_float(value: &Value) -> Option<f64> {
 pub(super) fn lax_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
-        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        // Whole numbers have no point, whatever they were written with.
+        Value::Number(number) => Some(match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 1e15 => {
+                float.to_string()
+            }
+            _ => number.to_string(),
+        }),
+        Value::Bool(_) => Some(value.to_string()),
         _ => None,
     }
 }

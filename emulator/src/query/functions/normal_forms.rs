@@ -47,6 +47,15 @@ fn decomposing(form: DecomposingNormalizerBorrowed<'static>) -> Box<dyn Fn(&str)
     Box::new(move |text| form.normalize(text).into_owned())
 }
 
+/// A text in the form in which CONTAINS_SUBSTR compares: letters that look alike are one, large and small, too.
+pub(super) fn compatible(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let form = ComposingNormalizerBorrowed::new_nfkc();
+    form.normalize(&folded(&form.normalize(text))).into_owned()
+}
+
 /// A text without upper and lower case, as Unicode folds it: the small letters of the large ones, but for letters that have
 /// only one of both, and those of the Cherokee, which are folded to large ones.
 fn folded(text: &str) -> String {

@@ -90,6 +90,22 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                 checked(times(months), times(days), times(micros)).map(Some)
             })
         }),
+        // What months leave over is counted as days, thirty to a month, and what days leave over as time.
+        Function::made("millpond_interval_divide", &[2], span, |call| {
+            let (spans, counts) = (spans(call, 0)?, call.integers(1)?);
+            made(call.rows, |row| {
+                if spans.is_null(row) || counts.is_null(row) {
+                    return Ok(None);
+                }
+                let ((months, days, micros), by) = (parts(spans.value(row)), counts.value(row));
+                if by == 0 {
+                    return exec_err!("division by zero: INTERVAL / 0");
+                }
+                let days = days + months % by * 30;
+                let micros = micros + days % by * DAY;
+                checked(Some(months / by), Some(days / by), Some(micros / by)).map(Some)
+            })
+        }),
         Function::made("millpond_justify_hours", &[1], span, |call| {
             one(call, hours)
         }),

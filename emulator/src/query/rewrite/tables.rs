@@ -9,8 +9,12 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::{Relation, Rewriter};
 use crate::name::{TableName, TablePrefix};
-use crate::query::information::View;
-use crate::query::{QueryError, SESSION, build, pivots, unsupported};
+use crate::query::relations::information::View;
+use crate::query::{
+    QueryError, SESSION,
+    rewrite::{build, pivots},
+    unsupported,
+};
 
 impl Rewriter<'_> {
     pub(super) fn table_factor(&mut self, factor: &mut TableFactor) -> Result<(), QueryError> {

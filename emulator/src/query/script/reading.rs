@@ -6,7 +6,12 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
 use super::{Act, CreateProcedure, Place, Step, Steps, Way};
-use crate::query::{QueryError, build, escapes, placeholders, statements};
+use crate::query::{
+    QueryError,
+    rewrite::build,
+    statements,
+    text::{escapes, placeholders},
+};
 
 /// Statements in statements, so many of them.
 const MAX_DEPTH: usize = 50;

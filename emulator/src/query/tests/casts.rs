@@ -1,6 +1,6 @@
 //! Casts of texts, and of numbers by models.
 
-use super::documented::check;
+use super::documented::{check, check_refused};
 
 #[tokio::test]
 async fn casts_of_texts() {
@@ -45,6 +45,51 @@ async fn numbers_by_models() {
         ("CAST(12.5 AS STRING FORMAT '999999.000FM')", "\"12.5\""),
         ("CAST(0.12 AS STRING FORMAT '9.99')", "\"  .12\""),
         ("CAST(123.4 AS STRING FORMAT '9,9,9.99')", "\" 1,2,3.40\""),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn texts_of_times_need_not_have_all_their_digits() {
+    check(&[
+        (
+            "TIMESTAMP '2016-1-8 2:5:4'",
+            "TIMESTAMP \"2016-01-08 02:05:04+00\"",
+        ),
+        (
+            "TIMESTAMP('2016-1-8 2:5:4 America/New_York')",
+            "TIMESTAMP \"2016-01-08 07:05:04+00\"",
+        ),
+        (
+            "TIMESTAMP '2024-11-03 01:30:00 America/Los_Angeles'",
+            "TIMESTAMP \"2024-11-03 08:30:00+00\"",
+        ),
+        (
+            "TIMESTAMP '2024-03-10 02:30:00 America/Los_Angeles'",
+            "TIMESTAMP \"2024-03-10 10:30:00+00\"",
+        ),
+        ("CAST(CAST('1-2' AS INTERVAL) AS STRING)", "\"1-2 0 0:0:0\""),
+        (
+            "CAST(CAST('10:20:30.5' AS INTERVAL) AS STRING)",
+            "\"0-0 0 10:20:30.500\"",
+        ),
+        (
+            "CAST(CAST('-1-2 -3' AS INTERVAL) AS STRING)",
+            "\"-1-2 -3 0:0:0\"",
+        ),
+        (
+            "CAST(CAST('PT10H20M30,456S' AS INTERVAL) AS STRING)",
+            "\"0-0 0 10:20:30.456\"",
+        ),
+        (
+            "CAST(RANGE(DATE '2020-01-01', NULL) AS STRING)",
+            "\"[2020-01-01, UNBOUNDED)\"",
+        ),
+    ])
+    .await;
+    check_refused(&[
+        ("TIMESTAMP '2016-1-8 24:00:00'", "Invalid timestamp"),
+        ("CAST('3' AS INTERVAL)", "bad format"),
     ])
     .await;
 }

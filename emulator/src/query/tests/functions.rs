@@ -3,6 +3,7 @@
 
 use tempfile::TempDir;
 
+use super::documented::{check, check_refused};
 use super::{answer, catalog, lines};
 
 #[tokio::test]
@@ -185,4 +186,27 @@ async fn what_has_no_value_is_an_error() {
         let refused = answer(&catalog, sql, &[]).await.unwrap_err();
         assert!(refused.contains(wanted), "{sql}: {refused}");
     }
+}
+
+#[tokio::test]
+async fn intervals_are_divided_and_texts_grouped_and_folded_as_the_reference_has_it() {
+    let span = |text: &str| format!("INTERVAL \"{text}\" YEAR TO SECOND");
+    check(&[
+        ("INTERVAL 10 YEAR / 3", &span("3-4 0 0:0:0")),
+        ("INTERVAL 1 MONTH / 12", &span("0-0 2 12:0:0")),
+        ("INTERVAL -1 MONTH / 2", &span("0-0 -15 0:0:0")),
+        ("FORMAT(\"%'x\", 12345678)", "\"bc:614e\""),
+        ("FORMAT(\"%'o\", 55555)", "\"15,4403\""),
+        ("FORMAT(\"%'d\", 1234567)", "\"1,234,567\""),
+        ("CONTAINS_SUBSTR('\\u2168', 'IX')", "true"),
+        ("CONTAINS_SUBSTR('Straße', 'STRASSE')", "true"),
+        ("LAX_STRING(JSON '10.0')", "\"10\""),
+        ("LAX_STRING_ARRAY(JSON '[10.0, 1.5]')", "[\"10\", \"1.5\"]"),
+        (
+            "ARRAY(SELECT AS STRUCT 1, 2 UNION ALL SELECT AS STRUCT 3, 4)",
+            "[(1, 2), (3, 4)]",
+        ),
+    ])
+    .await;
+    check_refused(&[("INTERVAL 1 DAY / 0", "division by zero")]).await;
 }
