@@ -119,29 +119,39 @@ impl<'a> NumericColumn<'a> {
     /// Copies rows `offset..offset + out.len()`, missing as NaN. Rows past the end are left as they were.
     #[inline(always)]
     pub(crate) fn load(&self, offset: usize, out: &mut [f64]) {
+        let start = offset.min(self.len);
+        let rows = start..self.len.min(start + out.len());
+        let Some(out) = out.get_mut(..rows.len()) else {
+            return;
+        };
+        let valid = self.nulls.as_ref();
+        let valid = valid.map(|nulls| nulls.inner().slice(rows.start, rows.len()));
+        let valid = valid.as_ref();
         match &self.values {
             Values::Bool(bits) => {
-                for (index, x) in out.iter_mut().enumerate() {
-                    *x = f64::from(u8::from(
-                        offset + index < self.len && bits.value(offset + index),
-                    ));
+                for (x, bit) in out
+                    .iter_mut()
+                    .zip(&bits.values().slice(rows.start, rows.len()))
+                {
+                    *x = f64::from(u8::from(bit));
+                }
+                if let Some(valid) = valid {
+                    for (x, valid) in out.iter_mut().zip(valid) {
+                        *x = if valid { *x } else { f64::NAN };
+                    }
                 }
             }
-            Values::I8(values) => convert(values, offset, out, |x| f64::from(*x)),
-            Values::I16(values) => convert(values, offset, out, |x| f64::from(*x)),
-            Values::I32(values) => convert(values, offset, out, |x| f64::from(*x)),
-            Values::I64(values) => convert(values, offset, out, |x| *x as f64),
-            Values::U8(values) => convert(values, offset, out, |x| f64::from(*x)),
-            Values::U16(values) => convert(values, offset, out, |x| f64::from(*x)),
-            Values::U32(values) => convert(values, offset, out, |x| f64::from(*x)),
-            Values::U64(values) => convert(values, offset, out, |x| *x as f64),
-            Values::F32(values) => convert(values, offset, out, |x| f64::from(*x)),
-            Values::F64(values) => convert(values, offset, out, |x| *x),
-            Values::Converted(values) => convert(values, offset, out, |x| *x),
-        }
-        if let Some(nulls) = &self.nulls {
-            let len = out.len().min(self.len.saturating_sub(offset));
-            blank(&nulls.inner().slice(offset.min(self.len), len), out);
+            Values::I8(values) => convert(values.get(rows), valid, out, f64::from),
+            Values::I16(values) => convert(values.get(rows), valid, out, f64::from),
+            Values::I32(values) => convert(values.get(rows), valid, out, f64::from),
+            Values::I64(values) => convert(values.get(rows), valid, out, |x| x as f64),
+            Values::U8(values) => convert(values.get(rows), valid, out, f64::from),
+            Values::U16(values) => convert(values.get(rows), valid, out, f64::from),
+            Values::U32(values) => convert(values.get(rows), valid, out, f64::from),
+            Values::U64(values) => convert(values.get(rows), valid, out, |x| x as f64),
+            Values::F32(values) => convert(values.get(rows), valid, out, f64::from),
+            Values::F64(values) => convert(values.get(rows), valid, out, |x| x),
+            Values::Converted(values) => convert(values.get(rows), valid, out, |x| x),
         }
     }
 }
@@ -152,31 +162,35 @@ fn slice<T: ArrowPrimitiveType>(array: &dyn Array) -> Option<&[T::Native]> {
         .map(|array| array.values().as_ref())
 }
 
+/// Copies `values`, and puts NaN where the validity bit is unset, sixty-four values at a time.
 #[inline(always)]
-fn convert<T>(values: &[T], offset: usize, out: &mut [f64], to_float: impl Fn(&T) -> f64) {
-    for (x, value) in out.iter_mut().zip(values.get(offset..).unwrap_or_default()) {
-        *x = to_float(value);
-    }
-}
-
-/// Puts NaN where the validity bit is unset.
-#[inline(always)]
-fn blank(valid: &BooleanBuffer, out: &mut [f64]) {
+fn convert<T: Copy>(
+    values: Option<&[T]>,
+    valid: Option<&BooleanBuffer>,
+    out: &mut [f64],
+    to_float: impl Fn(T) -> f64,
+) {
+    let values = values.unwrap_or_default();
+    let Some(valid) = valid else {
+        for (x, value) in out.iter_mut().zip(values) {
+            *x = to_float(*value);
+        }
+        return;
+    };
     let words = valid.bit_chunks();
     let (whole, rest) = out.as_chunks_mut::<64>();
-    for (values, word) in whole.iter_mut().zip(words.iter()) {
-        if word != u64::MAX {
-            blank_word(word, values);
-        }
+    let (whole_values, rest_values) = values.as_chunks::<64>();
+    for ((out, values), word) in whole.iter_mut().zip(whole_values).zip(words.iter()) {
+        convert_word(values, word, out, &to_float);
     }
-    blank_word(words.remainder_bits(), rest);
+    convert_word(rest_values, words.remainder_bits(), rest, &to_float);
 }
 
 #[inline(always)]
-fn blank_word(valid: u64, values: &mut [f64]) {
-    for (index, x) in values.iter_mut().enumerate() {
+fn convert_word<T: Copy>(values: &[T], valid: u64, out: &mut [f64], to_float: &impl Fn(T) -> f64) {
+    for (index, (x, value)) in out.iter_mut().zip(values).enumerate() {
         *x = if (valid >> index) & 1 == 1 {
-            *x
+            to_float(*value)
         } else {
             f64::NAN
         };
@@ -272,7 +286,15 @@ pub(crate) fn transform(
     Some(match dtype {
         OutputDtype::Float64 => {
             let mut out = Vec::with_capacity(column.len());
-            let (nulls, infinite) = run(&column, kernels, |chunk| out.extend_from_slice(chunk));
+            let (nulls, infinite) = run(
+                &column,
+                kernels,
+                #[inline(always)]
+                |chunk| {
+                    out.extend_from_slice(chunk);
+                    chunk.iter().fold(0, |nans, x| nans + u64::from(x.is_nan()))
+                },
+            );
             let array = Arc::new(Float64Array::new(out.into(), nulls));
             Numbers { array, infinite }
         }
@@ -282,7 +304,14 @@ pub(crate) fn transform(
                 &column,
                 kernels,
                 #[inline(always)]
-                |chunk| out.extend(chunk.iter().map(|&x| x as f32)),
+                |chunk| {
+                    let mut nans = 0;
+                    out.extend(chunk.iter().map(|&x| {
+                        nans += u64::from(x.is_nan());
+                        x as f32
+                    }));
+                    nans
+                },
             );
             let array = Arc::new(Float32Array::new(out.into(), nulls));
             Numbers { array, infinite }
@@ -290,10 +319,11 @@ pub(crate) fn transform(
     })
 }
 
+/// `write` takes values in order, and says how many of them are NaN.
 fn run(
     column: &NumericColumn<'_>,
     kernels: &[Kernel],
-    mut write: impl FnMut(&[f64]),
+    mut write: impl FnMut(&[f64]) -> u64,
 ) -> (Option<NullBuffer>, u64) {
     let mut scratch = [0.0; CHUNK];
     let mut valid: Option<BooleanBufferBuilder> = None;
@@ -310,8 +340,7 @@ fn run(
                 column.load(offset, chunk);
                 apply_all(plain, chunk);
                 infinite += apply_learned(learned, chunk);
-                write(chunk);
-                chunk.iter().fold(0, |nans, x| nans + u64::from(x.is_nan())) > 0
+                write(chunk) > 0
             },
         );
         if any_missing && valid.is_none() {
