@@ -16,7 +16,7 @@ use crate::stream_reader::Message;
 mod stream_file;
 
 pub(crate) use stream_file::Rest;
-use stream_file::StreamWriter;
+use stream_file::{Checks, StreamWriter};
 
 /// Streams of sessions that read less than this part of the limit are not kept: they would be many, and are read soon enough.
 const SMALLEST_PART: u64 = 1024;
@@ -53,6 +53,7 @@ struct State {
 struct Kept {
     bytes: u64,
     last_asked: u64,
+    checks: Checks,
 }
 
 impl KeptMessages {
@@ -81,14 +82,22 @@ impl KeptMessages {
     pub fn find(&self, key: &str, offset: u64) -> Option<Rest> {
         let key = self.key(key);
         let path = self.path(&key);
-        {
+        let checks = {
             let mut state = self.lock();
             state.asked += 1;
             let asked = state.asked;
-            state.streams.get_mut(&path)?.last_asked = asked;
-        }
-        match stream_file::open(&path, &key) {
-            Ok(kept) => kept?.rest_from(offset),
+            let kept = state.streams.get_mut(&path)?;
+            kept.last_asked = asked;
+            kept.checks.clone()
+        };
+        match stream_file::open(&path, &key, &checks) {
+            Ok(found) => {
+                let found = found?;
+                if let Some(kept) = self.lock().streams.get_mut(&path) {
+                    kept.checks = found.checks();
+                }
+                found.rest_from(offset)
+            }
             Err(error) => {
                 self.drop_damaged(&path, &error);
                 None
@@ -196,7 +205,12 @@ impl State {
             state.bytes += bytes;
             state.asked += 1;
             let last_asked = state.asked;
-            state.streams.insert(path, Kept { bytes, last_asked });
+            let kept = Kept {
+                bytes,
+                last_asked,
+                checks: Checks::default(),
+            };
+            state.streams.insert(path, kept);
         }
         Ok(state)
     }
@@ -263,6 +277,7 @@ impl Recording {
         let kept = Kept {
             bytes: std::mem::take(&mut self.bytes) + index_bytes,
             last_asked: state.asked,
+            checks: Checks::default(),
         };
         // Another call may have recorded the same meanwhile.
         if let Some(before) = state.streams.insert(self.path.clone(), kept) {

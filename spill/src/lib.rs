@@ -64,5 +64,5 @@ pub use segment::{Segment, SegmentWriter};
 pub use spill_dir::{QUOTA_SETTING, SpillDir};
 pub use spill_file::{KeptFile, SpillFile};
 pub use spill_reader::SpillReader;
-pub use spill_writer::{SpillCompression, SpillWriter};
+pub use spill_writer::{SpillCompression, SpillPages, SpillWriter};
 pub use sweep::{SweepReport, sweep};

@@ -15,7 +15,7 @@ use crate::segment::Segment;
 use crate::spill_dir::SpillDir;
 use crate::spill_file::SpillFile;
 use crate::spill_reader::{SpillReader, rows_only};
-use crate::spill_writer::{SpillCompression, SpillWriter};
+use crate::spill_writer::{SpillCompression, SpillPages, SpillWriter};
 
 /// Batches in memory and the lease for them.
 pub(crate) struct MemoryPart {
@@ -161,8 +161,13 @@ impl Pond {
                 continue;
             }
             let Part::Memory(memory) = part else { continue };
-            let mut writer =
-                SpillWriter::create(&self.dir, &self.schema, &self.budget, self.compression)?;
+            let mut writer = SpillWriter::create(
+                &self.dir,
+                &self.schema,
+                &self.budget,
+                self.compression,
+                SpillPages::Large,
+            )?;
             for batch in &memory.batches {
                 writer.write(batch)?;
             }

@@ -15,7 +15,7 @@ use crate::ledger::Pressure;
 use crate::pond::{MemoryPart, Part, Pond};
 use crate::spill_dir::SpillDir;
 use crate::spill_file::SpillFile;
-use crate::spill_writer::{SpillCompression, SpillWriter};
+use crate::spill_writer::{SpillCompression, SpillPages, SpillWriter};
 
 /// Counted per column of a batch in memory for what is around its buffers (array headers, pointers, our own notes).
 pub(crate) const COLUMN_OVERHEAD_BYTES: usize = 256;
@@ -197,7 +197,13 @@ impl Reservoir {
     }
 
     fn new_writer(&self) -> Result<SpillWriter, SpillError> {
-        SpillWriter::create(&self.dir, &self.schema, &self.budget, self.compression)
+        SpillWriter::create(
+            &self.dir,
+            &self.schema,
+            &self.budget,
+            self.compression,
+            SpillPages::Large,
+        )
     }
 
     /// The batch under the schema of the reservoir.

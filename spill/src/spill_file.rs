@@ -11,6 +11,7 @@ use crate::checked_file::{CheckedFile, Seal};
 use crate::error::SpillError;
 use crate::spill_dir::{FileSlot, SpillDir};
 use crate::spill_reader::SpillReader;
+use crate::spill_writer::SpillPages;
 
 /// Rows on disk, readable any number of times. The file is removed when the last clone and the last reader are gone.
 #[derive(Clone)]
@@ -38,6 +39,7 @@ pub struct KeptFile {
 pub(crate) struct FileFacts {
     pub(crate) rows: u64,
     pub(crate) batches: u64,
+    pub(crate) pages: SpillPages,
 }
 
 impl SpillFile {
@@ -70,6 +72,7 @@ impl SpillFile {
         let facts = FileFacts {
             rows: known.rows,
             batches: 0,
+            pages: SpillPages::default(),
         };
         let carrier = Carrier::new(schema)?;
         Ok(Self::new(slot, seal, carrier, facts, budget.clone()))
@@ -138,7 +141,7 @@ impl SpillFile {
             &self.carrier,
             &indices,
             batch_rows,
-            self.rows(),
+            self.facts,
             &self.budget,
         )
     }

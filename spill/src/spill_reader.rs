@@ -17,6 +17,8 @@ use crate::checked_file::CheckedFile;
 use crate::compact::project;
 use crate::error::SpillError;
 use crate::lease::Lease;
+use crate::spill_file::FileFacts;
+use crate::spill_writer::SpillPages;
 
 /// Iterates the rows of a spill file in order. Ends after the first error.
 ///
@@ -37,8 +39,9 @@ pub struct SpillReader {
     _lease: Lease,
 }
 
-/// Working memory per column read besides its dictionary: a compressed and a decoded page.
-const COLUMN_BYTES: usize = 512 << 10;
+/// Working memory per column read besides its dictionary, in pages: a compressed and a decoded one, each perhaps twice as large as it
+/// should be.
+const COLUMN_PAGES: usize = 4;
 
 impl SpillReader {
     pub(crate) fn open(
@@ -46,7 +49,7 @@ impl SpillReader {
         carrier: &Carrier,
         indices: &[usize],
         batch_rows: usize,
-        rows: u64,
+        facts: FileFacts,
         budget: &MemoryBudget,
     ) -> Result<Self, SpillError> {
         let mut wanted = indices.to_vec();
@@ -68,14 +71,14 @@ impl SpillReader {
             rows_schema = with_interned(&rows_schema, builder.schema());
             file_schema = with_interned(&file_schema, builder.schema());
             let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
-            held = working_bytes(builder.metadata(), &mask);
+            held = working_bytes(builder.metadata(), &mask, facts.pages);
             let builder = builder.with_projection(mask).with_batch_size(batch_rows);
             Some(builder.build().map_err(failed)?)
         };
         Ok(Self {
             decoder,
             file,
-            left: rows,
+            left: facts.rows,
             batch_rows: batch_rows as u64,
             order,
             file_schema,
@@ -170,7 +173,7 @@ fn with_interned(schema: &Schema, found: &Schema) -> SchemaRef {
 
 /// An upper estimate of what the decoder holds besides its output: pages and dictionaries, and never more than the largest row
 /// group read.
-fn working_bytes(metadata: &ParquetMetaData, mask: &ProjectionMask) -> usize {
+fn working_bytes(metadata: &ParquetMetaData, mask: &ProjectionMask, pages: SpillPages) -> usize {
     let group_bytes = metadata.row_groups().iter().map(|group| {
         let columns = group.columns().iter().enumerate();
         let read = columns.filter(|(leaf, _)| mask.leaf_included(*leaf));
@@ -180,7 +183,7 @@ fn working_bytes(metadata: &ParquetMetaData, mask: &ProjectionMask) -> usize {
                 .dictionary_page_offset()
                 .map_or(0, |start| column.data_page_offset() - start);
             let bytes = |size: i64| usize::try_from(size).unwrap_or(0);
-            bytes(both).min(COLUMN_BYTES + 2 * bytes(dictionary))
+            bytes(both).min(COLUMN_PAGES * pages.bytes() + 2 * bytes(dictionary))
         })
         .sum()
     });

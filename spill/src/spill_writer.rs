@@ -36,8 +36,27 @@ pub enum SpillCompression {
     Zstd1,
 }
 
-/// Encoded bytes of a data page. Small, because a reader holds one of every column.
-const PAGE_BYTES: usize = 128 << 10;
+/// How large the pages of a spill file are. A reader holds one of every column, compressed and decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum SpillPages {
+    /// 128 KiB; texts that repeat stand in dictionaries. For files that are read one after the other.
+    #[default]
+    Large,
+    /// 16 KiB, without dictionaries. For files that are read side by side, such as sorted runs that are merged.
+    Small,
+}
+
+impl SpillPages {
+    /// Encoded bytes of a data page.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Self::Large => 128 << 10,
+            Self::Small => 16 << 10,
+        }
+    }
+}
+
 /// A column whose dictionary grows beyond this goes on in plain encoding.
 const DICTIONARY_BYTES: usize = 256 << 10;
 /// Memory that a finished row group takes per column until the footer is written.
@@ -73,6 +92,7 @@ pub struct SpillWriter {
     group: RowGroup,
     slot: Arc<FileSlot>,
     carrier: Carrier,
+    pages: SpillPages,
     room: Room,
     lease: Lease,
     budget: MemoryBudget,
@@ -98,15 +118,11 @@ impl SpillWriter {
         schema: &SchemaRef,
         budget: &MemoryBudget,
         compression: SpillCompression,
+        pages: SpillPages,
     ) -> Result<Self, SpillError> {
         let carrier = Carrier::new(schema)?;
-        Self::begin(
-            carrier,
-            dir.create_file()?,
-            budget,
-            compression,
-            &Texts::Plain,
-        )
+        let file = dir.create_file()?;
+        Self::begin(carrier, file, budget, compression, pages, &Texts::Plain)
     }
 
     /// Creates the file `name` of `dir` for rows of `schema`, which must have at least one column.
@@ -118,8 +134,9 @@ impl SpillWriter {
         texts: &Texts,
     ) -> Result<Self, SpillError> {
         let carrier = Carrier::new(schema)?;
-        let compression = SpillCompression::default();
-        Self::begin(carrier, dir.create_named(name)?, budget, compression, texts)
+        let file = dir.create_named(name)?;
+        let (compression, pages) = (SpillCompression::default(), SpillPages::default());
+        Self::begin(carrier, file, budget, compression, pages, texts)
     }
 
     fn begin(
@@ -127,10 +144,11 @@ impl SpillWriter {
         (file, slot): (File, Arc<FileSlot>),
         budget: &MemoryBudget,
         compression: SpillCompression,
+        pages: SpillPages,
         texts: &Texts,
     ) -> Result<Self, SpillError> {
         let schema = carrier.file_schema();
-        let properties = Arc::new(properties(schema, compression, texts));
+        let properties = Arc::new(properties(schema, compression, pages, texts));
         let failed = |source| SpillError::Parquet {
             path: slot.path().to_owned(),
             source,
@@ -148,6 +166,7 @@ impl SpillWriter {
             group: RowGroup::new(carrier.rows_schema(), texts),
             slot,
             carrier,
+            pages,
             room: Room::of(&budget.shares()),
             lease: budget.lease_regardless("spill writer", 0),
             budget: budget.clone(),
@@ -199,6 +218,7 @@ impl SpillWriter {
         let facts = FileFacts {
             rows: self.rows,
             batches: self.batches,
+            pages: self.pages,
         };
         let seal = self.file.inner_mut().seal();
         let file = SpillFile::new(self.slot, seal, self.carrier, facts, self.budget);
@@ -255,7 +275,12 @@ impl SpillWriter {
     }
 }
 
-fn properties(schema: &Schema, compression: SpillCompression, texts: &Texts) -> WriterProperties {
+fn properties(
+    schema: &Schema,
+    compression: SpillCompression,
+    pages: SpillPages,
+    texts: &Texts,
+) -> WriterProperties {
     let codec = match compression {
         SpillCompression::Lz4 => Compression::LZ4_RAW,
         SpillCompression::Zstd1 => Compression::ZSTD(ZstdLevel::default()),
@@ -265,7 +290,7 @@ fn properties(schema: &Schema, compression: SpillCompression, texts: &Texts) -> 
         .set_compression(codec)
         .set_dictionary_enabled(false)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
-        .set_data_page_size_limit(PAGE_BYTES)
+        .set_data_page_size_limit(pages.bytes())
         .set_statistics_enabled(EnabledStatistics::None)
         .set_offset_index_disabled(true);
     for field in schema.fields() {
@@ -274,7 +299,9 @@ fn properties(schema: &Schema, compression: SpillCompression, texts: &Texts) -> 
             properties = properties
                 .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED)
                 .set_column_compression(path, Compression::UNCOMPRESSED);
-        } else if has_texts(field.data_type()) && matches!(texts, Texts::Plain) {
+        } else if has_texts(field.data_type())
+            && matches!((texts, pages), (Texts::Plain, SpillPages::Large))
+        {
             properties = properties.set_column_dictionary_enabled(path, true);
         }
     }

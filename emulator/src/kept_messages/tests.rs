@@ -178,6 +178,29 @@ fn damaged_files_are_never_sent_and_go() {
 }
 
 #[test]
+fn a_file_is_checked_once_for_as_long_as_it_stays_as_it_is() {
+    let root = TempDir::new().unwrap();
+    let kept = new(&root);
+    assert!(keep(&kept, "a", &[(1, 50), (2, 50), (3, 50)]));
+    // From the middle on, which says nothing of the beginning, and then all of it.
+    assert_eq!(rows(&kept, "a", 1).unwrap(), [2, 3]);
+    assert_eq!(rows(&kept, "a", 0).unwrap(), [1, 2, 3]);
+    let [path]: [PathBuf; 1] = files(&root).try_into().unwrap();
+    let written = fs::metadata(&path).unwrap().modified().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.get_mut(70).unwrap() ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let file = fs::File::options().append(true).open(&path).unwrap();
+    file.set_modified(written).unwrap();
+    assert_eq!(rows(&kept, "a", 0).unwrap(), [1, 2, 3]);
+    let later = written + std::time::Duration::from_secs(1);
+    file.set_modified(later).unwrap();
+    let mut rest = kept.find("a", 1).unwrap();
+    let error = rest.next_message().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+}
+
+#[test]
 fn what_is_kept_follows_from_the_limit_and_what_is_free() {
     let root = TempDir::new().unwrap();
     let kept = new(&root);

@@ -12,14 +12,14 @@ use millpond_features::{
     TableWriter,
 };
 use millpond_spill::{
-    Claim, MemoryBudget, SpillCompression, SpillDir, SpillError, SpillFile, SpillWriter,
+    Claim, MemoryBudget, SpillCompression, SpillDir, SpillError, SpillFile, SpillPages, SpillWriter,
 };
 
 use super::cancellation::Cancellation;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Rows decoded at a time. A merge holds so many of every run.
-const BATCH_ROWS: usize = 8192;
+const BATCH_ROWS: usize = 2048;
 
 /// How the counted part of the memory is divided between vocabularies and everything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,13 @@ impl fmt::Debug for VocabularyStore {
 
 impl CategoryStore for VocabularyStore {
     fn begin(&self, schema: &SchemaRef) -> Result<Box<dyn TableWriter>, StoreError> {
-        let writer = SpillWriter::create(&self.spill, schema, &self.budget, SpillCompression::Lz4);
+        let writer = SpillWriter::create(
+            &self.spill,
+            schema,
+            &self.budget,
+            SpillCompression::Lz4,
+            SpillPages::Small,
+        );
         Ok(Box::new(RunWriter {
             writer: writer.map_err(spill_failed)?,
             schema: Arc::clone(schema),

@@ -33,6 +33,34 @@ proptest! {
 }
 
 #[test]
+fn numbers_near_the_ends_of_the_range_are_divided_too() {
+    let usual = (0..3 * CHUNK).map(|n| n as f64 - 700.5);
+    let mut values: Vec<f64> = usual.collect();
+    values[CHUNK + 3] = f64::MAX;
+    values[CHUNK + 4] = f64::MIN_POSITIVE;
+    values[2 * CHUNK] = f64::NEG_INFINITY;
+    values[2 * CHUNK + 1] = f64::NAN;
+    let array = Float64Array::from(values.clone());
+    let scale = Kernel::CenterScale {
+        center: 0.0,
+        scale: 3.0,
+    };
+    let chains: [&[Kernel]; 2] = [&[scale], &[Kernel::Fill(5.0), scale]];
+    for kernels in chains {
+        let out = transform(&array, kernels, OutputDtype::Float64).unwrap();
+        assert_eq!(out.infinite, 1);
+        let found = out.array.as_primitive::<Float64Type>();
+        for (index, x) in values.iter().enumerate() {
+            let filled = if x.is_nan() { 5.0 } else { *x };
+            match kernels.len() == 1 && x.is_nan() {
+                true => assert!(found.is_null(index)),
+                false => assert_eq!(found.value(index).to_bits(), (filled / 3.0).to_bits()),
+            }
+        }
+    }
+}
+
+#[test]
 fn every_numeric_type_is_read() {
     let source = Int8Array::from(vec![Some(1), None, Some(0), Some(7)]);
     for data_type in [

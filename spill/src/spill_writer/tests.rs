@@ -59,7 +59,8 @@ fn what_is_written_reads_back_with_either_compression() {
     for compression in [SpillCompression::Lz4, SpillCompression::Zstd1] {
         let batches = [rows_of(4, 3000, 1), rows_of(4, 1, 2), rows_of(4, 2000, 3)];
         let schema = rows_of(4, 0, 0).schema();
-        let mut writer = SpillWriter::create(&dir, &schema, &f.budget, compression).unwrap();
+        let mut writer =
+            SpillWriter::create(&dir, &schema, &f.budget, compression, SpillPages::Large).unwrap();
         for batch in &batches {
             writer.write(batch).unwrap();
         }
@@ -80,7 +81,14 @@ fn integers_are_packed_without_the_library() {
     let f = Fixture::new(64 << 20);
     let schema = schema_of(&every_type());
     for compression in [SpillCompression::Lz4, SpillCompression::Zstd1] {
-        let writer = SpillWriter::create(&f.dir(None), &schema, &f.budget, compression).unwrap();
+        let writer = SpillWriter::create(
+            &f.dir(None),
+            &schema,
+            &f.budget,
+            compression,
+            SpillPages::Large,
+        )
+        .unwrap();
         let fields = writer.carrier.file_schema().fields().iter();
         let integers = fields.filter(|field| packs_well(field.data_type()));
         let names: Vec<_> = integers.map(|field| field.name().as_str()).collect();
@@ -98,8 +106,14 @@ fn the_encoder_stays_within_its_room() {
         let others = if crowded { shares.leased_bytes } else { 0 };
         let _others = f.budget.try_lease("test", others).unwrap();
         let schema = rows_of(9, 0, 0).schema();
-        let mut writer =
-            SpillWriter::create(&f.dir(None), &schema, &f.budget, SpillCompression::Lz4).unwrap();
+        let mut writer = SpillWriter::create(
+            &f.dir(None),
+            &schema,
+            &f.budget,
+            SpillCompression::Lz4,
+            SpillPages::Large,
+        )
+        .unwrap();
         for seed in 0..30 {
             writer.write(&rows_of(9, 8192, seed)).unwrap();
         }
@@ -134,8 +148,14 @@ fn a_very_wide_table_gets_row_groups_of_many_rows() {
         .try_lease("test", f.budget.shares().leased_bytes)
         .unwrap();
     let batch = rows_of(1000, 500, 7);
-    let mut writer =
-        SpillWriter::create(&dir, &batch.schema(), &f.budget, SpillCompression::Lz4).unwrap();
+    let mut writer = SpillWriter::create(
+        &dir,
+        &batch.schema(),
+        &f.budget,
+        SpillCompression::Lz4,
+        SpillPages::Large,
+    )
+    .unwrap();
     writer.write(&batch).unwrap();
     assert!(writer.file.flushed_row_groups().len() <= 5);
     assert_eq!(read_all(&writer.finish().unwrap()), batch);
@@ -146,8 +166,14 @@ fn a_reached_quota_is_named_and_the_file_goes() {
     let f = Fixture::new(64 << 20);
     let dir = f.dir(Some(50_000));
     let batch = rows_of(3, 100_000, 1);
-    let mut writer =
-        SpillWriter::create(&dir, &batch.schema(), &f.budget, SpillCompression::Lz4).unwrap();
+    let mut writer = SpillWriter::create(
+        &dir,
+        &batch.schema(),
+        &f.budget,
+        SpillCompression::Lz4,
+        SpillPages::Large,
+    )
+    .unwrap();
     let path = writer.slot.path().to_owned();
     let error = loop {
         if let Err(error) = writer.write(&batch) {
@@ -174,8 +200,14 @@ fn a_quota_reached_by_the_last_bytes_is_found_too() {
     let batch = rows_of(3, 2000, 1);
     let size = {
         let dir = f.dir(None);
-        let mut writer =
-            SpillWriter::create(&dir, &batch.schema(), &f.budget, SpillCompression::Lz4).unwrap();
+        let mut writer = SpillWriter::create(
+            &dir,
+            &batch.schema(),
+            &f.budget,
+            SpillCompression::Lz4,
+            SpillPages::Large,
+        )
+        .unwrap();
         writer.write(&batch).unwrap();
         writer.finish().unwrap().bytes()
     };
@@ -186,8 +218,14 @@ fn a_quota_reached_by_the_last_bytes_is_found_too() {
         (3, false),
     ] {
         let dir = f.dir(Some(quota));
-        let mut writer =
-            SpillWriter::create(&dir, &batch.schema(), &f.budget, SpillCompression::Lz4).unwrap();
+        let mut writer = SpillWriter::create(
+            &dir,
+            &batch.schema(),
+            &f.budget,
+            SpillCompression::Lz4,
+            SpillPages::Large,
+        )
+        .unwrap();
         let result = writer.write(&batch).and_then(|()| writer.finish());
         match result {
             Ok(file) => assert!(fits && file.bytes() == size),
@@ -216,8 +254,14 @@ fn a_full_disk_is_an_error_that_names_the_file() {
     }
     let dir = Arc::new(SpillDir::create(&disk, None).unwrap());
     let batch = rows_of(3, 20_000, 1);
-    let mut writer =
-        SpillWriter::create(&dir, &batch.schema(), &f.budget, SpillCompression::Lz4).unwrap();
+    let mut writer = SpillWriter::create(
+        &dir,
+        &batch.schema(),
+        &f.budget,
+        SpillCompression::Lz4,
+        SpillPages::Large,
+    )
+    .unwrap();
     let error = loop {
         if let Err(error) = writer.write(&batch) {
             break error;
@@ -234,4 +278,60 @@ fn a_full_disk_is_an_error_that_names_the_file() {
     assert!(named, "{error}");
     assert_eq!(left, 2, "lock and marker only");
     assert!(empty);
+}
+
+#[test]
+fn files_with_small_pages_are_read_side_by_side_in_little_memory() {
+    use parquet::column::page::Page;
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+
+    let f = Fixture::new(256 << 20);
+    let dir = f.dir(None);
+    let texts = (0..60_000).map(|n| format!("{n:012}"));
+    let run = RecordBatch::try_from_iter([
+        (
+            "category",
+            Arc::new(StringArray::from_iter_values(texts)) as ArrayRef,
+        ),
+        (
+            "count",
+            Arc::new(Int64Array::from_iter_values((0..60_000).map(|n| n * n))),
+        ),
+    ])
+    .unwrap();
+    let mut leased = Vec::new();
+    for pages in [SpillPages::Small, SpillPages::Large] {
+        let lz4 = SpillCompression::Lz4;
+        let mut writer = SpillWriter::create(&dir, &run.schema(), &f.budget, lz4, pages).unwrap();
+        writer.write(&run).unwrap();
+        let file = writer.finish().unwrap();
+        assert_eq!(read_all(&file), run);
+
+        let reader = file.read(None, 1000).unwrap();
+        leased.push(f.budget.usage().leased_bytes);
+        drop(reader);
+
+        let parquet = SerializedFileReader::new(fs::File::open(file.path()).unwrap()).unwrap();
+        let group = parquet.get_row_group(0).unwrap();
+        for column in 0..2 {
+            let mut found = group.get_column_page_reader(column).unwrap();
+            let mut count = 0;
+            while let Some(page) = found.get_next_page().unwrap() {
+                if let Page::DictionaryPage { .. } = page {
+                    assert_eq!(pages, SpillPages::Large);
+                    continue;
+                }
+                assert!(
+                    page.buffer().len() <= 2 * pages.bytes(),
+                    "{pages:?}: {}",
+                    page.buffer().len()
+                );
+                count += 1;
+            }
+            assert!(count > 1, "{pages:?}, column {column}");
+        }
+    }
+    let [small, large] = leased.try_into().unwrap();
+    assert!(small <= 2 * 4 * SpillPages::Small.bytes());
+    assert!(small * 4 < large, "{small} {large}");
 }
