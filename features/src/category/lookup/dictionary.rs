@@ -151,12 +151,16 @@ impl DictionaryCodes {
         let nulls = keys.nulls().filter(|nulls| nulls.null_count() > 0);
         let is_valid = |row| nulls.is_none_or(|nulls| nulls.is_valid(row));
         let mut codes = vec![missing; keys.len()];
-        let mut open = Vec::new();
-        for (row, (key, code)) in keys.values().iter().zip(&mut codes).enumerate() {
+        // Nearly always there are none, and counting them is no branch.
+        let mut opens = 0_usize;
+        for (key, code) in keys.values().iter().zip(&mut codes) {
             *code = self.known(*key, missing);
-            if is_open(*code) {
-                open.push(row);
-            }
+            opens += usize::from(is_open(*code));
+        }
+        let mut open = Vec::with_capacity(opens);
+        if opens > 0 {
+            let rows = codes.iter().enumerate();
+            open.extend(rows.filter_map(|(row, code)| is_open(*code).then_some(row)));
         }
         // First those that nobody has asked for, each once; then what another thread has asked for and does not know yet.
         for state in [UNRESOLVED, ASKED_FOR] {
@@ -189,9 +193,12 @@ impl DictionaryCodes {
                 is_open(code)
             });
         }
-        for (code, valid) in codes.iter_mut().zip(nulls.into_iter().flatten()) {
-            if !valid {
-                *code = missing;
+        if let Some(nulls) = nulls {
+            let without_key = !nulls.inner();
+            for row in without_key.set_indices() {
+                if let Some(code) = codes.get_mut(row) {
+                    *code = missing;
+                }
             }
         }
         Some(codes)
