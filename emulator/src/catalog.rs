@@ -243,6 +243,11 @@ impl Catalog {
         Ok(opened)
     }
 
+    /// What time it is.
+    pub fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
     /// Opens a table with the rows it had at `at`.
     pub fn table_at(&self, table: &TableName, at: SystemTime) -> Result<Arc<Table>, CatalogError> {
         let listing = self.listing(table, Some(micros(at)))?;

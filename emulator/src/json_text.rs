@@ -20,43 +20,69 @@ pub(crate) fn read(text: &str) -> Result<Value, serde_json::Error> {
     Ok(value)
 }
 
+/// Whose floats those of a document are: JSON has as few digits as tell them apart, SQL has fifteen or seventeen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Floats {
+    OfJson,
+    OfSql,
+}
+
 /// A document in one line; floats are written as the service writes them.
 ///
 /// # Errors
 /// As serde_json's writer.
-pub(crate) fn write(value: &Value) -> Result<String, serde_json::Error> {
-    written(value, CompactFormatter)
+pub(crate) fn write(value: &Value, floats: Floats) -> Result<String, serde_json::Error> {
+    written(value, CompactFormatter, floats)
 }
 
 /// The same, where nothing can go wrong: a value that is in memory can be written.
 pub(crate) fn text(value: &Value) -> String {
-    write(value).unwrap_or_else(|_| value.to_string())
+    write(value, Floats::OfJson).unwrap_or_else(|_| value.to_string())
 }
 
 /// A document in several lines.
 ///
 /// # Errors
 /// As [`write`].
-pub(crate) fn write_lines(value: &Value) -> Result<String, serde_json::Error> {
-    written(value, PrettyFormatter::new())
+pub(crate) fn write_lines(value: &Value, floats: Floats) -> Result<String, serde_json::Error> {
+    written(value, PrettyFormatter::new(), floats)
 }
 
-fn written(value: &Value, form: impl Formatter) -> Result<String, serde_json::Error> {
+fn written(
+    value: &Value,
+    form: impl Formatter,
+    floats: Floats,
+) -> Result<String, serde_json::Error> {
     let mut text = Vec::new();
-    let mut writer = Serializer::with_formatter(&mut text, Floats(form));
+    let mut writer = Serializer::with_formatter(&mut text, Written(form, floats));
     value.serialize(&mut writer)?;
     String::from_utf8(text).map_err(serde::ser::Error::custom)
 }
 
-/// A form of documents in which large and small floats have an exponent of two digits.
-struct Floats<F>(F);
-
-impl<F: Formatter> Formatter for Floats<F> {
-    fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
-        match value.fract() == 0.0 && value.abs() < 1e15 {
-            true => self.0.write_f64(writer, value),
-            false => writer.write_all(value_text::float(value).as_bytes()),
+/// The shortest text of a float, with an exponent of two digits where it is large or small.
+fn float(value: f64) -> String {
+    let scientific = format!("{value:e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    match exponent.parse::<i32>().unwrap_or(0) {
+        -4..15 => format!("{value:?}"),
+        exponent => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{mantissa}e{sign}{:02}", exponent.abs())
         }
+    }
+}
+
+/// A form of documents in which large and small floats have an exponent of two digits.
+struct Written<F>(F, Floats);
+
+impl<F: Formatter> Formatter for Written<F> {
+    fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        let whole = value.fract() == 0.0 && value.abs() < 1e15;
+        let text = match self.1 {
+            Floats::OfSql if !whole => value_text::float(value),
+            Floats::OfSql | Floats::OfJson => float(value),
+        };
+        writer.write_all(text.as_bytes())
     }
 
     fn begin_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
@@ -245,12 +271,36 @@ mod tests {
             (0.0, "0.0"),
         ] {
             let value = serde_json::json!({"a": [float], "b": {}});
-            assert_eq!(
-                write(&value).unwrap(),
-                format!("{{\"a\":[{text}],\"b\":{{}}}}")
-            );
             let lines = format!("{{\n  \"a\": [\n    {text}\n  ],\n  \"b\": {{}}\n}}");
-            assert_eq!(write_lines(&value).unwrap(), lines);
+            for floats in [Floats::OfJson, Floats::OfSql] {
+                assert_eq!(
+                    write(&value, floats).unwrap(),
+                    format!("{{\"a\":[{text}],\"b\":{{}}}}")
+                );
+                assert_eq!(write_lines(&value, floats).unwrap(), lines);
+            }
+        }
+    }
+
+    #[test]
+    fn floats_of_json_are_as_short_as_they_can_be() {
+        for (value, json, sql) in [
+            (
+                922_337_203_685_477_580_701.0,
+                "9.223372036854776e+20",
+                "9.2233720368547758e+20",
+            ),
+            (
+                9_007_199_254_740_992.0,
+                "9.007199254740992e+15",
+                "9007199254740992",
+            ),
+            (1.0 / 3.0, "0.3333333333333333", "0.33333333333333331"),
+            (-1e-4, "-0.0001", "-0.0001"),
+        ] {
+            let value = serde_json::json!(value);
+            assert_eq!(write(&value, Floats::OfJson).unwrap(), json);
+            assert_eq!(write(&value, Floats::OfSql).unwrap(), sql);
         }
     }
 

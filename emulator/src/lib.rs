@@ -32,6 +32,7 @@ mod jobs;
 mod json_text;
 mod kept_messages;
 mod layout;
+mod lengths;
 mod message_body;
 mod name;
 mod partition_ids;

@@ -31,13 +31,14 @@ mod planning;
 mod relations;
 pub(crate) mod rewrite;
 pub(crate) mod script;
+mod sketches;
 pub(crate) mod sql_types;
 pub(crate) mod statements;
 pub(crate) mod text;
 
 use planning::{
-    choices, fields, filters, float_lists, groupings, guards, lateral, meaning, operators,
-    subqueries,
+    choices, fields, filters, float_lists, groupings, guards, in_order, lateral, meaning,
+    operators, subqueries,
 };
 
 /// The statements that jobs take apart, in the parser's own words.
@@ -95,6 +96,13 @@ fn said(error: &DataFusionError) -> String {
     );
     if let Some(refused) = limits(&text) {
         return refused;
+    }
+    if let Some((_, refused)) = text.split_once("user-defined coercion failed with: ") {
+        let refused = refused.trim_start_matches("Error during planning: ");
+        let (refused, _) = refused
+            .split_once(" No function matches the given name")
+            .unwrap_or((refused, ""));
+        return refused.to_owned();
     }
     if let Some(name) = ungrouped(&text) {
         return format!(
@@ -272,6 +280,7 @@ pub(crate) async fn plan(
     let mut state = SessionStateBuilder::new_from_existing(state)
         .with_expr_planners(planners)
         .with_optimizer_rules(rules)
+        .with_physical_optimizer_rule(Arc::new(in_order::InOrder))
         .build();
     state.register_relation_planner(Arc::new(lateral::Laterals))?;
     let context = SessionContext::new_with_state(state);

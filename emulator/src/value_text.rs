@@ -34,15 +34,8 @@ fn with_fraction(time: NaiveDateTime, format: &str) -> String {
     text
 }
 
-/// `Y-M D H:M:S`, with six digits of a second where there are any.
+/// `Y-M D H:M:S`, with three or six digits of a second, or none.
 pub(crate) fn interval(value: IntervalMonthDayNano) -> String {
-    interval_with(value, |micros| match micros {
-        0 => String::new(),
-        micros => format!(".{micros:06}"),
-    })
-}
-
-fn interval_with(value: IntervalMonthDayNano, fraction: impl Fn(u32) -> String) -> String {
     let sign = |negative| if negative { "-" } else { "" };
     let months = value.months.unsigned_abs();
     let total = crate::interval::micros(value);
@@ -61,7 +54,7 @@ fn interval_with(value: IntervalMonthDayNano, fraction: impl Fn(u32) -> String) 
         seconds / 60 % 60,
         seconds % 60,
     );
-    text.push_str(&fraction(u32::try_from(micros).unwrap_or(0)));
+    text.push_str(&short_fraction(u32::try_from(micros).unwrap_or(0)));
     text
 }
 
@@ -191,7 +184,7 @@ pub(crate) fn scalar(array: &ArrayRef, row: usize) -> String {
         }
         DataType::Interval(_) => {
             let interval = array.as_primitive::<IntervalMonthDayNanoType>().value(row);
-            interval_with(interval, short_fraction)
+            self::interval(interval)
         }
         _ => array
             .as_string_opt::<i32>()

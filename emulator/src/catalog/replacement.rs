@@ -83,11 +83,6 @@ impl DataFile {
 }
 
 impl Replacement {
-    /// The wire schema that rows must have.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
     /// Adds rows of one partition, or of a table without partitions by arrival.
     pub fn write(
         &mut self,

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{JobError, Work};
 use crate::catalog::{CatalogError, Commit, TableWriter};
+use crate::lengths;
 use crate::name::TableName;
 use crate::partition_ids::{self, PartitionError, Partitioning};
 use crate::partition_removal;
@@ -219,6 +220,7 @@ fn partition_of_new(
 #[derive(Debug)]
 pub(super) struct Arrival {
     writer: TableWriter,
+    columns: Vec<FieldSchema>,
     /// The partition all rows have to be in by their own column.
     must_be_in: Option<(Partitioning, String)>,
 }
@@ -241,7 +243,9 @@ impl Arrival {
             Some(_) => None,
             None => destination.partition.as_deref(),
         };
+        let columns = table.metadata.as_ref().map(|m| m.schema.clone());
         Ok(Self {
+            columns: columns.unwrap_or_default(),
             writer: work.catalog.writer(&destination.table, decorator)?,
             must_be_in: by_column,
         })
@@ -250,7 +254,7 @@ impl Arrival {
     /// Adds rows that have the table's wire schema.
     ///
     /// # Errors
-    /// [`JobError`] for rows of another partition than that which is written.
+    /// [`JobError`] for rows of another partition than that which is written, and values that are longer than their columns take.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), JobError> {
         if let Some((partitioning, id)) = &self.must_be_in {
             let column = partitioning.column().unwrap_or_default();
@@ -262,6 +266,7 @@ impl Arrival {
                 )));
             }
         }
+        lengths::check(&self.columns, batch).map_err(|e| JobError::invalid(e.to_string()))?;
         Ok(self.writer.write(batch)?)
     }
 

@@ -1,6 +1,7 @@
 //! Statements that make, change or drop something instead of giving rows.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -18,6 +19,7 @@ use crate::schema::FieldSchema;
 
 mod alterations;
 mod altered_columns;
+mod altered_keys;
 mod arriving_rows;
 mod changed_rows;
 mod definitions;
@@ -240,52 +242,41 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
         Statement::Update(update) if update.from.is_some() => merged_rows::update(running, &update),
         Statement::Update(update) => {
             let target = change::target(std::slice::from_ref(&update.table), &running.defaults)?;
-            let columns = columns_of(running.work, &target.table)?;
-            let arrival = running
-                .work
-                .catalog
-                .table(&target.table)?
-                .has_partition_time();
-            check_filter(running, &target, update.selection.as_ref())?;
+            let (table, columns) = changeable(running.work, &target.table)?;
+            check_filter(running, &target, &table, update.selection.as_ref())?;
+            let arrival = table.has_partition_time();
             let query = change::after_update(&update, &target, &columns, arrival)?;
             let planned = running.plan(query)?;
             if running.is_dry_run() {
                 return Ok(Effect::tried("UPDATE", &[&planned], None));
             }
-            let changed = rewrite(running, planned, &target.table, Keep::All)?;
+            let changed = rewrite(running, planned, (&table, &columns), Keep::All)?;
             Ok(Effect::rows("UPDATE", 0, changed, 0))
         }
         Statement::Delete(delete) => {
             let target = change::target(change::deleted_from(&delete), &running.defaults)?;
-            columns_of(running.work, &target.table)?;
-            let arrival = running
-                .work
-                .catalog
-                .table(&target.table)?
-                .has_partition_time();
-            check_filter(running, &target, delete.selection.as_ref())?;
-            let query = change::after_delete(&delete, &target, arrival)?;
+            let (table, columns) = changeable(running.work, &target.table)?;
+            check_filter(running, &target, &table, delete.selection.as_ref())?;
+            let query = change::after_delete(&delete, &target, table.has_partition_time())?;
             let planned = running.plan(query)?;
             if running.is_dry_run() {
                 return Ok(Effect::tried("DELETE", &[&planned], None));
             }
-            let gone = rewrite(running, planned, &target.table, Keep::Unchanged)?;
+            let gone = rewrite(running, planned, (&table, &columns), Keep::Unchanged)?;
             Ok(Effect::rows("DELETE", 0, 0, gone))
         }
         Statement::Truncate(truncate) => {
             let [name] = truncate.table_names.as_slice() else {
                 return Err(unsupported("TRUNCATE of several tables"));
             };
-            let table = query::table_of(&name.name, &running.defaults)?;
-            let rows = running.work.catalog.table(&table)?.rows;
-            columns_of(running.work, &table)?;
+            let name = query::table_of(&name.name, &running.defaults)?;
+            let (table, _) = changeable(running.work, &name)?;
             if running.is_dry_run() {
-                let target = running.work.catalog.table(&table)?;
-                return Ok(Effect::tried("TRUNCATE_TABLE", &[], Some(&target)));
+                return Ok(Effect::tried("TRUNCATE_TABLE", &[], Some(&table)));
             }
-            running.touch(&table);
-            running.work.catalog.truncate(&table)?;
-            Ok(Effect::rows("TRUNCATE_TABLE", 0, 0, rows))
+            running.touch(&name);
+            running.work.catalog.truncate(&name)?;
+            Ok(Effect::rows("TRUNCATE_TABLE", 0, 0, table.rows))
         }
         Statement::Drop {
             object_type,
@@ -307,24 +298,31 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
 fn check_filter(
     running: &Running<'_, '_>,
     target: &change::Target,
+    table: &Table,
     condition: Option<&query::ast::Expr>,
 ) -> Result<(), JobError> {
-    let table = running.work.catalog.table(&target.table)?;
     let (Some(condition), false) = (condition, table.required_filter().is_empty()) else {
         return Ok(());
     };
-    let chosen = change::chosen(target, condition)?;
+    reads_filtered(running, change::chosen(target, condition)?)
+}
+
+/// Refuses a query that reads a table without the condition that it requires. The query is not run, nor counted.
+fn reads_filtered(running: &Running<'_, '_>, query: query::ast::Query) -> Result<(), JobError> {
     let planned = query::plan(
         running.work.catalog,
-        chosen,
+        query,
         &running.defaults,
         &running.parameters,
     );
     Ok(running.handle.block_on(planned)?.check_filters()?)
 }
 
-/// The columns of a table that statements can change, for which all rows of it have to be seen.
-fn columns_of(work: &Work<'_>, table: &TableName) -> Result<Vec<FieldSchema>, JobError> {
+/// A table that statements can change, for which all rows of it have to be seen, and its columns.
+fn changeable(
+    work: &Work<'_>,
+    table: &TableName,
+) -> Result<(Arc<Table>, Vec<FieldSchema>), JobError> {
     let destination = Destination {
         table: table.clone(),
         partition: None,
@@ -335,5 +333,5 @@ fn columns_of(work: &Work<'_>, table: &TableName) -> Result<Vec<FieldSchema>, Jo
     })?;
     let table = work.catalog.table(table)?;
     Visible::check_all(&table).map_err(CatalogError::from)?;
-    Ok(columns)
+    Ok((table, columns))
 }

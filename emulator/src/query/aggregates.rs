@@ -22,6 +22,7 @@ use super::functions::decimals::{self, Kind};
 mod extremes;
 mod gathering;
 mod moving_least;
+mod sketching;
 
 /// The aggregates, to be registered with a planner.
 pub(super) fn all() -> Vec<AggregateUDF> {
@@ -29,13 +30,15 @@ pub(super) fn all() -> Vec<AggregateUDF> {
         outcome,
         signature: Signature::user_defined(Volatility::Immutable),
     };
-    vec![
+    let mut all = vec![
         AggregateUDF::new_from_impl(sum(Outcome::Sum)),
         AggregateUDF::new_from_impl(sum(Outcome::Mean)),
         extremes::least(),
         extremes::greatest(),
         gathering::arrays(),
-    ]
+    ];
+    all.extend(sketching::all());
+    all
 }
 
 /// What is made of a sum.

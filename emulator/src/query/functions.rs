@@ -27,9 +27,11 @@ pub(super) mod decimals;
 mod encodings;
 mod formats;
 mod hashes;
+mod hll;
 mod joining;
 mod json_edits;
 mod json_lists;
+mod json_parts;
 mod json_paths;
 mod jsons;
 mod letters;
@@ -43,6 +45,7 @@ mod normal_forms;
 mod number_models;
 mod numbers;
 mod parts;
+mod patterns;
 mod pieces;
 mod places;
 mod ranges;
@@ -264,6 +267,7 @@ pub(super) fn all() -> Vec<ScalarUDF> {
         encodings::functions(),
         formats::functions(),
         hashes::functions(),
+        hll::functions(),
         joining::functions(),
         json_edits::functions(),
         json_lists::functions(),
@@ -278,6 +282,7 @@ pub(super) fn all() -> Vec<ScalarUDF> {
         normal_forms::functions(),
         numbers::functions(),
         parts::functions(),
+        patterns::functions(),
         pieces::functions(),
         places::functions(),
         ranges::functions(),

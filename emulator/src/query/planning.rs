@@ -8,6 +8,7 @@ pub(super) mod filters;
 pub(super) mod float_lists;
 pub(super) mod groupings;
 pub(super) mod guards;
+pub(super) mod in_order;
 pub(super) mod lateral;
 pub(super) mod meaning;
 pub(super) mod node_expressions;

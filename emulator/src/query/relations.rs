@@ -151,7 +151,7 @@ impl<'a> Planner<'a> {
                         let refused = RowAccessError::TimeTravel { table: name };
                         return Err(CatalogError::from(refused).into());
                     }
-                    let table = self.catalog.table_at(&name, at)?;
+                    let table = times_of_tables::snapshot(self.catalog, &name, at)?;
                     if view_of(&table).is_some() || table.kind() == "EXTERNAL" {
                         return Err(QueryError::Invalid {
                             message: format!(

@@ -28,6 +28,7 @@ pub(crate) mod build;
 pub(super) mod calls;
 pub(super) mod clauses;
 pub(super) mod gathered;
+pub(super) mod grouping_sets;
 pub(super) mod likes;
 pub(super) mod literal_times;
 pub(super) mod long_conditions;
@@ -38,6 +39,7 @@ pub(super) mod parts;
 pub(super) mod pivots;
 pub(crate) mod routines;
 pub(super) mod select_lists;
+pub(super) mod sessions;
 pub(super) mod shapes;
 pub(super) mod spelling;
 pub(super) mod suffixes;
@@ -120,6 +122,8 @@ struct Rewriter<'a> {
     times: Times,
     /// How many queries among the tables were given a name.
     derived: usize,
+    /// How many arrays without a name each query around has among its tables.
+    unnamed: Vec<usize>,
 }
 
 impl VisitorMut for Rewriter<'_> {
@@ -135,6 +139,7 @@ impl VisitorMut for Rewriter<'_> {
             names.extend(with.cte_tables.iter().map(|c| c.alias.name.value.clone()));
         }
         self.scopes.push(names);
+        self.unnamed.push(0);
         let by_arrival = |parts: &[String]| {
             let shadowed = matches!(parts, [single] if self.is_of_with(single));
             !shadowed && self.table(parts).is_ok_and(|t| self.arrivals.contains(&t))
@@ -151,6 +156,9 @@ impl VisitorMut for Rewriter<'_> {
         if let Err(e) = select_lists::check_set(&query.body) {
             return ControlFlow::Break(e);
         }
+        if let Err(e) = grouping_sets::expand(&mut query.body) {
+            return ControlFlow::Break(e);
+        }
         select_lists::group_by_results(&mut query.body);
         select_lists::name_columns(&mut query.body);
         clauses::order_windows(&mut query.body);
@@ -162,6 +170,7 @@ impl VisitorMut for Rewriter<'_> {
 
     fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<QueryError> {
         self.scopes.pop();
+        self.unnamed.pop();
         ControlFlow::Continue(())
     }
 
@@ -234,6 +243,7 @@ impl<'a> Rewriter<'a> {
             arrivals: BTreeSet::new(),
             times: Times::new(),
             derived: 0,
+            unnamed: Vec::new(),
         }
     }
 

@@ -269,6 +269,13 @@ pub(super) fn described(field: &FieldSchema) -> String {
         .to_string()
 }
 
+/// The same with the lengths that its texts may have.
+pub(super) fn with_lengths(field: &FieldSchema) -> String {
+    serde_json::to_value(field)
+        .unwrap_or(Value::Null)
+        .to_string()
+}
+
 fn bare(field: &FieldSchema) -> FieldSchema {
     let mut other = field.other.clone();
     other.retain(|key, _| ["precision", "scale", "timestampPrecision"].contains(&key.as_str()));

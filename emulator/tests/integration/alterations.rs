@@ -112,8 +112,8 @@ async fn options_of_tables_views_and_columns_are_set_and_taken_away() {
             "which has type TABLE. VIEW is expected.",
         ),
         (
-            "ALTER TABLE d.t ADD CONSTRAINT x FOREIGN KEY (id) REFERENCES d.u (id) NOT ENFORCED",
-            "ADD CONSTRAINT in ALTER TABLE",
+            "ALTER TABLE d.t ADD CONSTRAINT x FOREIGN KEY (none) REFERENCES d.u (id) NOT ENFORCED",
+            "none",
         ),
         (
             "ALTER SCHEMA d ADD REPLICA x",
@@ -374,5 +374,65 @@ async fn keys_are_kept_and_shown() {
     assert!(message.contains("NOT ENFORCED"), "{message}");
     let message = refused(&emulator, "ALTER TABLE d.k DROP PRIMARY KEY").await;
     assert!(message.contains("no primary key"), "{message}");
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn foreign_keys_come_and_go() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    run(
+        &emulator,
+        "CREATE TABLE d.u (id INT64, PRIMARY KEY (id) NOT ENFORCED)",
+    )
+    .await;
+    run(
+        &emulator,
+        "CREATE TABLE d.k (id INT64, other INT64 REFERENCES d.u(id) NOT ENFORCED)",
+    )
+    .await;
+    let names = async || {
+        let sql = "SELECT constraint_name FROM d.INFORMATION_SCHEMA.TABLE_CONSTRAINTS WHERE table_name = 'k' ORDER BY 1";
+        values(&run(&emulator, sql).await).concat()
+    };
+    let add = "ALTER TABLE d.k ADD CONSTRAINT one FOREIGN KEY (id) REFERENCES d.u (id) NOT ENFORCED, ADD FOREIGN KEY (other) REFERENCES d.u (id) NOT ENFORCED";
+    run(&emulator, add).await;
+    assert_eq!(
+        names().await,
+        ["k.fk$1", "k.fk$3", "k.one"].map(|name| json!(name))
+    );
+    let message = refused(&emulator, add).await;
+    assert!(
+        message.contains("Constraint one already exists"),
+        "{message}"
+    );
+    run(
+        &emulator,
+        "ALTER TABLE d.k ADD CONSTRAINT IF NOT EXISTS one FOREIGN KEY (id) REFERENCES d.u (id) NOT ENFORCED",
+    )
+    .await;
+    run(
+        &emulator,
+        "ALTER TABLE d.k DROP CONSTRAINT `fk$3`, DROP CONSTRAINT ONE, DROP CONSTRAINT IF EXISTS none",
+    )
+    .await;
+    assert_eq!(names().await, [json!("k.fk$1")]);
+    for (sql, named) in [
+        (
+            "ALTER TABLE d.k DROP CONSTRAINT none",
+            "Constraint none not found",
+        ),
+        (
+            "ALTER TABLE d.k ADD FOREIGN KEY (id, other) REFERENCES d.u (id) NOT ENFORCED",
+            "of 2 columns cannot refer to 1",
+        ),
+        (
+            "ALTER TABLE d.k ADD FOREIGN KEY (id) REFERENCES d.u (id)",
+            "NOT",
+        ),
+    ] {
+        let message = refused(&emulator, sql).await;
+        assert!(message.contains(named), "{sql}: {message}");
+    }
     emulator.shutdown().await;
 }

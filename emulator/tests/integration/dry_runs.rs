@@ -20,6 +20,9 @@ async fn statements_are_tried_and_nothing_happens() {
     let emulator = start_with_dataset(&root).await;
     run(&emulator, "CREATE TABLE d.t AS SELECT 1 AS x, 'a' AS y").await;
     run(&emulator, "CREATE VIEW d.v AS SELECT x FROM d.t").await;
+    let bucket = root.path().join(".buckets/b");
+    std::fs::create_dir_all(&bucket).unwrap();
+    std::fs::write(bucket.join("x.csv"), "1\n").unwrap();
     for (sql, kind, operation, bytes) in [
         (
             "INSERT INTO d.t SELECT x, 'b' FROM d.t",
@@ -73,6 +76,30 @@ async fn statements_are_tried_and_nothing_happens() {
             "0",
         ),
         ("CREATE SCHEMA e", "CREATE_SCHEMA", json!("CREATE"), "0"),
+        (
+            "CREATE TABLE d.u COPY d.t",
+            "CREATE_TABLE",
+            json!("CREATE"),
+            "0",
+        ),
+        (
+            "CREATE SNAPSHOT TABLE d.u CLONE d.t",
+            "CREATE_SNAPSHOT_TABLE",
+            json!("CREATE"),
+            "0",
+        ),
+        (
+            "CREATE EXTERNAL TABLE d.u (x INT64) OPTIONS (format = 'CSV', uris = ['gs://b/x.csv'])",
+            "CREATE_EXTERNAL_TABLE",
+            json!("CREATE"),
+            "0",
+        ),
+        (
+            "LOAD DATA INTO d.t FROM FILES (format = 'CSV', uris = ['gs://b/x.csv'])",
+            "LOAD_DATA",
+            Value::Null,
+            "0",
+        ),
         ("DROP SCHEMA d CASCADE", "DROP_SCHEMA", json!("DROP"), "0"),
         (
             "DECLARE x INT64; DROP TABLE d.t",
@@ -110,6 +137,16 @@ async fn statements_are_tried_and_nothing_happens() {
             "duplicate name A",
         ),
         ("ALTER TABLE d.t ADD COLUMN z INT64", "dry run"),
+        (
+            "LOAD DATA INTO d.t FROM FILES (format = 'CSV', uris = ['gs://b/none.csv'])",
+            "Not found",
+        ),
+        ("CREATE TABLE d.u CLONE d.none", "Not found"),
+        ("CREATE TABLE d.t COPY d.t", "Already Exists"),
+        (
+            "CREATE EXTERNAL TABLE d.t (x INT64) OPTIONS (format = 'CSV', uris = ['gs://b/x.csv'])",
+            "Already Exists",
+        ),
     ] {
         let (code, answer) = try_out(&emulator, sql).await;
         assert!(

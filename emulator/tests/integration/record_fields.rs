@@ -74,3 +74,120 @@ async fn a_table_is_read_as_it_was() {
     assert!(answer.to_string().contains("not allowed on"), "{answer}");
     emulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn times_that_nothing_is_known_of_are_refused() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    run(&emulator, "CREATE TABLE d.t AS SELECT 1 AS id").await;
+    for (at, beyond) in [
+        (
+            "TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)",
+            "after",
+        ),
+        (
+            "TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)",
+            "before",
+        ),
+        ("TIMESTAMP '2001-01-01'", "before"),
+    ] {
+        let sql = format!("SELECT * FROM d.t FOR SYSTEM_TIME AS OF {at}");
+        let (code, answer) = ask(&emulator, json!({"query": sql})).await;
+        assert_eq!(code, 400, "{sql}");
+        let text = answer["error"]["message"].as_str().unwrap();
+        assert!(text.starts_with("Invalid snapshot time "), "{text}");
+        assert!(text.contains(" for table p:d.t@"), "{text}");
+        assert!(text.contains(&format!("Cannot read {beyond} ")), "{text}");
+    }
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn values_longer_than_their_columns_are_refused() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    run(
+        &emulator,
+        "CREATE TABLE d.t (id INT64, s STRING(3), r STRUCT<b BYTES(2)>, l ARRAY<STRING(1)>)",
+    )
+    .await;
+    run(
+        &emulator,
+        "INSERT d.t VALUES (1, 'äöü', STRUCT(b'ab'), ['x'])",
+    )
+    .await;
+    for (sql, named) in [
+        ("INSERT d.t (s) VALUES ('abcd')", "STRING(3)"),
+        ("INSERT d.t (r) VALUES (STRUCT(b'abc'))", "BYTES(2)"),
+        ("INSERT d.t (l) VALUES (['x', 'xy'])", "STRING(1)"),
+        ("UPDATE d.t SET s = 'abcd' WHERE TRUE", "STRING(3)"),
+        (
+            "MERGE d.t USING (SELECT 'abcd' AS s) AS n ON FALSE WHEN NOT MATCHED THEN INSERT (s) VALUES (n.s)",
+            "STRING(3)",
+        ),
+        (
+            "CREATE TABLE d.u (s STRING(2)) AS SELECT s FROM d.t",
+            "STRING(2)",
+        ),
+    ] {
+        let (code, answer) = ask(&emulator, json!({"query": sql})).await;
+        assert_eq!(code, 400, "{sql}: {answer}");
+        let wanted = format!("{named} has maximum length");
+        assert!(answer.to_string().contains(&wanted), "{sql}: {answer}");
+    }
+    let rows = run(&emulator, "SELECT s FROM d.t").await;
+    assert_eq!(values(&rows), [[json!("äöü")]]);
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn ranges_that_meet_are_one_session() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    run(
+        &emulator,
+        "CREATE TABLE d.t AS SELECT * FROM UNNEST([
+            STRUCT(10 AS id, RANGE<DATE> '[2010-01-10, 2010-03-10)' AS r),
+            (10, RANGE<DATE> '[2010-03-10, 2010-07-15)'), (10, RANGE<DATE> '[2010-06-15, 2010-08-18)'),
+            (20, RANGE<DATE> '[2010-03-10, 2010-07-20)'), (20, RANGE<DATE> '[2020-05-10, UNBOUNDED)'), (20, NULL)])",
+    )
+    .await;
+    let sessions = async |given: &str| {
+        let sql = format!(
+            "SELECT id, CAST(session_range AS STRING) FROM RANGE_SESSIONIZE({given}) GROUP BY id, session_range ORDER BY 1, 2"
+        );
+        values(&run(&emulator, &sql).await)
+    };
+    let row = |id: &str, range: &str| [json!(id), json!(range)];
+    let later = [
+        [json!("20"), json!(null)],
+        row("20", "[2010-03-10, 2010-07-20)"),
+        row("20", "[2020-05-10, UNBOUNDED)"),
+    ];
+    let mut meeting = vec![row("10", "[2010-01-10, 2010-08-18)")];
+    meeting.extend(later.clone());
+    assert_eq!(sessions("TABLE d.t, 'r', ['id']").await, meeting);
+    let mut overlapping = vec![
+        row("10", "[2010-01-10, 2010-03-10)"),
+        row("10", "[2010-03-10, 2010-08-18)"),
+    ];
+    overlapping.extend(later);
+    assert_eq!(
+        sessions("TABLE d.t, 'r', ['id'], 'OVERLAPS'").await,
+        overlapping
+    );
+    for (given, named) in [
+        (
+            "TABLE d.t, 'r', ['id'], 'OTHER'",
+            "Invalid sessionize option",
+        ),
+        ("TABLE d.t, 'r', 'id'", "partitioning columns"),
+        ("TABLE d.t", "RANGE_SESSIONIZE"),
+    ] {
+        let sql = format!("SELECT * FROM RANGE_SESSIONIZE({given})");
+        let (code, answer) = ask(&emulator, json!({"query": sql})).await;
+        assert_eq!(code, 400, "{sql}");
+        assert!(answer.to_string().contains(named), "{sql}: {answer}");
+    }
+    emulator.shutdown().await;
+}

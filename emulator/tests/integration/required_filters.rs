@@ -36,6 +36,10 @@ async fn a_required_filter_is_asked_for() {
         "INSERT d.t SELECT day, id FROM d.t",
         "UPDATE d.t SET id = 9 WHERE id = 1",
         "DELETE FROM d.t WHERE TRUE",
+        "UPDATE d.t SET id = s.id FROM (SELECT 1 AS id) AS s WHERE t.id = s.id",
+        "MERGE d.t USING (SELECT 1 AS id) AS s ON t.id = s.id WHEN MATCHED THEN DELETE",
+        "MERGE d.t USING (SELECT 1 AS id) AS s ON t.id = s.id WHEN MATCHED AND day = '2020-01-01' THEN DELETE WHEN NOT MATCHED THEN INSERT (id) VALUES (1)",
+        "MERGE d.t USING (SELECT 1 AS id) AS s ON t.id = s.id WHEN NOT MATCHED BY SOURCE THEN DELETE",
     ] {
         let body = json!({"query": sql, "useLegacySql": false});
         let (code, answer) = ask(&emulator, body).await;
@@ -82,6 +86,15 @@ async fn a_required_filter_is_asked_for() {
             [[json!(wanted)]],
             "{sql}"
         );
+    }
+    for sql in [
+        "UPDATE d.t SET id = s.id FROM (SELECT 1 AS id) AS s WHERE t.id = s.id AND day = '2020-01-01'",
+        "MERGE d.t USING (SELECT 5 AS id) AS s ON t.id = s.id AND t.day > '2020-01-01' WHEN MATCHED THEN DELETE WHEN NOT MATCHED BY SOURCE AND FALSE THEN DELETE",
+        "MERGE d.t USING (SELECT 5 AS id) AS s ON t.id = s.id WHEN MATCHED AND day = '2020-01-01' THEN DELETE",
+        "MERGE d.t USING (SELECT 1 AS id UNION ALL SELECT 2) AS s ON t.id = s.id WHEN NOT MATCHED BY SOURCE AND day = '2020-01-01' THEN DELETE",
+        "MERGE d.t USING (SELECT 5 AS id) AS s ON FALSE WHEN NOT MATCHED AND id = 6 THEN INSERT (id) VALUES (6)",
+    ] {
+        run(&emulator, sql).await;
     }
     run(&emulator, "UPDATE d.t SET id = 9 WHERE day = '2020-01-01'").await;
     run(&emulator, "DELETE FROM d.t WHERE day = '2020-01-02'").await;

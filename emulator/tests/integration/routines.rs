@@ -302,3 +302,52 @@ async fn statistics(emulator: &millpond_emulator::RunningEmulator, answer: &Valu
     .await;
     job["statistics"]["query"].clone()
 }
+
+#[tokio::test]
+async fn bodies_that_mean_nothing_are_refused() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    run(&emulator, "CREATE TABLE d.t AS SELECT 1 AS n").await;
+    for (sql, named) in [
+        (
+            "CREATE FUNCTION d.f(x INT64) AS (y + 1)",
+            "Unrecognized name: y",
+        ),
+        (
+            "CREATE TEMP FUNCTION f(x INT64) AS (y); SELECT 1",
+            "Unrecognized name: y",
+        ),
+        ("CREATE FUNCTION d.f(x INT64) AS (x + 'a')", "operator +"),
+        (
+            "CREATE FUNCTION d.f(x INT64) RETURNS STRING AS (x)",
+            "Function declared to return STRING but the function body produces incompatible type INT64",
+        ),
+        (
+            "CREATE FUNCTION d.f() AS ((SELECT MAX(n) FROM d.none))",
+            "Not found: Table p:d.none",
+        ),
+        (
+            "CREATE TABLE FUNCTION d.f(x INT64) AS (SELECT m FROM d.t)",
+            "Unrecognized name: m",
+        ),
+    ] {
+        let (code, answer) = ask(&emulator, json!({"query": sql})).await;
+        assert!(code == 400 || code == 404, "{sql}: {answer}");
+        assert!(answer.to_string().contains(named), "{sql}: {answer}");
+    }
+    let (_, listed) = call(&emulator, "GET", PATH).await;
+    assert_eq!(listed["routines"], Value::Null, "{listed}");
+    for sql in [
+        "CREATE FUNCTION d.a(x INT64) RETURNS FLOAT64 AS (x)",
+        "CREATE FUNCTION d.b(x DATE) RETURNS TIMESTAMP AS (x)",
+        "CREATE FUNCTION d.c(x ANY TYPE) AS (x.field)",
+        "CREATE FUNCTION d.e(x ARRAY<STRUCT<a INT64>>) AS ((SELECT SUM(v.a) FROM UNNEST(x) AS v))",
+        "CREATE FUNCTION d.g(x STRING) RETURNS DATE AS (IF(x IS NULL, ERROR('none'), DATE '2020-01-01'))",
+        "CREATE FUNCTION d.h() RETURNS ARRAY<INT64> AS ([])",
+        "CREATE FUNCTION d.i(x STRING) RETURNS STRING LANGUAGE js AS 'return x;'",
+        "CREATE TABLE FUNCTION d.j(x INT64) AS (SELECT n FROM d.t WHERE n = x)",
+    ] {
+        run(&emulator, sql).await;
+    }
+    emulator.shutdown().await;
+}

@@ -135,6 +135,14 @@ async fn what_a_script_cannot_do_is_said_with_its_place() {
         ("SET @@row_count = 'a'; SELECT 1", "Cannot assign"),
         ("SET @@time_zone = 'Asia/Tokyo'; SELECT 1", "time zone"),
         ("RAISE; SELECT 1", "Cannot re-raise"),
+        (
+            "SELECT 1; DECLARE x INT64",
+            "only at the start of a block or script at [1:11]",
+        ),
+        (
+            "BEGIN SET @@dataset_id = 'd'; DECLARE x INT64; END",
+            "only at the start of a block or script at [1:31]",
+        ),
         ("LOOP END LOOP", "1000000 steps"),
     ] {
         let (code, answer) = ask(&emulator, json!({"query": sql})).await;

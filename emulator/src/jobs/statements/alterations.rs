@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::altered_columns::{AlteredColumn, Columns};
+use super::altered_keys::Keys;
 use super::options::{self, Of, Setting};
 use super::{Effect, invalid, unsupported};
 use crate::catalog::{Catalog, CatalogError, Table};
@@ -82,7 +83,7 @@ fn of_table(
     }
     let mut columns = Columns::of(&table);
     let mut settings: Vec<Setting> = Vec::new();
-    let mut keys = None;
+    let mut keys = Keys::of(&table);
     for action in &alter.actions {
         if table.kind() != "TABLE"
             && !matches!(action, Action::SetOptions(_) | Action::Column { .. })
@@ -98,14 +99,17 @@ fn of_table(
                 for name in &names {
                     columns.require(name)?;
                 }
-                keys = Some(json!({"columns": names}));
+                keys.set_primary(&names);
             }
-            Action::DropPrimaryKey { if_exists } => {
-                let key = primary_key(&table);
-                if key.is_none() && !if_exists {
-                    return Err(invalid(format!("Table {name} has no primary key")));
+            Action::DropPrimaryKey { if_exists } => keys.drop_primary(&table, *if_exists)?,
+            Action::AddForeignKey(key) => {
+                for column in &key.columns {
+                    columns.require(&column.value)?;
                 }
-                keys = Some(Value::Null);
+                keys.add_foreign(running, &table, key)?;
+            }
+            Action::DropConstraint { if_exists, name } => {
+                keys.drop_foreign(&table, &name.value, *if_exists)?;
             }
             Action::SetDefaultCollate(collation) => {
                 check_collation(collation)?;
@@ -125,9 +129,7 @@ fn of_table(
     running.touch(&name);
     let change = |resource: &mut Map<String, Value>| {
         settings.iter().for_each(|s| s.apply(resource));
-        if let Some(keys) = keys {
-            set_primary_key(resource, keys);
-        }
+        keys.apply(resource);
     };
     write_back(&catalog, &table, columns, change)?;
     Ok(Effect::ddl(statement, "ALTER", &name))
@@ -148,27 +150,6 @@ fn is_partitioned(table: &Table) -> bool {
             .iter()
             .any(|key| s.contains_key(*key))
     })
-}
-
-fn primary_key(table: &Table) -> Option<&Value> {
-    let settings = &table.metadata.as_ref()?.resource;
-    settings.get("tableConstraints")?.get("primaryKey")
-}
-
-fn set_primary_key(resource: &mut Map<String, Value>, key: Value) {
-    let constraints = resource
-        .entry("tableConstraints")
-        .or_insert_with(|| json!({}));
-    if let Value::Object(constraints) = constraints {
-        if key.is_null() {
-            constraints.remove("primaryKey");
-        } else {
-            constraints.insert("primaryKey".to_owned(), key);
-        }
-    }
-    if resource.get("tableConstraints") == Some(&json!({})) {
-        resource.remove("tableConstraints");
-    }
 }
 
 /// The new name is one of the same dataset.

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use futures::StreamExt;
 
 use super::changed_rows::placed;
@@ -18,7 +17,7 @@ use crate::schema::FieldSchema;
 /// How rows of a list of columns become rows of a table.
 #[derive(Debug)]
 pub(super) struct Arriving {
-    schema: SchemaRef,
+    table: Arc<Table>,
     /// Names of the rows' columns, the defaults of those left out behind them.
     listed: Vec<String>,
     given: usize,
@@ -33,7 +32,7 @@ impl Arriving {
     /// # Errors
     /// [`JobError`] for a column that the table does not have.
     pub fn try_new(
-        table: &Table,
+        table: &Arc<Table>,
         own: &[FieldSchema],
         mut listed: Vec<String>,
     ) -> Result<Self, JobError> {
@@ -68,7 +67,7 @@ impl Arriving {
         let given = listed.len();
         listed.extend(left_out.iter().map(|c| c.name.clone()));
         Ok(Self {
-            schema: Arc::clone(&table.schema),
+            table: Arc::clone(table),
             listed,
             given,
             left_out,
@@ -112,7 +111,7 @@ impl Arriving {
     }
 
     fn put(&self, batch: &RecordBatch, into: &mut Replacement) -> Result<(), JobError> {
-        let rows = placed(batch, &self.listed, &self.schema)?;
+        let rows = placed(batch, &self.listed, &self.table)?;
         let Some(at) = self.time_at else {
             return Ok(into.write_now(&rows)?);
         };

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
-use arrow::datatypes::{Field, SchemaRef};
+use arrow::datatypes::Field;
 
 use super::arriving_rows::{Arriving, each};
-use super::{Effect, columns_of, invalid, unsupported};
-use crate::catalog::times;
+use super::{Effect, changeable, invalid, unsupported};
+use crate::catalog::{Table, times};
 use crate::jobs::JobError;
 use crate::jobs::query::Running;
-use crate::name::TableName;
+use crate::lengths;
 use crate::query::ast::{self, Insert, TableObject};
 use crate::query::statements::change::{self, CHANGED, PARTITION};
 use crate::query::{self, Planned, QueryError};
@@ -28,8 +28,7 @@ pub(super) fn insert_rows(
         return Err(unsupported(format!("the statement {insert}")));
     }
     let name = query::table_of(name, &running.defaults)?;
-    let own = columns_of(running.work, &name)?;
-    let table = running.work.catalog.table(&name)?;
+    let (table, own) = changeable(running.work, &name)?;
     let listed = insert.columns.iter();
     let listed: Vec<String> = listed.map(|c| c.to_string().replace('`', "")).collect();
     let arriving = Arriving::try_new(&table, &own, listed.clone())?;
@@ -112,11 +111,12 @@ fn rows_of(mut source: ast::Query) -> Result<ast::Query, JobError> {
 pub(super) fn placed(
     batch: &RecordBatch,
     listed: &[String],
-    schema: &SchemaRef,
+    table: &Table,
 ) -> Result<RecordBatch, JobError> {
     let broken = |e: String| invalid(e);
     let own = batch.schema();
-    let columns = schema
+    let columns = table
+        .schema
         .fields()
         .iter()
         .map(|field| {
@@ -141,7 +141,12 @@ pub(super) fn placed(
             Ok(column)
         })
         .collect::<Result<Vec<_>, JobError>>()?;
-    RecordBatch::try_new(schema.clone(), columns).map_err(|e| broken(e.to_string()))
+    let schema = Arc::clone(&table.schema);
+    let rows = RecordBatch::try_new(schema, columns).map_err(|e| broken(e.to_string()))?;
+    if let Some(metadata) = &table.metadata {
+        lengths::check(&metadata.schema, &rows).map_err(|e| broken(e.to_string()))?;
+    }
+    Ok(rows)
 }
 
 fn nullable(field: &Field) -> Field {
@@ -159,18 +164,13 @@ pub(super) enum Keep {
 pub(super) fn rewrite(
     running: &mut Running<'_, '_>,
     planned: Planned,
-    table: &TableName,
+    (table, columns): (&Arc<Table>, &[FieldSchema]),
     keep: Keep,
 ) -> Result<u64, JobError> {
-    let opened = running.work.catalog.table(table)?;
-    let names: Vec<String> = columns_of(running.work, table)?
-        .into_iter()
-        .map(|c| c.name)
-        .collect();
-    let schema = Arc::clone(&opened.schema);
-    running.touch(table);
+    let names: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
+    running.touch(&table.name);
     let catalog = running.work.catalog;
-    let mut into = catalog.replace_all(&opened, Arc::clone(&schema))?;
+    let mut into = catalog.replace_all(table, Arc::clone(&table.schema))?;
     let unmarked = || JobError::new("internalError", "the changed rows are not marked");
     let mut changed = 0;
     each(running, planned, |batch| {
@@ -182,8 +182,8 @@ pub(super) fn rewrite(
             Keep::All => batch.clone(),
             Keep::Unchanged => filtered(batch, mask)?,
         };
-        let rows = placed(&kept, &names, &schema)?;
-        if !opened.has_partition_time() {
+        let rows = placed(&kept, &names, table)?;
+        if !table.has_partition_time() {
             return Ok(into.write(None, &rows)?);
         }
         let times = kept.column_by_name(PARTITION).and_then(|c| times(c));

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::definitions::{declared, drop_kind, resource, temporary_table};
 use super::options::{self, Of};
-use super::{Effect, invalid, refuse_half, refuse_in_transaction, unsupported};
+use super::{Effect, invalid, refuse_in_transaction, unsupported};
 use crate::buckets::Buckets;
 use crate::catalog::CatalogError;
 use crate::external::{self, External};
@@ -17,7 +17,9 @@ use crate::name::TableName;
 use crate::query;
 use crate::query::ast::{CreateTable, Expr, ObjectName, Query, SqlOption};
 use crate::query::statements::files::{CopyKind, FileAct, FileStatement, IfThere};
+use crate::row_access::Visible;
 use crate::schema;
+use crate::source_files::SourceFiles;
 
 /// What options of files are called in load jobs.
 const LOADED: [(&str, &str); 16] = [
@@ -61,9 +63,6 @@ pub(super) fn run(
     statement: &FileStatement,
 ) -> Result<Effect, JobError> {
     refuse_in_transaction(running, statement)?;
-    if !matches!(statement.act, FileAct::Export { .. }) {
-        refuse_half(running, statement)?;
-    }
     match &statement.act {
         FileAct::Load {
             table,
@@ -186,6 +185,12 @@ fn load_data(
     let columns = table.columns.iter().map(|column| declared(running, column));
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     let resource = resource(running, table)?;
+    if running.is_dry_run() {
+        let format = settings["sourceFormat"].as_str().unwrap_or_default();
+        let places = running.work.catalog.places();
+        SourceFiles::find(places, format, settings.clone())?;
+        return Ok(Effect::named("LOAD_DATA"));
+    }
     let target = if table.temporary {
         temporary_table(running, table)?
     } else {
@@ -352,6 +357,9 @@ fn create_external(
         Some(external) => external.columns_of_table()?,
         None => columns,
     };
+    if running.is_dry_run() {
+        return Ok(Effect::ddl(STATEMENT, operation, &name).with_schema(&columns));
+    }
     if operation == "REPLACE" {
         catalog.delete_table(&name)?;
     }
@@ -398,6 +406,13 @@ fn copy_table(
         CopyKind::Like => copy::Rows::None,
         _ => copy::Rows::All,
     };
+    if running.is_dry_run() {
+        let (table, columns) = copy::source_of(running.work, &settings["sourceTable"])?;
+        if rows == copy::Rows::All {
+            Visible::check_all(&table).map_err(CatalogError::from)?;
+        }
+        return Ok(Effect::ddl(statement, operation, &name).with_schema(&columns));
+    }
     copy::copy(running.work, &settings, rows)?;
     if !set.is_empty() {
         running.work.catalog.update_table(&name, |metadata| {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::kept_routines::{Made, of_routine};
+use super::kept_routines::{Made, check, of_routine};
 use super::{Effect, unsupported};
 use crate::catalog::CatalogError;
 use crate::jobs::JobError;
@@ -67,6 +67,7 @@ pub(super) fn create_function(
         let field = sql_types::column("value", returns)?;
         resource.insert("returnType".to_owned(), routines::described(&field));
     }
+    check(running, &resource)?;
     let parts = query::name_parts(&create.name)?;
     if create.temporary {
         let name = parts.join(".").to_ascii_lowercase();

@@ -9,11 +9,11 @@ use arrow::datatypes::Int64Type;
 
 use super::arriving_rows::{Arriving, each};
 use super::changed_rows::placed;
-use super::{Effect, columns_of, invalid, unsupported};
+use super::{Effect, changeable, invalid, reads_filtered, unsupported};
 use crate::catalog::{Replacement, Table, times};
 use crate::jobs::JobError;
 use crate::jobs::query::{Running, anonymous_table, columns as columns_of_query};
-use crate::query::ast::{Merge, Query, TableFactor, Update};
+use crate::query::ast::{Merge, MergeClause, Query, TableFactor, Update};
 use crate::query::statements::change::{self, PARTITION};
 use crate::query::statements::merge::{self, GONE, Merging, ROW};
 use crate::query::{self, Planned};
@@ -21,6 +21,7 @@ use crate::schema::FieldSchema;
 
 /// A table under way from what it is to what it will be.
 struct Changed {
+    table: Arc<Table>,
     into: Replacement,
     arrival: bool,
     /// Numbers of rows that have been changed or are gone.
@@ -35,8 +36,7 @@ pub(super) fn merge(running: &mut Running<'_, '_>, merge: &Merge) -> Result<Effe
     }
     let target = merge::target(merge, &running.defaults)?;
     let name = target.table.clone();
-    let columns = columns_of(running.work, &name)?;
-    let table = running.work.catalog.table(&name)?;
+    let (table, columns) = changeable(running.work, &name)?;
     let arrival = table.has_partition_time();
     let (query, alias) = merge::source(merge)?;
     // A source that is computed is computed once, whatever it is; for a trial there are its columns.
@@ -69,15 +69,29 @@ pub(super) fn merge(running: &mut Running<'_, '_>, merge: &Merge) -> Result<Effe
     let mut merge = merge.clone();
     query::text::literals::escape(&mut merge);
     let merging = Merging::new(&merge, target, source, &columns, arrival);
-    let outcome = if trial {
-        try_out(running, &merging, &table, &columns, &merge.clauses, tried)
-    } else {
-        run(running, &merging, &table, &columns, &merge.clauses)
+    let outcome = match trial {
+        true => try_out(running, &merging, &table, &columns, &merge.clauses, tried),
+        false => run(running, &merging, &table, &columns, &merge.clauses),
     };
     if let Some(made) = gathered {
         running.work.catalog.delete_table(&made)?;
     }
     outcome
+}
+
+/// Refuses clauses that would read a table without the condition that it requires, in ON or their own.
+fn check_filters(
+    running: &Running<'_, '_>,
+    merging: &Merging<'_>,
+    clauses: &[MergeClause],
+) -> Result<(), JobError> {
+    clauses.iter().try_for_each(|clause| {
+        let met = reads_filtered(running, merging.meeting(Some(clause))?);
+        match merging.alone(clause)? {
+            Some(alone) if met.is_err() => reads_filtered(running, alone),
+            _ => met,
+        }
+    })
 }
 
 /// Plans everything and runs nothing.
@@ -86,10 +100,11 @@ fn try_out(
     merging: &Merging<'_>,
     table: &Arc<Table>,
     columns: &[FieldSchema],
-    clauses: &[crate::query::ast::MergeClause],
+    clauses: &[MergeClause],
     mut tried: Vec<Planned>,
 ) -> Result<Effect, JobError> {
     let queries = [merging.matched(clauses)?, merging.not_by_source(clauses)?];
+    check_filters(running, merging, clauses)?;
     let whole = merging.all()?;
     for query in queries.into_iter().flatten() {
         running.plan(query)?;
@@ -108,10 +123,11 @@ fn run(
     merging: &Merging<'_>,
     table: &Arc<Table>,
     columns: &[FieldSchema],
-    clauses: &[crate::query::ast::MergeClause],
+    clauses: &[MergeClause],
 ) -> Result<Effect, JobError> {
-    let mut changed = Changed::begin(running, table)?;
     let queries = [merging.matched(clauses)?, merging.not_by_source(clauses)?];
+    check_filters(running, merging, clauses)?;
+    let mut changed = Changed::begin(running, table)?;
     for query in queries.into_iter().flatten() {
         changed.take(running, query)?;
     }
@@ -128,10 +144,10 @@ fn run(
 /// UPDATE with FROM.
 pub(super) fn update(running: &mut Running<'_, '_>, update: &Update) -> Result<Effect, JobError> {
     let target = change::target(std::slice::from_ref(&update.table), &running.defaults)?;
-    let columns = columns_of(running.work, &target.table)?;
-    let table = running.work.catalog.table(&target.table)?;
+    let (table, columns) = changeable(running.work, &target.table)?;
     let arrival = table.has_partition_time();
     let (merging, query) = Merging::of_update(update, target, &columns, arrival)?;
+    reads_filtered(running, merging.meeting(None)?)?;
     if running.is_dry_run() {
         let planned = running.plan(query)?;
         return Ok(Effect::tried("UPDATE", &[&planned], Some(&table)));
@@ -147,6 +163,7 @@ impl Changed {
         running.touch(&table.name);
         let catalog = running.work.catalog;
         Ok(Self {
+            table: Arc::clone(table),
             into: catalog.replace_all(table, Arc::clone(&table.schema))?,
             arrival: table.has_partition_time(),
             touched: HashSet::new(),
@@ -181,7 +198,6 @@ impl Changed {
     fn put(&mut self, batch: &RecordBatch, stay: &BooleanArray) -> Result<(), JobError> {
         let broken = |e: arrow::error::ArrowError| JobError::new("internalError", e.to_string());
         let batch = filter_record_batch(batch, stay).map_err(broken)?;
-        let schema = Arc::clone(self.into.schema());
         // By their names, as what marks them is no column of the table.
         let own: Vec<String> = batch
             .schema()
@@ -189,7 +205,7 @@ impl Changed {
             .iter()
             .map(|f| f.name().clone())
             .collect();
-        let rows = placed(&batch, &own, &schema)?;
+        let rows = placed(&batch, &own, &self.table)?;
         if !self.arrival {
             return Ok(self.into.write(None, &rows)?);
         }

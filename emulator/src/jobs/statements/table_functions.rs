@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::kept_routines::{Made, of_routine};
+use super::kept_routines::{Made, check, of_routine};
 use super::{Effect, invalid, unsupported};
 use crate::catalog::CatalogError;
 use crate::jobs::JobError;
@@ -66,6 +66,7 @@ fn keep(running: &Running<'_, '_>, create: &CreateTableFunction) -> Result<Effec
             }
         }
     }
+    check(running, &resource)?;
     let parts = query::name_parts(&create.name)?;
     let name = routines::routine_name(&parts, &running.defaults)?;
     let made = Made {

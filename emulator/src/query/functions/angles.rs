@@ -28,6 +28,12 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         Function::made("millpond_atanh", &[1], float, |call| {
             checked(call, "ATANH", |x| (x.abs() < 1.0).then(|| x.atanh()))
         }),
+        Function::made("millpond_cosh", &[1], float, |call| {
+            checked(call, "COSH", |x| finite(x, x.cosh()))
+        }),
+        Function::made("millpond_sinh", &[1], float, |call| {
+            checked(call, "SINH", |x| finite(x, x.sinh()))
+        }),
         Function::made("millpond_cot", &[1], float, |call| {
             checked(call, "COT", |x| (x != 0.0).then(|| 1.0 / x.tan()))
         }),
@@ -64,6 +70,11 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             })
         }),
     ]
+}
+
+/// A value that is only infinite where the argument is.
+fn finite(of: f64, value: f64) -> Option<f64> {
+    (value.is_finite() || of.is_infinite()).then_some(value)
 }
 
 /// Applies `one` to two vectors of one length.

@@ -16,7 +16,7 @@ use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 use super::{Call, Function, argument, constant, decimals, external, text};
 use crate::cells::{self, Cell};
 use crate::schema::FieldSchema;
-use crate::{picoseconds, value_text, wire};
+use crate::{lengths, picoseconds, value_text, wire};
 
 /// What the names of functions begin with that no query can call by itself.
 pub(crate) const PREFIX: &str = "millpond_";
@@ -31,7 +31,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
         Function::made("millpond_no_text", &[1], no_text, |call| {
             Ok(Arc::clone(call.array(0)?))
         }),
-        Function::made("millpond_at_most", &[2], as_given, at_most),
+        Function::made("millpond_bounded", &[2], as_given, bounded),
     ]
 }
 
@@ -48,27 +48,14 @@ fn no_text(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     Ok(Arc::clone(field))
 }
 
-/// Texts of so many characters, or so many bytes, and no more.
-fn at_most(call: &Call) -> Result<ArrayRef> {
+/// Texts of so many characters, or so many bytes, and no more, wherever in the value they are.
+fn bounded(call: &Call) -> Result<ArrayRef> {
     let array = call.array(0)?;
-    let most = call.integers(1)?.iter().next().flatten().unwrap_or(0);
-    let check = |length: usize, kind: &str, shown: String| {
-        if i64::try_from(length).unwrap_or(i64::MAX) > most {
-            return exec_err!(
-                "{kind}({most}) has maximum length {most} but got a value with length {length}: {shown}"
-            );
-        }
-        Ok(())
-    };
-    if let Some(texts) = array.as_string_opt::<i32>() {
-        for text in texts.iter().flatten() {
-            check(text.chars().count(), "STRING", format!("\"{text}\""))?;
-        }
-    } else if let Some(all) = array.as_binary_opt::<i32>() {
-        for bytes in all.iter().flatten() {
-            check(bytes.len(), "BYTES", format!("{} bytes", bytes.len()))?;
-        }
-    }
+    let described = call.texts(1)?;
+    let described = described.iter().next().flatten().unwrap_or_default();
+    let to: FieldSchema =
+        serde_json::from_str(described).map_err(|e| exec_datafusion_err!("unknown type: {e}"))?;
+    lengths::check_column(&to, array).map_err(|e| exec_datafusion_err!("{e}"))?;
     Ok(Arc::clone(array))
 }
 

@@ -116,7 +116,8 @@ fn by_micros(call: &Call, one: impl Fn(i64) -> Result<i64>) -> Result<ArrayRef> 
     typed(values, call.returns.data_type())
 }
 
-fn typed(values: Vec<Option<i64>>, data_type: &DataType) -> Result<ArrayRef> {
+/// Microseconds as values of a type.
+pub(super) fn typed(values: Vec<Option<i64>>, data_type: &DataType) -> Result<ArrayRef> {
     Ok(match data_type {
         DataType::Date32 => {
             let days = each(values, |m| {

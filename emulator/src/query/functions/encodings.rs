@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use datafusion::common::exec_err;
 use datafusion::logical_expr::ScalarUDF;
 
-use super::{Function, external, nullable, text};
+use super::{Function, argument, external, nullable, text};
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
     vec![
@@ -35,6 +35,22 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                 };
                 let bytes = super::each(&call.texts(0)?, decode)?;
                 Ok(Arc::new(BinaryArray::from_iter(bytes)))
+            },
+        ),
+        Function::made(
+            "millpond_only_ascii",
+            &[1],
+            |args| Ok(Arc::clone(argument(args, 0)?)),
+            |call| {
+                let values = call.array(0)?;
+                let ascii = match values.as_binary_opt::<i32>() {
+                    Some(all) => all.iter().flatten().all(<[u8]>::is_ascii),
+                    None => call.texts(0)?.iter().flatten().all(str::is_ascii),
+                };
+                match ascii {
+                    true => Ok(Arc::clone(values)),
+                    false => exec_err!("Failed to decode invalid ASCII string"),
+                }
             },
         ),
         Function::made("millpond_to_base32", &[1], text, |call| {

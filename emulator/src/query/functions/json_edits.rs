@@ -72,8 +72,10 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
 }
 
 fn flags(call: &Call, at: usize) -> Result<BooleanArray> {
-    match call.array(at)?.as_boolean_opt() {
+    let flags = call.array(at)?;
+    match flags.as_boolean_opt() {
         Some(flags) => Ok(flags.clone()),
+        None if flags.data_type().is_null() => Ok(BooleanArray::new_null(flags.len())),
         None => exec_err!("argument {} must be BOOL", at + 1),
     }
 }
@@ -104,7 +106,7 @@ fn edited(
     let flags = flags(call, 0)?;
     documents(call, 1, |document, row| {
         if flags.is_null(row) {
-            return Ok(false);
+            return Ok(true);
         }
         for at in (2..call.arrays.len()).step_by(2) {
             let paths = call.texts(at)?;
@@ -211,7 +213,7 @@ fn append(document: &mut Value, path: &[Step], given: Given, each: bool) -> Resu
 
 fn insert(document: &mut Value, path: &[Step], given: Given, each: bool) -> Result<()> {
     let Some((Step::At(at), before)) = path.split_last() else {
-        return exec_err!("The JSONPath of JSON_ARRAY_INSERT must end with a position of an array");
+        return Ok(());
     };
     let Some(part) = at_mut(document, before) else {
         return Ok(());

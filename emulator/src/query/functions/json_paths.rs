@@ -6,10 +6,10 @@ use arrow::array::{Array, BooleanArray, ListBuilder, StringArray, StringBuilder}
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::ScalarUDF;
-use serde_json::Value;
 
+use super::json_parts::{Part, find};
 use super::{Call, Function, argument, nullable, text};
-use crate::{json_text, wire};
+use crate::wire;
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
     let strings = |_: &datafusion::logical_expr::ReturnFieldArgs<'_>| {
@@ -17,7 +17,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
     };
     vec![
         Function::made("millpond_json_value", &[1, 2], text, |call| {
-            Ok(Arc::new(found(call, scalar)?))
+            Ok(Arc::new(found(call, |part| part.scalar())?))
         }),
         // JSON of JSON is JSON, that of a text is a text.
         Function::made(
@@ -33,17 +33,17 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             |call| {
                 // Where there is JSON, there is a null of JSON.
                 let is_json = wire::sql_type(call.field(0)?) == Some("json");
-                Ok(Arc::new(found(call, |value| {
-                    Some(json_text::text(value)).filter(|_| !value.is_null() || is_json)
+                Ok(Arc::new(found(call, |part| {
+                    Some(part.compact()).filter(|_| !part.is_null() || is_json)
                 })?))
             },
         ),
         Function::made("millpond_json_value_array", &[1, 2], strings, |call| {
             let mut lists = ListBuilder::new(StringBuilder::new());
-            each(call, |value| match value.and_then(Value::as_array) {
-                Some(all) if all.iter().all(|v| v.is_null() || scalar(v).is_some()) => {
+            each(call, |part| match part.and_then(Part::elements) {
+                Some(all) if all.iter().all(|v| v.is_null() || v.scalar().is_some()) => {
                     all.iter()
-                        .for_each(|v| lists.values().append_option(scalar(v)));
+                        .for_each(|v| lists.values().append_option(v.scalar()));
                     lists.append(true);
                 }
                 _ => lists.append_null(),
@@ -56,31 +56,21 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             |_| nullable(DataType::Boolean),
             |call| {
                 let mut exist = Vec::new();
-                each(call, |value| exist.push(value.is_some()))?;
+                each(call, |part| exist.push(part.is_some()))?;
                 Ok(Arc::new(BooleanArray::from(exist)))
             },
         ),
     ]
 }
 
-/// A value that is no object and no array, as a text.
-fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        number @ Value::Number(_) => Some(json_text::text(number)),
-        Value::Bool(flag) => Some(flag.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-fn found(call: &Call, shown: impl Fn(&Value) -> Option<String>) -> Result<StringArray> {
+fn found(call: &Call, shown: impl Fn(Part<'_>) -> Option<String>) -> Result<StringArray> {
     let mut texts: Vec<Option<String>> = Vec::new();
-    each(call, |value| texts.push(value.and_then(&shown)))?;
+    each(call, |part| texts.push(part.and_then(&shown)))?;
     Ok(StringArray::from(texts))
 }
 
 /// Hands what is at the path of every row to `take`; nothing for a missing row, what is no JSON, and a path that leads nowhere.
-pub(super) fn each(call: &Call, mut take: impl FnMut(Option<&Value>)) -> Result<()> {
+pub(super) fn each(call: &Call, mut take: impl FnMut(Option<Part<'_>>)) -> Result<()> {
     let texts = call.texts(0)?;
     let paths = match call.arrays.len() {
         2 => Some(call.texts(1)?),
@@ -95,18 +85,7 @@ pub(super) fn each(call: &Call, mut take: impl FnMut(Option<&Value>)) -> Result<
             take(None);
             continue;
         };
-        let steps = steps(path)?;
-        let parsed: Option<Value> = json_text::read(text).ok();
-        let value = parsed.as_ref().and_then(|value| {
-            steps
-                .iter()
-                .try_fold(value, |value, step| match (value, step) {
-                    (Value::Object(members), Step::Name(name)) => members.get(name.as_str()),
-                    (Value::Array(all), Step::At(at)) => all.get(*at),
-                    _ => None,
-                })
-        });
-        take(value);
+        take(find(text, &steps(path)?));
     }
     Ok(())
 }
@@ -146,14 +125,20 @@ pub(super) fn steps(path: &str) -> Result<Vec<Step>> {
                     }
                 }
                 None => match inner.split_once(']') {
-                    Some((step, after)) => match step.trim().parse::<usize>() {
-                        Ok(at) => {
-                            steps.push(Step::At(at));
-                            rest = after;
-                            continue;
-                        }
-                        Err(_) => return invalid(),
-                    },
+                    Some((step, after)) => {
+                        let step = step.trim();
+                        let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+                        steps.push(match step.parse::<usize>() {
+                            Ok(at) => Step::At(at),
+                            // As JSON_EXTRACT has always taken it.
+                            Err(_) if !step.is_empty() && step.chars().all(plain) => {
+                                Step::Name(step.to_owned())
+                            }
+                            Err(_) => return invalid(),
+                        });
+                        rest = after;
+                        continue;
+                    }
                     None => return invalid(),
                 },
             }

@@ -14,7 +14,8 @@ use serde_json::{Map, Number, Value};
 
 use super::values::json_field;
 use super::{Call, Function, each, text};
-use crate::{json_text, value_text, wire};
+use crate::json_text::{self, Floats};
+use crate::{value_text, wire};
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
     vec![
@@ -62,9 +63,13 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                 let pretty = pretty
                     .as_ref()
                     .is_some_and(|p| p.is_valid(row) && p.value(row));
+                let floats = match wire::sql_type(field) {
+                    Some("json") => Floats::OfJson,
+                    _ => Floats::OfSql,
+                };
                 let text = match pretty {
-                    true => json_text::write_lines(&value),
-                    false => json_text::write(&value),
+                    true => json_text::write_lines(&value, floats),
+                    false => json_text::write(&value, floats),
                 };
                 text.map_err(|e| exec_datafusion_err!("invalid JSON: {e}"))
             })

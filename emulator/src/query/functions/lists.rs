@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, Float64Array, Int64Array, ListArray, StructArray, UInt32Array,
+    new_null_array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{SortOptions, cast, sort_to_indices, take};
@@ -358,6 +359,9 @@ fn slice(call: &Call) -> Result<ArrayRef> {
 }
 
 fn is_distinct(call: &Call) -> Result<ArrayRef> {
+    if call.array(0)?.data_type().is_null() {
+        return Ok(new_null_array(&DataType::Boolean, call.rows));
+    }
     let kind = item(call.field(0)?)?.data_type().clone();
     let converter = RowConverter::new(vec![SortField::new(kind)])?;
     let found = rows(call)?.into_iter().map(|values| {

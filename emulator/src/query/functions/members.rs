@@ -11,6 +11,7 @@ use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 use serde_json::{Map, Value};
 
+use super::json_parts::Part;
 use super::{Call, Function, float, integer, json_paths, jsons, nullable, text};
 use crate::{json_text, wire};
 
@@ -74,11 +75,11 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             if let DataType::List(item) = call.returns.data_type() {
                 lists = lists.with_field(Arc::clone(item));
             }
-            json_paths::each(call, |value| match value.and_then(Value::as_array) {
+            json_paths::each(call, |part| match part.and_then(Part::elements) {
                 None => lists.append_null(),
                 Some(all) => {
                     all.iter()
-                        .for_each(|v| lists.values().append_value(json_text::text(v)));
+                        .for_each(|v| lists.values().append_value(v.compact()));
                     lists.append(true);
                 }
             })?;

@@ -153,7 +153,7 @@ fn write(element: &Element, time: NaiveDateTime, ahead: i64) -> String {
 fn points(call: &Call) -> Result<Vec<Option<i64>>> {
     let (texts, models) = (call.texts(0)?, call.texts(1)?);
     let is_point = *call.returns.data_type() == utc();
-    let dated = !matches!(call.returns.data_type(), DataType::Time64(_));
+    let kind = call.returns.data_type();
     (0..call.rows)
         .map(|row| {
             let Some(zone) = zone(call, row)? else {
@@ -162,7 +162,7 @@ fn points(call: &Call) -> Result<Vec<Option<i64>>> {
             if texts.is_null(row) || models.is_null(row) {
                 return Ok(None);
             }
-            let (local, ahead) = read(texts.value(row), models.value(row), dated)?;
+            let (local, ahead) = read(texts.value(row), models.value(row), kind)?;
             Ok(Some(match (is_point, ahead) {
                 (true, Some(ahead)) => local - ahead,
                 (true, None) => local - offset_of_local(&zone, local)?,
@@ -173,12 +173,23 @@ fn points(call: &Call) -> Result<Vec<Option<i64>>> {
 }
 
 /// A text by a model: what its clock shows, and how far that is from UTC if it says so.
-fn read(text: &str, model: &str, dated: bool) -> Result<(i64, Option<i64>)> {
+fn read(text: &str, model: &str, kind: &DataType) -> Result<(i64, Option<i64>)> {
+    let dated = !matches!(kind, DataType::Time64(_));
+    let timed = !matches!(kind, DataType::Date32);
+    let zoned = matches!(kind, DataType::Timestamp(_, Some(_)));
     let failed =
         || exec_datafusion_err!("Failed to parse input string {text:?} with the format {model:?}");
     let mut rest = text.trim_start();
     let mut said = Said::default();
     for (element, _) in &elements(model)? {
+        if element.is_of_date() && !dated
+            || element.is_of_time() && !timed
+            || element.is_of_zone() && !zoned
+        {
+            return exec_err!(
+                "{element:?} in the format {model:?} is not allowed for a value of {kind}"
+            );
+        }
         let digits = |rest: &mut &str, most: usize| -> Option<i64> {
             let end = rest
                 .bytes()

@@ -64,7 +64,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                     let (a, b) = (value_text::float(a), value_text::float(b));
                     return exec_err!("division by zero: {a} / {b}");
                 }
-                Ok(Some(a / b))
+                fits(a / b, "/", a, b)
             })
         }),
         Function::made("millpond_float_add", &[2], float, |call| {
@@ -109,7 +109,10 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             if let Some(values) = safely(call, "millpond_decimal_divide")? {
                 return Ok(values);
             }
-            pairs(call, |a, b| Ok((b != 0.0).then_some(a / b)))
+            pairs(call, |a, b| {
+                let value = Some(a / b).filter(|_| b != 0.0);
+                Ok(value.filter(|v| !v.is_infinite() || a.is_infinite()))
+            })
         }),
         Function::made("millpond_safe_add", &[2], number, |call| {
             safe_of(call, i64::checked_add, "millpond_decimal_add", |a, b| a + b)
@@ -438,14 +441,16 @@ fn order(call: &Call) -> Result<ArrayRef> {
 
 /// Arithmetic that fails where a result is too large for a float.
 fn finite(call: &Call, sign: &str, one: impl Fn(f64, f64) -> f64) -> Result<ArrayRef> {
-    pairs(call, |a, b| {
-        let value = one(a, b);
-        if value.is_finite() || !a.is_finite() || !b.is_finite() {
-            return Ok(Some(value));
-        }
-        let (a, b) = (value_text::float(a), value_text::float(b));
-        exec_err!("double overflow: {a} {sign} {b}")
-    })
+    pairs(call, |a, b| fits(one(a, b), sign, a, b))
+}
+
+/// What two floats have become, unless that is too large.
+fn fits(value: f64, sign: &str, a: f64, b: f64) -> Result<Option<f64>> {
+    if value.is_finite() || !a.is_finite() || !b.is_finite() {
+        return Ok(Some(value));
+    }
+    let (a, b) = (value_text::float(a), value_text::float(b));
+    exec_err!("double overflow: {a} {sign} {b}")
 }
 
 fn compared(call: &Call, one: impl Fn(&f64, &f64) -> bool) -> Result<ArrayRef> {

@@ -150,7 +150,7 @@ fn of_any(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     if let Some(kind) = args
         .arg_fields
         .iter()
-        .find_map(|f| crate::wire::sql_type(f))
+        .find_map(|f| crate::wire::sql_type(f).filter(|kind| *kind != "datetime"))
     {
         return plan_err!("No matching signature for function CONCAT for an argument of {kind}");
     }

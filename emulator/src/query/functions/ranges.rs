@@ -2,16 +2,22 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StructArray, UInt32Array};
-use arrow::buffer::NullBuffer;
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, StructArray, UInt32Array,
+    new_null_array,
+};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{concat, take};
-use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::{Result, exec_err};
+use arrow::datatypes::{DataType, Field, FieldRef, IntervalMonthDayNano, IntervalMonthDayNanoType};
+use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
-use super::dates::micros_of;
-use super::{Call, Function, argument, nullable};
-use crate::wire;
+use super::dates::{DAY, in_range, micros_of, shifted, typed};
+use super::{Call, Function, argument, integer, nullable};
+use crate::{interval, wire};
+
+/// No range is cut into more parts than this.
+const MOST_PARTS: usize = 1 << 20;
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
     let truth = |_: &ReturnFieldArgs<'_>| nullable(DataType::Boolean);
@@ -39,12 +45,31 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             }))
         }),
         Function::made("millpond_range_intersect", &[2], of_first, intersect),
+        Function::made("millpond_range_array", &[3], list_of_first, split),
+        // What ranges are ordered by: where they begin, and where they end.
+        Function::made("millpond_range_from", &[1], integer, |call| {
+            let ends = Ends::of(call, 0)?;
+            let keys = (0..call.rows).map(|row| Some(ends.get(row)?.0));
+            Ok(Arc::new(keys.collect::<Int64Array>()))
+        }),
+        Function::made("millpond_range_to", &[1], integer, |call| {
+            let ends = Ends::of(call, 0)?;
+            let keys = (0..call.rows).map(|row| Some(ends.get(row)?.1));
+            Ok(Arc::new(keys.collect::<Int64Array>()))
+        }),
     ]
 }
 
 fn of_first(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     let field = argument(args, 0)?.as_ref().clone();
     Ok(Arc::new(field.with_nullable(true)))
+}
+
+fn list_of_first(args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    let range = argument(args, 0)?;
+    let list = DataType::new_list(range.data_type().clone(), true);
+    let field = Field::new("value", list, true);
+    Ok(Arc::new(field.with_metadata(range.metadata().clone())))
 }
 
 fn truths(call: &Call, one: impl Fn(usize) -> Option<bool>) -> ArrayRef {
@@ -92,6 +117,108 @@ fn range(call: &Call, at: usize) -> Result<&StructArray> {
 
 fn overlap(left: (i64, i64), right: (i64, i64)) -> bool {
     left.0 < right.1 && right.0 < left.1
+}
+
+/// Cuts ranges into parts as long as an interval; whether the last one may be shorter is said by the third argument.
+fn split(call: &Call) -> Result<ArrayRef> {
+    if call.arrays.iter().any(|array| array.data_type().is_null()) {
+        return Ok(new_null_array(call.returns.data_type(), call.rows));
+    }
+    let ranges = range(call, 0)?;
+    let kind = ranges.column(0).data_type();
+    let steps = call
+        .array(1)?
+        .as_primitive_opt::<IntervalMonthDayNanoType>();
+    let Some(steps) = steps else {
+        return exec_err!("the second argument of GENERATE_RANGE_ARRAY must be INTERVAL");
+    };
+    let last_too = call.array(2)?.as_boolean_opt();
+    let Some(last_too) = last_too else {
+        return exec_err!("the third argument of GENERATE_RANGE_ARRAY must be BOOL");
+    };
+    let all = Ends::of(call, 0)?;
+    let (mut starts, mut ends) = (Vec::new(), Vec::new());
+    let (mut lengths, mut there) = (Vec::new(), Vec::new());
+    for row in 0..call.rows {
+        let before = starts.len();
+        let known = steps.is_valid(row) && last_too.is_valid(row);
+        there.push(known && all.get(row).is_some());
+        if let (true, Some((from, to))) = (known, all.get(row)) {
+            if from == i64::MIN || to == i64::MAX {
+                return exec_err!("Cannot generate array from a RANGE with an UNBOUNDED end");
+            }
+            let step = Step::of(steps.value(row), kind)?;
+            let (mut start, mut count) = (from, 0);
+            while start < to {
+                count += 1;
+                if starts.len() >= MOST_PARTS {
+                    return exec_err!("GENERATE_RANGE_ARRAY of more than {MOST_PARTS} elements");
+                }
+                // Beyond what there is of time the range has ended.
+                let end = step.times(from, count).unwrap_or(i64::MAX);
+                if end <= to || last_too.value(row) {
+                    starts.push(Some(start));
+                    ends.push(Some(end.min(to)));
+                }
+                start = end;
+            }
+        }
+        lengths.push(starts.len() - before);
+    }
+    let DataType::List(item) = call.returns.data_type() else {
+        return exec_err!("GENERATE_RANGE_ARRAY gives an array");
+    };
+    let parts = StructArray::try_new(
+        ranges.fields().clone(),
+        vec![typed(starts, kind)?, typed(ends, kind)?],
+        None,
+    )?;
+    Ok(Arc::new(ListArray::try_new(
+        Arc::clone(item),
+        OffsetBuffer::from_lengths(lengths),
+        Arc::new(parts),
+        Some(NullBuffer::from(there)),
+    )?))
+}
+
+/// How far it is from one part of a range to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Months(i64),
+    Micros(i64),
+}
+
+impl Step {
+    /// The step that an interval of one part is among values of a type.
+    fn of(step: IntervalMonthDayNano, kind: &DataType) -> Result<Self> {
+        let micros = interval::micros(step);
+        let (months, days) = (i64::from(step.months), i64::from(step.days));
+        let allowed = match kind {
+            DataType::Date32 => micros == 0,
+            DataType::Timestamp(_, Some(_)) => months == 0,
+            _ => true,
+        };
+        let found = match (months, days, micros) {
+            (months, 0, 0) if months > 0 => Some(Self::Months(months)),
+            (0, days, 0) if days > 0 => days.checked_mul(DAY).map(Self::Micros),
+            (0, 0, micros) if micros > 0 => Some(Self::Micros(micros)),
+            _ => None,
+        };
+        found.filter(|_| allowed).ok_or_else(|| {
+            exec_datafusion_err!(
+                "GENERATE_RANGE_ARRAY needs a step of one part above zero that its RANGE can be cut by"
+            )
+        })
+    }
+
+    /// So many steps from a point in time.
+    fn times(self, from: i64, count: i64) -> Option<i64> {
+        match self {
+            Self::Months(months) => shifted(from, months.checked_mul(count)?),
+            Self::Micros(micros) => from.checked_add(micros.checked_mul(count)?),
+        }
+        .and_then(in_range)
+    }
 }
 
 fn intersect(call: &Call) -> Result<ArrayRef> {

@@ -221,6 +221,9 @@ fn instr(call: &Call) -> Result<ArrayRef> {
         let Some(from) = start(value, position, "REGEXP_INSTR")? else {
             return Ok(Some(0));
         };
+        if pattern.bytes().is_empty() {
+            return Ok(Some(0));
+        }
         let within = rest(value, from);
         let group = matches(regex, within)
             .nth(nth)

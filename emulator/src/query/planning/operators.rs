@@ -37,7 +37,7 @@ impl ExprPlanner for Operators {
             BinaryOperator::Plus
             | BinaryOperator::Minus
             | BinaryOperator::Multiply
-            | BinaryOperator::Divide => arithmetic(&expr.op, &left, &right)?,
+            | BinaryOperator::Divide => arithmetic(&expr, schema, (&left, &right))?,
             BinaryOperator::Modulo => {
                 let decimals = decimal(&left) || decimal(&right);
                 decimals.then_some("millpond_decimal_mod")
@@ -295,11 +295,20 @@ fn decimal(t: &DataType) -> bool {
 }
 
 fn arithmetic(
-    op: &BinaryOperator,
-    left: &DataType,
-    right: &DataType,
+    expr: &RawBinaryExpr,
+    schema: &DFSchema,
+    (left, right): (&DataType, &DataType),
 ) -> Result<Option<&'static str>> {
+    let op = &expr.op;
     let number = |t: &DataType| whole(t) || decimal(t) || t.is_floating();
+    let text = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8);
+    if number(left) && text(right) || text(left) && number(right) {
+        return plan_err!(
+            "No matching signature for operator {op} for argument types: {}, {}",
+            kind_of(&expr.left, schema)?,
+            kind_of(&expr.right, schema)?
+        );
+    }
     if !number(left) || !number(right) {
         // Dates, times and intervals.
         return Ok(None);

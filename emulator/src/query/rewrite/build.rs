@@ -48,6 +48,15 @@ pub(crate) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     })
 }
 
+/// `ARRAY(query)`.
+pub(in crate::query) fn array_of(query: Box<ast::Query>) -> Expr {
+    let mut array = call("ARRAY", Vec::new());
+    if let Expr::Function(function) = &mut array {
+        function.args = FunctionArguments::Subquery(query);
+    }
+    array
+}
+
 /// `CAST(value AS field's type)` with BigQuery's rules.
 pub(in crate::query) fn cast(value: Expr, to: &FieldSchema) -> Expr {
     call(

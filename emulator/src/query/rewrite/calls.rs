@@ -30,7 +30,6 @@ const SAME: &[&str] = &[
     "ceil",
     "coalesce",
     "cos",
-    "cosh",
     "count",
     "covar_pop",
     "covar_samp",
@@ -52,7 +51,6 @@ const SAME: &[&str] = &[
     "rank",
     "row_number",
     "sin",
-    "sinh",
     "stddev",
     "stddev_pop",
     "stddev_samp",
@@ -126,6 +124,8 @@ const RENAMED: &[(&str, &str)] = &[
     ("asin", "millpond_asin"),
     ("asinh", "millpond_asinh"),
     ("atanh", "millpond_atanh"),
+    ("cosh", "millpond_cosh"),
+    ("sinh", "millpond_sinh"),
     ("cot", "millpond_cot"),
     ("coth", "millpond_coth"),
     ("csc", "millpond_csc"),
@@ -244,6 +244,16 @@ pub(in crate::query) fn safely(call: Expr, name: &str) -> Result<Expr, QueryErro
         return Err(unsupported(format!("the function {name}")));
     };
     function.name = vec![Ident::new(format!("{SAFELY}{rest}"))].into();
+    // What reads the text of a number is part of the function.
+    if let FunctionArguments::List(list) = &mut function.args {
+        for argument in &mut list.args {
+            if let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(inner))) = argument
+                && inner.name.to_string() == "millpond_plain_number"
+            {
+                inner.name = vec![Ident::new(format!("{SAFELY}plain_number"))].into();
+            }
+        }
+    }
     Ok(Expr::Function(function))
 }
 

@@ -1,6 +1,6 @@
 //! Comparisons with several values as what they mean: `x LIKE ANY (...)`, `x LIKE ALL (...)` and `(a, b) IN ((1, 2), (3, 4))`.
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value};
 
 use crate::query::{QueryError, rewrite::build, unsupported};
 use crate::row_restriction;
@@ -40,11 +40,8 @@ pub(in crate::query) fn expand(expr: &Expr) -> Result<Option<Expr>, QueryError> 
         }
         _ => return Ok(None),
     };
-    if *negated {
-        return Err(unsupported(format!("{expr}")));
-    }
     let one = |pattern: Expr| Expr::Like {
-        negated: false,
+        negated: *negated,
         any: false,
         expr: value.clone(),
         pattern: Box::new(pattern),
@@ -53,6 +50,23 @@ pub(in crate::query) fn expand(expr: &Expr) -> Result<Option<Expr>, QueryError> 
     let all = patterns.into_iter().map(one);
     let all = all.reduce(|left, right| build::binary(left, op.clone(), right));
     Ok(all.map(|all| Expr::Nested(Box::new(all))))
+}
+
+/// How a value is compared with several patterns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::query) struct Quantified {
+    /// Whether patterns are not to fit.
+    pub negated: bool,
+    /// Whether one of them is enough, or all are needed.
+    pub one_is_enough: bool,
+}
+
+/// The comparison of a value with the elements of an array of patterns.
+pub(in crate::query) fn each(value: &Expr, how: Quantified, patterns: Expr) -> Expr {
+    let flag = |flag: bool| Expr::Value(Value::Boolean(flag).into());
+    let how = [flag(how.negated), flag(how.one_is_enough)];
+    let arguments = [vec![value.clone(), patterns], how.to_vec()];
+    build::call("millpond_like_each", arguments.concat())
 }
 
 /// `(a, b) IN ((1, 2), (3, 4))` as comparisons of the parts, as structs are compared whatever their fields are called.

@@ -141,15 +141,18 @@ pub(in crate::query) fn family(function: &Function) -> Option<Expr> {
         "ipv4_from_int64",
         "ipv4_to_int64",
     ];
+    const HLL_COUNT: &[&str] = &["extract", "init", "merge", "merge_partial"];
     let parts: Option<Vec<&Ident>> = function.name.0.iter().map(|p| p.as_ident()).collect();
     let [family, own] = parts.as_deref()? else {
         return None;
     };
     let own = own.value.to_ascii_lowercase();
-    if !family.value.eq_ignore_ascii_case("NET") || !NET.contains(&own.as_str()) {
-        return None;
-    }
+    let known = [("net", "net", NET), ("hll_count", "hll", HLL_COUNT)];
+    let known = known.iter().find(|(name, _, members)| {
+        family.value.eq_ignore_ascii_case(name) && members.contains(&own.as_str())
+    });
+    let (_, prefix, _) = known?;
     let mut call = function.clone();
-    call.name = ObjectName::from(vec![Ident::new(format!("millpond_net_{own}"))]);
+    call.name = ObjectName::from(vec![Ident::new(format!("millpond_{prefix}_{own}"))]);
     Some(Expr::Function(call))
 }

@@ -17,6 +17,7 @@ use crate::query::script::variables::{self, Variable};
 use crate::query::{QueryError, rewrite::build, unsupported};
 use crate::syntax_walk;
 
+mod by_name;
 mod projection;
 mod scope;
 mod stars;
@@ -96,6 +97,10 @@ impl Names<'_> {
         let (known, queries) = (self.ctes.len(), self.queries.len());
         if let Some(with) = &mut query.with {
             for cte in &mut with.cte_tables {
+                if with.recursive {
+                    // The planner spells these in small letters by itself, and does not find them then.
+                    cte.alias.name.value = cte.alias.name.value.to_lowercase();
+                }
                 let own = if with.recursive {
                     let first = first_of(&mut cte.query.body);
                     let columns = match first {
@@ -136,9 +141,15 @@ impl Names<'_> {
                 self.order(order_by, &columns)?;
                 Ok(columns)
             }
-            SetExpr::SetOperation { left, right, .. } => {
+            SetExpr::SetOperation {
+                left,
+                right,
+                set_quantifier,
+                ..
+            } => {
                 let columns = self.body(left, None)?;
-                self.body(right, None)?;
+                let others = self.body(right, None)?;
+                by_name::placed(set_quantifier, (&columns, &others), right)?;
                 self.order(order_by, &columns)?;
                 Ok(columns)
             }
@@ -251,6 +262,9 @@ impl Names<'_> {
             Expr::Identifier(ident) => match self.find(ident, first)? {
                 Found::Name(name) => ident.value = name,
                 Found::Merged(other) | Found::Row(other) => *expr = *other,
+                Found::Field(of) if self.is_around(&of) => {
+                    *expr = fields(element(&of), std::slice::from_ref(ident));
+                }
                 Found::Field(of) => {
                     let path = vec![Ident::with_quote('`', of), ident.clone()];
                     *expr = Expr::CompoundIdentifier(path);
@@ -282,23 +296,36 @@ impl Names<'_> {
                         };
                         column.value.clone_from(spelled);
                     }
+                    // The planner knows columns of the rows around, and no fields in them.
+                    let column = match rest.split_first() {
+                        Some((column, within)) if !relation.elements => {
+                            let path = vec![head.clone(), column.clone()];
+                            Some((Expr::CompoundIdentifier(path), within))
+                        }
+                        _ => Some((element(&head.value), &*rest)),
+                    };
+                    if let Some((column, within)) = column.filter(|(_, within)| !within.is_empty())
+                        && self.is_around(&head.value)
+                    {
+                        *expr = fields(column, within);
+                    }
                     return Ok(());
                 }
+                let around = self.is_around(&head.value);
                 match self.find(head, first)? {
+                    Found::Name(name) if around => {
+                        let column = Expr::Identifier(Ident::with_quote('`', name));
+                        *expr = fields(column, rest);
+                    }
                     Found::Name(name) => head.value = name,
-                    Found::Merged(other) | Found::Row(other) => {
-                        *expr = rest.iter().fold(*other, |value, name| {
-                            build::call("millpond_field", vec![value, build::text(&name.value)])
-                        });
+                    Found::Merged(other) | Found::Row(other) => *expr = fields(*other, rest),
+                    Found::Field(of) if self.is_around(&of) => {
+                        *expr = fields(element(&of), path);
                     }
                     Found::Field(of) => path.insert(0, Ident::with_quote('`', of)),
                     Found::Unknown => {}
                     Found::Nothing => match variables::find(self.variables, &head.value) {
-                        Some(call) => {
-                            *expr = rest.iter().fold(call, |value, name| {
-                                build::call("millpond_field", vec![value, build::text(&name.value)])
-                            });
-                        }
+                        Some(call) => *expr = fields(call, rest),
                         None => return Err(unrecognized(head)),
                     },
                 }
@@ -307,6 +334,19 @@ impl Names<'_> {
         }
         Ok(())
     }
+}
+
+/// The fields of a value, one within the other.
+fn fields(value: Expr, names: &[Ident]) -> Expr {
+    names.iter().fold(value, |value, name| {
+        build::call("millpond_field", vec![value, build::text(&name.value)])
+    })
+}
+
+/// The column that the elements of an array are, which is called as they are.
+fn element(name: &str) -> Expr {
+    let path = [name, name].map(|part| Ident::with_quote('`', part));
+    Expr::CompoundIdentifier(path.to_vec())
 }
 
 /// A walk through expressions that leaves queries in them to themselves.

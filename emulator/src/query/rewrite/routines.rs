@@ -143,6 +143,9 @@ impl Expander<'_> {
 
     /// The query of a table function in the place of its call.
     fn table(&self, name: &ast::ObjectName, given: &[FunctionArg]) -> Result<Query, QueryError> {
+        if super::sessions::is(name) {
+            return super::sessions::query(given);
+        }
         let Some(routine) = self.routine(name)? else {
             return Err(unsupported(format!("the table function {name}")));
         };
@@ -350,6 +353,28 @@ impl VisitorMut for Binder {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// A query for what a function gives for missing values of these types.
+///
+/// # Errors
+/// [`QueryError`] for a type that cannot be written.
+pub(crate) fn value_of(name: &str, given: &[FieldSchema]) -> Result<Query, QueryError> {
+    select(&format!("SELECT {}", called(name, given)?))
+}
+
+/// A query for the rows that a table function gives for such values.
+///
+/// # Errors
+/// As [`value_of`].
+pub(crate) fn rows_of(name: &str, given: &[FieldSchema]) -> Result<Query, QueryError> {
+    select(&format!("SELECT * FROM {}", called(name, given)?))
+}
+
+fn called(name: &str, given: &[FieldSchema]) -> Result<Expr, QueryError> {
+    let missing = |kind| sql_types::cast_to(super::build::null(), kind);
+    let given = given.iter().map(missing).collect::<Result<Vec<_>, _>>()?;
+    Ok(super::build::call(name, given))
 }
 
 /// The full name of a routine.

@@ -66,12 +66,13 @@ pub(in crate::query) fn check_set(body: &SetExpr) -> Result<(), QueryError> {
     check_set(left)?;
     check_set(right)?;
     match (op, set_quantifier) {
-        (_, ast::SetQuantifier::None) => Err(QueryError::Invalid {
+        (_, ast::SetQuantifier::None | ast::SetQuantifier::ByName) => Err(QueryError::Invalid {
             message:
                 "Syntax error: Expected keyword ALL or keyword DISTINCT but got keyword SELECT"
                     .to_owned(),
         }),
-        (ast::SetOperator::Union, _) | (_, ast::SetQuantifier::Distinct) => Ok(()),
+        (ast::SetOperator::Union, _)
+        | (_, ast::SetQuantifier::Distinct | ast::SetQuantifier::DistinctByName) => Ok(()),
         (op, quantifier) => Err(unsupported(format!("{op} {quantifier}"))),
     }
 }

@@ -192,6 +192,11 @@ fn scalar(name: &str, given: &[Expr]) -> Result<Option<Expr>, QueryError> {
             let arguments = series("TIMESTAMP", from, until, interval)?;
             build::call("millpond_timestamp_array", arguments)
         }
+        ("generate_range_array", [_, _]) => {
+            let last_too = Expr::Value(ast::Value::Boolean(true).into());
+            build::call("millpond_range_array", [given, &[last_too]].concat())
+        }
+        ("generate_range_array", [_, _, _]) => build::call("millpond_range_array", given.to_vec()),
         ("grouping", [_]) => to("INTEGER", build::call("grouping", given.to_vec())),
         _ => return Ok(None),
     }))

@@ -4,6 +4,7 @@
 
 use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, Interval};
 
+use crate::lengths;
 use crate::query::sql_types::{self, plain, unnamed};
 use crate::query::{
     QueryError,
@@ -42,27 +43,23 @@ pub(in crate::query) fn expression(expr: &mut Expr) -> Result<Option<Expr>, Quer
                 "JSON" if to.mode != "REPEATED" => {
                     build::call("millpond_no_text", vec![*expr.clone()])
                 }
+                // All digits of a literal count, of which a float would hold some.
+                "NUMERIC" | "BIGNUMERIC" => literal_float(expr).unwrap_or_else(|| *expr.clone()),
                 _ => *expr.clone(),
             };
-            let most = to
-                .other
-                .get("maxLength")
-                .and_then(|n| n.as_str()?.parse().ok());
-            let cast = match kind {
-                CastKind::SafeCast | CastKind::TryCast => build::safe_cast(value, &to),
-                _ => build::cast(value, &to),
+            let safe = matches!(kind, CastKind::SafeCast | CastKind::TryCast);
+            let cast = match safe {
+                true => build::safe_cast(value, &to),
+                false => build::cast(value, &to),
             };
-            Some(match most {
-                Some(most) if to.mode != "REPEATED" => {
-                    let call = build::call("millpond_at_most", vec![cast, build::number(most)]);
-                    match kind {
-                        CastKind::SafeCast | CastKind::TryCast => {
-                            calls::safely(call, "SAFE_CAST to a type with a length")?
-                        }
-                        _ => call,
-                    }
-                }
-                _ => cast,
+            if !lengths::is_bounded(&to) {
+                return Ok(Some(cast));
+            }
+            let bounds = build::text(&sql_types::with_lengths(&to));
+            let call = build::call("millpond_bounded", vec![cast, bounds]);
+            Some(match safe {
+                true => calls::safely(call, "SAFE_CAST to a type with a length")?,
+                false => call,
             })
         }
         Expr::TypedString(typed) => {
@@ -175,6 +172,25 @@ pub(in crate::query) fn expression(expr: &mut Expr) -> Result<Option<Expr>, Quer
     })
 }
 
+/// The text of a number that is written with a point or an exponent.
+fn literal_float(value: &Expr) -> Option<Expr> {
+    let (sign, value) = match value {
+        Expr::UnaryOp {
+            op: ast::UnaryOperator::Minus,
+            expr,
+        } => ("-", expr.as_ref()),
+        value => ("", value),
+    };
+    let Expr::Value(value) = value else {
+        return None;
+    };
+    let ast::Value::Number(digits, _) = &value.value else {
+        return None;
+    };
+    let float = digits.contains(['.', 'e', 'E']);
+    float.then(|| build::text(&format!("{sign}{digits}")))
+}
+
 /// Refuses literals of decimals with more digits behind the point than the type has, which CAST would round.
 fn check_digits(to: &FieldSchema, value: &ast::Value) -> Result<(), QueryError> {
     let most = match to.kind.as_str() {
@@ -210,8 +226,15 @@ fn with_format(value: &Expr, kind: &str, format: &ast::CastFormat) -> Result<Exp
         _ => None,
     };
     let value = value.clone();
+    let ascii = name.eq_ignore_ascii_case("ASCII");
     Ok(match (kind, of_bytes) {
-        ("BYTES" | "STRING", Some("")) => build::cast(value, &plain("value", kind)),
+        ("BYTES" | "STRING", Some("")) => {
+            let value = match ascii {
+                true => build::call("millpond_only_ascii", vec![value]),
+                false => value,
+            };
+            build::cast(value, &plain("value", kind))
+        }
         ("BYTES", Some(coding)) => build::call(&format!("millpond_from_{coding}"), vec![value]),
         ("STRING", Some(coding)) => build::call(&format!("millpond_to_{coding}"), vec![value]),
         ("STRING" | "DATE" | "TIME" | "DATETIME" | "TIMESTAMP", None) => {

@@ -70,11 +70,13 @@ impl Rewriter<'_> {
             }
             TableFactor::UNNEST { alias, .. } => {
                 // The alias is the name of the element, not of a table.
-                let alias = alias.get_or_insert_with(|| ast::TableAlias {
-                    explicit: true,
-                    name: Ident::with_quote('`', "f0_"),
-                    columns: Vec::new(),
-                    at: None,
+                let unnamed = self.unnamed.last_mut();
+                let alias = alias.get_or_insert_with(|| {
+                    let at = unnamed.map_or(0, |count| {
+                        *count += 1;
+                        *count - 1
+                    });
+                    build::alias(&format!("f{at}_"))
                 });
                 if alias.columns.is_empty() {
                     alias.columns.push(TableAliasColumnDef {

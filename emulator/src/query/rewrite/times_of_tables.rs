@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arrow::array::{Array, AsArray};
@@ -9,7 +10,8 @@ use arrow::datatypes::TimestampMicrosecondType;
 use datafusion::sql::sqlparser::ast::{Query, TableFactor, TableVersion, Visitor};
 use futures::TryStreamExt;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Table, micros};
+use crate::name::TableName;
 use crate::query::{Defaults, Parameter, QueryError, select, unsupported};
 use crate::syntax_walk;
 
@@ -51,6 +53,39 @@ pub(in crate::query) async fn times(
         times.insert(text, at);
     }
     Ok(times)
+}
+
+/// How far back one can travel.
+const LONGEST: Duration = Duration::from_secs(168 * 3600);
+
+/// A table as it was at a point in time.
+///
+/// # Errors
+/// [`QueryError::Invalid`] for a time that has not come yet, or before anything is known of the table.
+pub(in crate::query) fn snapshot(
+    catalog: &Catalog,
+    name: &TableName,
+    at: SystemTime,
+) -> Result<Arc<Table>, QueryError> {
+    let refused = |beyond: &str, bound: i64| {
+        let (at, bound) = (micros(at) / 1000, bound / 1000);
+        QueryError::Invalid {
+            message: format!(
+                "Invalid snapshot time {at} for table {name}@{at}. Cannot read {beyond} {bound}."
+            ),
+        }
+    };
+    let now = catalog.now();
+    if at > now {
+        return Err(refused("after", micros(now)));
+    }
+    let made = catalog.table(name)?.metadata.as_ref().map(|m| m.created_us);
+    let earliest = micros(now.checked_sub(LONGEST).unwrap_or(SystemTime::UNIX_EPOCH));
+    let earliest = made.map_or(earliest, |made| made.max(earliest));
+    if micros(at) < earliest {
+        return Err(refused("before", earliest));
+    }
+    Ok(catalog.table_at(name, at)?)
 }
 
 /// The expressions that tables have their times by.

@@ -113,7 +113,19 @@ impl Reading<'_> {
                 self.depth -= 1;
                 return Ok(steps);
             }
-            steps.push(self.step()?);
+            let step = self.step()?;
+            let late = steps
+                .iter()
+                .any(|before: &Step| !matches!(before.act, Act::Declare { .. }));
+            if late && matches!(step.act, Act::Declare { .. }) {
+                return Err(QueryError::Invalid {
+                    message: format!(
+                        "Variable declarations are allowed only at the start of a block or script at [{}:{}]",
+                        step.start.line, step.start.column
+                    ),
+                });
+            }
+            steps.push(step);
             let next = self.parser.peek_token();
             let last = until.is_empty() && next.token == Token::EOF;
             if !last && next.token != Token::SemiColon {

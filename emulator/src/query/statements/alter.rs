@@ -66,8 +66,23 @@ pub(crate) enum Action {
     DropPrimaryKey {
         if_exists: bool,
     },
+    AddForeignKey(ForeignKey),
+    DropConstraint {
+        if_exists: bool,
+        name: Ident,
+    },
     /// What the service has and this emulator has not, in its own words.
     Other(String),
+}
+
+/// Columns that are to be found in another table.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ForeignKey {
+    pub if_not_exists: bool,
+    pub name: Option<Ident>,
+    pub columns: Vec<Ident>,
+    pub table: ObjectName,
+    pub referenced: Vec<Ident>,
 }
 
 /// What becomes of a column.
@@ -167,11 +182,12 @@ fn options(parser: &mut Parser<'_>) -> Result<Vec<SqlOption>, ParserError> {
 
 fn add(parser: &mut Parser<'_>) -> Result<Action, ParserError> {
     if parser.parse_keywords(&[Keyword::PRIMARY, Keyword::KEY]) {
-        parser.expect_token(&Token::LParen)?;
-        let columns = parser.parse_comma_separated(Parser::parse_identifier)?;
-        parser.expect_token(&Token::RParen)?;
+        let columns = columns_of_key(parser)?;
         parser.expect_keywords(&[Keyword::NOT, Keyword::ENFORCED])?;
         return Ok(Action::AddPrimaryKey(columns));
+    }
+    if parser.peek_keyword(Keyword::CONSTRAINT) || parser.peek_keyword(Keyword::FOREIGN) {
+        return foreign_key(parser).map(Action::AddForeignKey);
     }
     if !parser.parse_keyword(Keyword::COLUMN) {
         return other(parser, "ADD");
@@ -184,7 +200,43 @@ fn add(parser: &mut Parser<'_>) -> Result<Action, ParserError> {
     })
 }
 
+fn columns_of_key(parser: &mut Parser<'_>) -> Result<Vec<Ident>, ParserError> {
+    parser.expect_token(&Token::LParen)?;
+    let columns = parser.parse_comma_separated(Parser::parse_identifier)?;
+    parser.expect_token(&Token::RParen)?;
+    Ok(columns)
+}
+
+/// `CONSTRAINT name FOREIGN KEY (columns) REFERENCES table (columns) NOT ENFORCED`.
+fn foreign_key(parser: &mut Parser<'_>) -> Result<ForeignKey, ParserError> {
+    let mut if_not_exists = false;
+    let name = if parser.parse_keyword(Keyword::CONSTRAINT) {
+        if_not_exists = parser.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
+        Some(parser.parse_identifier()?)
+    } else {
+        None
+    };
+    parser.expect_keywords(&[Keyword::FOREIGN, Keyword::KEY])?;
+    let columns = columns_of_key(parser)?;
+    parser.expect_keyword(Keyword::REFERENCES)?;
+    let table = parser.parse_object_name(true)?;
+    let referenced = columns_of_key(parser)?;
+    parser.expect_keywords(&[Keyword::NOT, Keyword::ENFORCED])?;
+    Ok(ForeignKey {
+        if_not_exists,
+        name,
+        columns,
+        table,
+        referenced,
+    })
+}
+
 fn drop(parser: &mut Parser<'_>) -> Result<Action, ParserError> {
+    if parser.parse_keyword(Keyword::CONSTRAINT) {
+        let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
+        let name = parser.parse_identifier()?;
+        return Ok(Action::DropConstraint { if_exists, name });
+    }
     if parser.parse_keywords(&[Keyword::PRIMARY, Keyword::KEY]) {
         let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
         return Ok(Action::DropPrimaryKey { if_exists });
@@ -301,8 +353,17 @@ mod tests {
             ("ALTER TABLE t DROP PRIMARY KEY IF EXISTS", "DropPrimaryKey"),
             (
                 "ALTER TABLE t ADD CONSTRAINT x FOREIGN KEY (a) REFERENCES u (a) NOT ENFORCED",
-                "ADD CONSTRAINT",
+                "AddForeignKey",
             ),
+            (
+                "ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES u (a) NOT ENFORCED",
+                "AddForeignKey",
+            ),
+            (
+                "ALTER TABLE t DROP CONSTRAINT IF EXISTS x",
+                "DropConstraint",
+            ),
+            ("ALTER TABLE t ADD ROW DELETION POLICY x", "ADD ROW"),
             (
                 "ALTER VIEW v SET OPTIONS (friendly_name = 'x')",
                 "SetOptions",

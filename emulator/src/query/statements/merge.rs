@@ -161,6 +161,36 @@ impl<'a> Merging<'a> {
         )
     }
 
+    /// Rows that meet, as far as a clause is about them.
+    ///
+    /// # Errors
+    /// [`QueryError::Syntax`] for conditions that cannot be written.
+    pub fn meeting(&self, clause: Option<&MergeClause>) -> Result<Query, QueryError> {
+        let matched = clause.filter(|c| matches!(c.clause_kind, MergeClauseKind::Matched));
+        let condition = matched.and_then(|clause| clause.predicate.as_ref());
+        let condition = condition.map_or("TRUE".to_owned(), ToString::to_string);
+        select(&format!(
+            "SELECT 1 FROM {} AS `{}`, {} WHERE ({}) AND ({condition})",
+            self.target.name, self.target.alias, self.source, self.on
+        ))
+    }
+
+    /// Rows of the target that a clause about those without a source is about, as far as it says so itself.
+    ///
+    /// # Errors
+    /// [`QueryError::Syntax`] for a condition that cannot be written.
+    pub fn alone(&self, clause: &MergeClause) -> Result<Option<Query>, QueryError> {
+        let alone = matches!(clause.clause_kind, MergeClauseKind::NotMatchedBySource);
+        let condition = clause.predicate.as_ref().filter(|_| alone);
+        let query = condition.map(|condition| {
+            select(&format!(
+                "SELECT 1 FROM {} AS `{}` WHERE {condition}",
+                self.target.name, self.target.alias
+            ))
+        });
+        query.transpose()
+    }
+
     /// Rows of the target that meet a row of the source and are changed by that.
     ///
     /// # Errors

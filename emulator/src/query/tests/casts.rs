@@ -93,3 +93,55 @@ async fn texts_of_times_need_not_have_all_their_digits() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn literals_and_lengths_are_what_they_say() {
+    check(&[
+        (
+            "CAST(9999999999999999999999999999.999999999 AS NUMERIC)",
+            "NUMERIC \"9999999999999999999999999999.999999999\"",
+        ),
+        (
+            "CAST(-12345678901234567890.5 AS NUMERIC)",
+            "NUMERIC \"-12345678901234567890.5\"",
+        ),
+        ("CAST(1e3 AS BIGNUMERIC)", "BIGNUMERIC \"1000\""),
+        ("CAST(['ab', 'c'] AS ARRAY<STRING(2)>)", "[\"ab\", \"c\"]"),
+        ("SAFE_CAST('abc' AS STRING(2))", "NULL"),
+        ("SAFE_CAST(['abc'] AS ARRAY<STRING(2)>) IS NULL", "true"),
+        ("CAST('abc' AS BYTES FORMAT 'ASCII')", "b\"abc\""),
+        ("CAST('äbc' AS BYTES FORMAT 'UTF8')", "b\"\\xc3\\xa4bc\""),
+    ])
+    .await;
+    check_refused(&[
+        (
+            "CAST(['hello'] AS ARRAY<STRING(2)>)",
+            "STRING(2) has maximum length 2 but got a value with length 5",
+        ),
+        (
+            "CAST((b'hey', 2) AS STRUCT<BYTES(2), INT64>)",
+            "BYTES(2) has maximum length 2",
+        ),
+        (
+            "CAST('äbc' AS BYTES FORMAT 'ascii')",
+            "invalid ASCII string",
+        ),
+        (
+            "CAST(b'\\xff' AS STRING FORMAT 'ASCII')",
+            "invalid ASCII string",
+        ),
+        (
+            "CAST('1234' AS TIME FORMAT 'YYYY')",
+            "is not allowed for a value of",
+        ),
+        (
+            "CAST('12' AS DATE FORMAT 'HH24')",
+            "is not allowed for a value of",
+        ),
+        (
+            "CAST('12 +01' AS DATETIME FORMAT 'HH24 TZH')",
+            "is not allowed for a value of",
+        ),
+    ])
+    .await;
+}

@@ -6,6 +6,14 @@ use super::documented::{check, check_refused};
 async fn floats_in_documents() {
     check(&[
         ("TO_JSON_STRING(1e15)", "\"1e+15\""),
+        (
+            "PARSE_JSON('922337203685477580701', wide_number_mode => 'round')",
+            "JSON \"9.223372036854776e+20\"",
+        ),
+        (
+            "TO_JSON_STRING(922337203685477580701.0)",
+            "\"9.2233720368547758e+20\"",
+        ),
         ("TO_JSON_STRING(1e14)", "\"100000000000000\""),
         ("TO_JSON_STRING([1e-5, -2.5e300])", "\"[1e-05,-2.5e+300]\""),
         ("TO_JSON_STRING(TO_JSON(1e15))", "\"1e+15\""),
@@ -109,6 +117,49 @@ async fn documents_are_read_once() {
         ("TO_JSON_STRING(TIMESTAMP '2020-01-01 00:00:00.5')", "'\"2020-01-01T00:00:00.500Z\"'"),
         ("TO_JSON_STRING(NUMERIC '1.5')", "'\"1.5\"'"),
         ("TO_JSON_STRING(INTERVAL '1-2 3 4:5:6.5' YEAR TO SECOND)", "'\"P1Y2M3DT4H5M6.5S\"'"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn texts_of_json_are_looked_into_as_they_stand() {
+    check(&[
+        (
+            "JSON_QUERY('{\"b\": {\"x\": 1, \"x\": 2.50}, \"a\": 1}', '$')",
+            "'{\"b\":{\"x\":1,\"x\":2.50},\"a\":1}'",
+        ),
+        (
+            "JSON_EXTRACT('[ 1 , {\"a\":1,\"a\":2} ]', '$[1]')",
+            "'{\"a\":1,\"a\":2}'",
+        ),
+        ("JSON_VALUE('{\"a\": 1.50, \"a\": 2}', '$.a')", "\"1.50\""),
+        (
+            "JSON_VALUE('{\"hello\": \"world\"', '$.hello')",
+            "\"world\"",
+        ),
+        (
+            "JSON_VALUE('{\"b\": x, \"hello\": \"world\"}', '$.hello')",
+            "NULL",
+        ),
+        (
+            "JSON_QUERY_ARRAY('[1.0, {\"b\": 1, \"a\": 2}]')",
+            "[\"1.0\", '{\"b\":1,\"a\":2}']",
+        ),
+        (
+            "JSON_QUERY(JSON '{\"a\": {\"z\": 1, \"b\": 2}}', '$.a')",
+            "JSON '{\"b\":2,\"z\":1}'",
+        ),
+        ("JSON_ARRAY_INSERT(JSON '[1, 2]', '$', 3)", "JSON \"[1,2]\""),
+        (
+            "JSON_ARRAY_INSERT(JSON '{\"a\": [1]}', '$.a', 3)",
+            "JSON '{\"a\":[1]}'",
+        ),
+        ("JSON_ARRAY_INSERT(JSON '1', '$[0]', 3)", "JSON \"1\""),
+        ("JSON_ARRAY_APPEND(JSON 'null', '$', 3)", "JSON \"[3]\""),
+        (
+            "JSON_ARRAY_APPEND(JSON '[1]', '$', 3, append_each_element => NULL)",
+            "JSON \"[1]\"",
+        ),
     ])
     .await;
 }

@@ -210,3 +210,127 @@ async fn intervals_are_divided_and_texts_grouped_and_folded_as_the_reference_has
     .await;
     check_refused(&[("INTERVAL 1 DAY / 0", "division by zero")]).await;
 }
+
+#[tokio::test]
+async fn ranges_are_cut_into_parts() {
+    check(&[
+        (
+            "GENERATE_RANGE_ARRAY(RANGE(DATE '2020-01-01', DATE '2020-01-06'), INTERVAL 2 DAY)",
+            "[RANGE<DATE> \"[2020-01-01, 2020-01-03)\", RANGE<DATE> \"[2020-01-03, 2020-01-05)\", RANGE<DATE> \"[2020-01-05, 2020-01-06)\"]",
+        ),
+        (
+            "GENERATE_RANGE_ARRAY(RANGE(DATE '2020-01-01', DATE '2020-01-06'), INTERVAL 2 DAY, FALSE)",
+            "[RANGE<DATE> \"[2020-01-01, 2020-01-03)\", RANGE<DATE> \"[2020-01-03, 2020-01-05)\"]",
+        ),
+        // Months are counted from where the range begins.
+        (
+            "GENERATE_RANGE_ARRAY(RANGE(DATE '2020-01-31', DATE '2020-04-01'), INTERVAL 1 MONTH)",
+            "[RANGE<DATE> \"[2020-01-31, 2020-02-29)\", RANGE<DATE> \"[2020-02-29, 2020-03-31)\", RANGE<DATE> \"[2020-03-31, 2020-04-01)\"]",
+        ),
+        (
+            "ARRAY_LENGTH(GENERATE_RANGE_ARRAY(RANGE(TIMESTAMP '2020-01-01', TIMESTAMP '2020-01-02'), INTERVAL 7 HOUR))",
+            "4",
+        ),
+        ("GENERATE_RANGE_ARRAY(RANGE(DATE '2020-01-01', DATE '2020-01-06'), NULL) IS NULL", "true"),
+    ])
+    .await;
+    check_refused(&[
+        (
+            "GENERATE_RANGE_ARRAY(RANGE(DATE '2020-01-01', NULL), INTERVAL 1 DAY)",
+            "UNBOUNDED",
+        ),
+        (
+            "GENERATE_RANGE_ARRAY(RANGE(DATE '2020-01-01', DATE '2020-01-06'), INTERVAL 1 HOUR)",
+            "needs a step of one part",
+        ),
+        (
+            "GENERATE_RANGE_ARRAY(RANGE(TIMESTAMP '2020-01-01', TIMESTAMP '2020-01-06'), INTERVAL 1 MONTH)",
+            "needs a step of one part",
+        ),
+        (
+            "GENERATE_RANGE_ARRAY(RANGE(DATE '2020-01-01', DATE '2020-01-06'), INTERVAL 0 DAY)",
+            "needs a step of one part",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn texts_are_compared_with_arrays_of_patterns() {
+    check(&[
+        ("'abc' LIKE ANY UNNEST(['x%', 'a%'])", "true"),
+        ("'abc' LIKE SOME UNNEST(['x%', NULL])", "NULL"),
+        ("'abc' LIKE ALL UNNEST(['a%', '%c'])", "true"),
+        ("'abc' LIKE ALL UNNEST(['a%', 'x', NULL])", "false"),
+        ("'abc' LIKE ANY UNNEST(ARRAY<STRING>[])", "false"),
+        ("'abc' LIKE ALL UNNEST(ARRAY<STRING>[])", "true"),
+        (
+            "'abc' LIKE ANY (SELECT p FROM UNNEST(['x', '_b_']) AS p)",
+            "true",
+        ),
+        (
+            "'abc' LIKE ALL (SELECT p FROM UNNEST(['x', '_b_']) AS p)",
+            "false",
+        ),
+        ("'abc' NOT LIKE ANY UNNEST(['a%', 'x'])", "true"),
+        ("'abc' NOT LIKE ALL UNNEST(['a%', 'x'])", "false"),
+        ("'abc' NOT LIKE ANY ('a%', 'x')", "true"),
+        ("'abc' NOT LIKE ALL ('a%', 'x')", "false"),
+        ("CAST(NULL AS STRING) LIKE ANY UNNEST(['a'])", "NULL"),
+    ])
+    .await;
+    check_refused(&[("'a' LIKE ANY UNNEST([1])", "LIKE for an array of Int64")]).await;
+}
+
+#[tokio::test]
+async fn sketches_count_different_values() {
+    const FROM: &str = "FROM UNNEST(['a', 'b', 'a', NULL]) AS x";
+    let over = |call: &str| format!("(SELECT {call} {FROM})");
+    let of_none = "(SELECT HLL_COUNT.MERGE(s) FROM (SELECT HLL_COUNT.INIT(x) AS s FROM UNNEST(ARRAY<INT64>[]) AS x))";
+    let halves =
+        "(SELECT HLL_COUNT.MERGE(s) FROM (SELECT MOD(x, 2) AS k, HLL_COUNT.INIT(MOD(x, 7), 12) AS s
+        FROM UNNEST(GENERATE_ARRAY(1, 100)) AS x GROUP BY k))";
+    check(&[
+        (&over("HLL_COUNT.EXTRACT(HLL_COUNT.INIT(x))"), "2"),
+        (&over("HLL_COUNT.INIT(IF(x = 'z', x, NULL))"), "NULL"),
+        (
+            "(SELECT HLL_COUNT.EXTRACT(HLL_COUNT.MERGE_PARTIAL(s)) FROM (SELECT HLL_COUNT.INIT(x) AS s FROM UNNEST([1, 2, 3]) AS x UNION ALL SELECT HLL_COUNT.INIT(x) FROM UNNEST([3, 4]) AS x))",
+            "4",
+        ),
+        (of_none, "0"),
+        (halves, "7"),
+        ("HLL_COUNT.EXTRACT(NULL)", "0"),
+    ])
+    .await;
+    check_refused(&[
+        ("HLL_COUNT.INIT(1.5)", "HLL_COUNT.INIT"),
+        ("HLL_COUNT.INIT(x, 9) FROM UNNEST([1]) AS x", "between 10 and 24"),
+        ("HLL_COUNT.EXTRACT(b'abc')", "Invalid sketch"),
+        (
+            "HLL_COUNT.MERGE(s) FROM (SELECT HLL_COUNT.INIT(1) AS s UNION ALL SELECT HLL_COUNT.INIT('a'))",
+            "incompatible sketch",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn empty_expressions_and_values_without_type() {
+    check(&[
+        ("REGEXP_INSTR('abc', '')", "0"),
+        ("REGEXP_INSTR('-2020-jack-class1', '', 2)", "0"),
+        ("CONCAT(DATETIME '2020-01-02 03:04:05', '|', TIME '01:02:03')", "\"2020-01-02 03:04:05|01:02:03\""),
+        ("ARRAY_IS_DISTINCT(NULL)", "NULL"),
+        ("JSON_EXTRACT('{\"a\": [1, 2]}', '$[a][1]')", "\"2\""),
+        ("ARRAY_LENGTH(ARRAY(SELECT 1 FROM UNNEST([1, 2]), UNNEST(['a', 'b', 'c']), UNNEST([TRUE])))", "6"),
+    ])
+    .await;
+    check_refused(&[
+        ("JSON_EXTRACT('{}', '$[a b]')", "Invalid JSONPath"),
+        (
+            "SUM(x) FROM UNNEST(['a']) AS x",
+            "No matching signature for aggregate function SUM",
+        ),
+    ])
+    .await;
+}

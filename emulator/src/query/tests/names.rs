@@ -114,3 +114,37 @@ async fn names_in_a_path_may_begin_with_digits() {
         assert_eq!(lines(&catalog, sql).await, wanted, "{sql}");
     }
 }
+
+#[tokio::test]
+async fn fields_of_rows_around_are_found_in_queries_within() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let races = "WITH races AS (SELECT 'a' AS race, [STRUCT('x' AS name, [3, 4] AS laps), ('y', [1, 2])] AS runs)";
+    for (select, wanted) in [
+        (
+            "race, (SELECT MAX((SELECT SUM(l) FROM UNNEST(laps) AS l)) FROM UNNEST(runs)) AS longest FROM races",
+            ["race|longest", "a|7"],
+        ),
+        (
+            "race, (SELECT r.name FROM UNNEST(runs) AS r WHERE EXISTS (SELECT 1 FROM UNNEST(r.laps) AS l WHERE l > 3)) AS slow FROM races",
+            ["race|slow", "a|x"],
+        ),
+        (
+            "(SELECT MAX(s.t.u + v) FROM UNNEST([1, 2]) AS v) AS w, 1 AS x FROM (SELECT STRUCT(STRUCT(5 AS u) AS t) AS s)",
+            ["w|x", "7|1"],
+        ),
+    ] {
+        let sql = format!("{races} SELECT {select}");
+        assert_eq!(lines(&catalog, &sql).await, wanted, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn recursive_queries_are_called_in_any_case() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let sql = "WITH RECURSIVE T1 AS (SELECT 1 AS n UNION ALL SELECT T1.n + 1 FROM t1 AS T1 WHERE T1.n < 3) SELECT T1.n FROM T1 ORDER BY n";
+    assert_eq!(lines(&catalog, sql).await, ["n", "1", "2", "3"]);
+    let sql = "WITH RECURSIVE T0 AS (SELECT 2 AS p), T1 AS ((SELECT 1 AS n) UNION ALL (SELECT T1.n + T0.p FROM T1 CROSS JOIN T0 WHERE T1.n < 4)) SELECT n, p FROM T1 CROSS JOIN T0 ORDER BY n";
+    assert_eq!(lines(&catalog, sql).await, ["n|p", "1|2", "3|2", "5|2"]);
+}

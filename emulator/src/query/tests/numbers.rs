@@ -2,6 +2,7 @@
 
 use tempfile::TempDir;
 
+use super::documented::{check, check_refused};
 use super::{answer, catalog, lines};
 
 async fn value(sql: &str) -> Result<String, String> {
@@ -199,4 +200,32 @@ async fn lists_with_floats_are_compared_as_floats() {
         let sql = format!("SELECT {condition} AS v");
         assert_eq!(lines(&catalog, &sql).await, ["v", wanted], "{condition}");
     }
+}
+
+#[tokio::test]
+async fn floats_that_become_too_large() {
+    check(&[
+        ("SAFE_DIVIDE(1e300, 1e-300)", "NULL"),
+        (
+            "SAFE_DIVIDE(CAST('inf' AS FLOAT64), 2)",
+            "CAST(\"inf\" AS FLOAT64)",
+        ),
+        ("CAST('inf' AS FLOAT64) / 2", "CAST(\"inf\" AS FLOAT64)"),
+        ("COSH(0)", "1.0"),
+        ("SINH(CAST('inf' AS FLOAT64))", "CAST(\"inf\" AS FLOAT64)"),
+        ("SAFE.COSH(1000)", "NULL"),
+        ("SAFE.PARSE_NUMERIC('1 2')", "NULL"),
+        ("SAFE.PARSE_NUMERIC('1e100')", "NULL"),
+        ("SAFE.PARSE_BIGNUMERIC(' - 12.5 ')", "BIGNUMERIC \"-12.5\""),
+    ])
+    .await;
+    check_refused(&[
+        ("1e300 / 1e-300", "double overflow: 1e+300 / 1e-300"),
+        ("COSH(1000)", "Floating point error in function: COSH(1000)"),
+        (
+            "SINH(-1000)",
+            "Floating point error in function: SINH(-1000)",
+        ),
+    ])
+    .await;
 }

@@ -43,3 +43,20 @@ async fn parts_of_a_union_keep_each_others_rows() {
         assert_eq!(lines(&catalog, &sql).await, wanted, "{sql}");
     }
 }
+
+#[tokio::test]
+async fn parts_of_a_union_come_one_after_the_other() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let parts: Vec<String> = (1..=20).map(|x| format!("SELECT {x} AS x")).collect();
+    let parts = parts.join(" UNION ALL ");
+    let numbers = (1..=20).map(|x| x.to_string());
+    let all: Vec<String> = std::iter::once("x".to_owned()).chain(numbers).collect();
+    assert_eq!(lines(&catalog, &parts).await, all);
+    let sql = format!("SELECT x + 1 AS x FROM ({parts}) WHERE x < 4");
+    assert_eq!(lines(&catalog, &sql).await, ["x", "2", "3", "4"]);
+    let sql = format!("SELECT x FROM ({parts}) LIMIT 3");
+    assert_eq!(lines(&catalog, &sql).await, ["x", "1", "2", "3"]);
+    let sql = format!("SELECT ARRAY_AGG(x) AS a FROM ({parts}) WHERE MOD(x, 4) = 0");
+    assert_eq!(lines(&catalog, &sql).await, ["a", "[4,8,12,16,20]"]);
+}

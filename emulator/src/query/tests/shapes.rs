@@ -309,8 +309,35 @@ async fn groups_of_several_sets_are_whole_and_in_order() {
             "SELECT a, SUM(c) AS s FROM (SELECT * FROM {} ORDER BY a) GROUP BY ROLLUP (a) ORDER BY a",
             "a|s |7 x|3 y|4",
         ),
+        (
+            &sql("ROLLUP (a, (a, b))"),
+            "a|b|s ||3 x||3 x|p|1 x|q|2",
+        ),
+        (
+            &sql("CUBE ((a, b))"),
+            "a|b|s ||3 x|p|1 x|q|2",
+        ),
+        (
+            &sql("GROUPING SETS (b, ROLLUP (a, b))"),
+            "a|b|s ||3 |p|1 |q|2 x||3 x|p|1 x|q|2",
+        ),
+        (
+            &sql("GROUPING SETS ((), b, CUBE (a, b))"),
+            "a|b|s ||3 ||3 |p|1 |p|1 |q|2 |q|2 x||3 x|p|1 x|q|2",
+        ),
     ])
     .await;
+    for (groups, named) in [
+        ("a, ROLLUP (b)", "only supports ROLLUP when"),
+        ("CUBE (a), b", "only supports CUBE when"),
+        (
+            "a, GROUPING SETS (b, ())",
+            "only supports GROUPING SETS when",
+        ),
+        ("a, ()", "GROUP BY () is only allowed"),
+    ] {
+        check_refused(&[(&sql(groups), named)]).await;
+    }
 }
 
 #[tokio::test]
@@ -357,4 +384,38 @@ async fn queries_stand_in_each_other_as_deep_as_tools_write_them() {
     assert_eq!(lines(&catalog, &nested(20)).await, ["x", "1"]);
     let refused = answer(&catalog, &nested(400), &[]).await.unwrap_err();
     assert!(refused.contains("recursion limit"), "{refused}");
+}
+
+#[tokio::test]
+async fn columns_of_sets_are_found_by_name() {
+    check(&[
+        (
+            "SELECT 1 AS a, 'x' AS b UNION ALL BY NAME SELECT 'y' AS B, 2 AS a",
+            "a|b 1|x 2|y",
+        ),
+        (
+            "SELECT 1 AS a, 2 AS b INTERSECT DISTINCT BY NAME SELECT 2 AS b, 1 AS a",
+            "a|b 1|2",
+        ),
+        (
+            "SELECT a, c FROM {} EXCEPT DISTINCT BY NAME (SELECT 2 AS c, 'x' AS a UNION ALL SELECT 1, 'x') ORDER BY a",
+            "a|c y|4",
+        ),
+    ])
+    .await;
+    check_refused(&[
+        (
+            "SELECT 1 AS a UNION ALL BY NAME SELECT 2 AS b",
+            "identical set of column names. Query 1 has [a], query 2 has [b]",
+        ),
+        (
+            "SELECT 1 AS a UNION ALL BY NAME SELECT 2 AS b, 3 AS a",
+            "identical set of column names",
+        ),
+        (
+            "SELECT 1 AS a UNION BY NAME SELECT 2 AS a",
+            "Expected keyword ALL",
+        ),
+    ])
+    .await;
 }

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use crate::query::rewrite::build;
+use crate::query::rewrite::{build, likes};
 
 /// Shifts bind tighter than `&`, `^` and `|`, and looser than `+`.
 const SHIFT: u8 = 26;
@@ -23,6 +23,42 @@ fn shift(token: &Token) -> Option<&'static str> {
         Token::ShiftRight => Some("millpond_shift_right"),
         _ => None,
     }
+}
+
+/// `x LIKE ANY UNNEST(patterns)` or `x LIKE ALL (SELECT ...)`, if that is what comes next.
+fn like_each(parser: &mut Parser, value: &Expr) -> Option<Result<Expr, ParserError>> {
+    let word = |parser: &Parser, ahead: usize| match &parser.peek_nth_token_ref(ahead).token {
+        Token::Word(word) if word.quote_style.is_none() => word.keyword,
+        _ => Keyword::NoKeyword,
+    };
+    let negated = word(parser, 0) == Keyword::NOT;
+    let first = usize::from(negated);
+    let quantifier = word(parser, first + 1);
+    let known = matches!(quantifier, Keyword::ALL | Keyword::ANY | Keyword::SOME);
+    if word(parser, first) != Keyword::LIKE || !known {
+        return None;
+    }
+    let of_array = word(parser, first + 2) == Keyword::UNNEST;
+    let of_query = parser.peek_nth_token_ref(first + 2).token == Token::LParen
+        && matches!(word(parser, first + 3), Keyword::SELECT | Keyword::WITH);
+    if !of_array && !of_query {
+        return None;
+    }
+    (0..first + 2 + usize::from(of_array)).for_each(|_| parser.advance_token());
+    let patterns = |parser: &mut Parser| {
+        parser.expect_token(&Token::LParen)?;
+        let patterns = match of_array {
+            true => parser.parse_expr()?,
+            false => build::array_of(parser.parse_query()?),
+        };
+        parser.expect_token(&Token::RParen)?;
+        let how = likes::Quantified {
+            negated,
+            one_is_enough: quantifier != Keyword::ALL,
+        };
+        Ok(likes::each(value, how, patterns))
+    };
+    Some(patterns(parser))
 }
 
 macro_rules! as_bigquery {
@@ -48,6 +84,9 @@ impl Dialect for GoogleSql {
         expr: &Expr,
         precedence: u8,
     ) -> Option<Result<Expr, ParserError>> {
+        if let Some(quantified) = like_each(parser, expr) {
+            return Some(quantified);
+        }
         let name = shift(&parser.peek_token_ref().token)?;
         parser.next_token();
         let right = parser.parse_subexpr(precedence);

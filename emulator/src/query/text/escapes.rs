@@ -41,6 +41,7 @@ pub(crate) fn parser(sql: &str) -> Result<Parser<'static>, QueryError> {
         }
     }
     plain_calls(&mut tokens);
+    tables_given(&mut tokens);
     let tokens = with_digits(tokens);
     let tokens = pipes::readable(tokens);
     let parser = Parser::new(&GoogleSql).with_recursion_limit(MAX_NESTING);
@@ -76,6 +77,23 @@ fn plain_calls(tokens: &mut [TokenWithSpan]) {
         if let (true, Token::Period, Token::Word(word)) = (safe, &dot.token, &mut word.token) {
             word.keyword = Keyword::NoKeyword;
         }
+    }
+}
+
+/// Leaves out the word TABLE in front of the table of `RANGE_SESSIONIZE(TABLE t, ...)`, where the parser looks for a value.
+fn tables_given(tokens: &mut [TokenWithSpan]) {
+    let is = |token: &Token, word: &str| matches!(token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word));
+    let mut before = [Token::EOF, Token::EOF];
+    for token in tokens {
+        if matches!(token.token, Token::Whitespace(_)) {
+            continue;
+        }
+        let [name, open] = &before;
+        let of_call = is(name, "RANGE_SESSIONIZE") && *open == Token::LParen;
+        if of_call && is(&token.token, "TABLE") {
+            token.token = Token::Whitespace(Whitespace::Space);
+        }
+        before = [before[1].clone(), token.token.clone()];
     }
 }
 

@@ -5,7 +5,8 @@ use arrow::datatypes::{DataType, Field, Float64Type, TimestampMicrosecondType};
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use serde_json::Value;
 
-use crate::{json_text, value_text, wire};
+use crate::json_text::{self, Floats};
+use crate::{value_text, wire};
 
 /// Whether JSON is written on one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +31,8 @@ pub(super) fn json(array: &ArrayRef, row: usize, lines: Lines) -> Result<String>
     let value: Value =
         serde_json::from_str(text).map_err(|e| exec_datafusion_err!("invalid JSON: {e}"))?;
     let text = match lines {
-        Lines::One => json_text::write(&value),
-        Lines::Many => json_text::write_lines(&value),
+        Lines::One => json_text::write(&value, Floats::OfJson),
+        Lines::Many => json_text::write_lines(&value, Floats::OfJson),
     };
     text.map_err(|e| exec_datafusion_err!("invalid JSON: {e}"))
 }

@@ -111,6 +111,21 @@ impl Names<'_> {
         exact.or_else(|| named.clone().find(|(n, _)| same(n, name)))
     }
 
+    /// Whether a name is not that of a table or a column of the innermost SELECT, but of one around.
+    pub(super) fn is_around(&self, name: &str) -> bool {
+        let Some((scope, around)) = self.scopes.split_last() else {
+            return false;
+        };
+        let named = |r: &Relation| r.name.as_ref().is_some_and(|n| same(n, name));
+        // That it may be a field of an element is no more than a guess.
+        let known = !matches!(
+            self.find_in(scope, name),
+            Ok(Found::Nothing | Found::Field(_))
+        );
+        let within = known || scope.relations.iter().any(named);
+        !around.is_empty() && !within
+    }
+
     pub(super) fn is_column(&self, path: &[Ident]) -> bool {
         let [table, _] = path else { return false };
         let mut relations = self.scopes.iter().flat_map(|s| &s.relations);
