@@ -394,6 +394,9 @@ impl Jobs {
             .filter(|kind| work.configuration[*kind].is_object());
         let kind = kinds.next();
         let others = kinds.count();
+        if kind == Some("extract") {
+            extract::check_place(&work)?;
+        }
         let outcome = match kind.filter(|_| others == 0) {
             Some("query") => query::run(&mut work),
             Some("load") => load::run(&mut work),

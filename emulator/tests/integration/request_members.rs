@@ -267,3 +267,62 @@ async fn routines_have_a_type_and_policies() {
     assert_eq!(send_json(&emulator, "POST", &none, &json!({})).await.0, 404);
     emulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_boolean_is_no_text_of_a_row_that_is_inserted() {
+    let root = TempDir::new().unwrap();
+    let emulator = start(&root).await;
+    make(&emulator, "t", json!({})).await;
+    let rows = json!({"rows": [{"json": {"s": "a"}}, {"json": {"s": true}}, {"json": {"s": 5}}]});
+    let path = format!("{TABLES}/t/insertAll");
+    let (code, answer) = send_json(&emulator, "POST", &path, &rows).await;
+    assert_eq!(code, 200, "{answer}");
+    let told = answer["insertErrors"].as_array().unwrap();
+    let told: Vec<_> = told
+        .iter()
+        .map(|row| (&row["index"], &row["errors"][0]["reason"]))
+        .collect();
+    let reason = |reason: &str| json!(reason);
+    let (invalid, stopped) = (reason("invalid"), reason("stopped"));
+    assert_eq!(
+        told,
+        [
+            (&json!(1), &invalid),
+            (&json!(0), &stopped),
+            (&json!(2), &stopped)
+        ]
+    );
+    let message = &answer["insertErrors"][0]["errors"][0]["message"];
+    assert_eq!(
+        message,
+        "Conversion from bool to std::string is unsupported."
+    );
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_extract_job_of_a_table_elsewhere_is_no_job() {
+    let root = TempDir::new().unwrap();
+    let emulator = start(&root).await;
+    make(&emulator, "t", json!({})).await;
+    let of = |table: &str, place: &str| {
+        let table = json!({"projectId": "p", "datasetId": "d", "tableId": table});
+        let extract = json!({"sourceTable": table, "destinationUris": ["gs://none/t.csv"]});
+        json!({"jobReference": {"location": place}, "configuration": {"extract": extract}})
+    };
+    let jobs = "/projects/p/jobs";
+    let answer = send_json(&emulator, "POST", jobs, &of("t", "EU")).await;
+    let (code, reason, message) = error(&answer);
+    assert_eq!((code, reason), (404, "notFound"));
+    assert!(
+        message.contains("was not found in location EU"),
+        "{message}"
+    );
+    // What only the job finds out is told by the job.
+    for (table, place) in [("t", "US"), ("none", "EU")] {
+        let (code, job) = send_json(&emulator, "POST", jobs, &of(table, place)).await;
+        assert_eq!(code, 200, "{job}");
+        assert_eq!(job["status"]["errorResult"]["reason"], "notFound", "{job}");
+    }
+    emulator.shutdown().await;
+}
