@@ -299,30 +299,3 @@ async fn a_boolean_is_no_text_of_a_row_that_is_inserted() {
     );
     emulator.shutdown().await;
 }
-
-#[tokio::test]
-async fn an_extract_job_of_a_table_elsewhere_is_no_job() {
-    let root = TempDir::new().unwrap();
-    let emulator = start(&root).await;
-    make(&emulator, "t", json!({})).await;
-    let of = |table: &str, place: &str| {
-        let table = json!({"projectId": "p", "datasetId": "d", "tableId": table});
-        let extract = json!({"sourceTable": table, "destinationUris": ["gs://none/t.csv"]});
-        json!({"jobReference": {"location": place}, "configuration": {"extract": extract}})
-    };
-    let jobs = "/projects/p/jobs";
-    let answer = send_json(&emulator, "POST", jobs, &of("t", "EU")).await;
-    let (code, reason, message) = error(&answer);
-    assert_eq!((code, reason), (404, "notFound"));
-    assert!(
-        message.contains("was not found in location EU"),
-        "{message}"
-    );
-    // What only the job finds out is told by the job.
-    for (table, place) in [("t", "US"), ("none", "EU")] {
-        let (code, job) = send_json(&emulator, "POST", jobs, &of(table, place)).await;
-        assert_eq!(code, 200, "{job}");
-        assert_eq!(job["status"]["errorResult"]["reason"], "notFound", "{job}");
-    }
-    emulator.shutdown().await;
-}
