@@ -3,7 +3,7 @@
 //! Owns job names, states and statistics. Must not know how requests are written.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -24,6 +24,7 @@ mod own_tables;
 mod past;
 mod query;
 mod scripts;
+mod sessions;
 mod statements;
 
 use past::Past;
@@ -259,8 +260,6 @@ impl Work<'_> {
 struct Memory {
     /// Results by everything they follow from.
     results: Mutex<HashMap<String, TableName>>,
-    /// The temporary tables of sessions.
-    sessions: Mutex<HashMap<String, BTreeMap<String, TableName>>>,
     /// Tables that jobs write to just now.
     written: Mutex<BTreeMap<TableName, Arc<Mutex<()>>>>,
 }
@@ -272,24 +271,6 @@ impl Memory {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written.retain(|_, turn| Arc::strong_count(turn) > 1);
         Arc::clone(written.entry(table.clone()).or_default())
-    }
-
-    fn all_sessions(&self) -> MutexGuard<'_, HashMap<String, BTreeMap<String, TableName>>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The temporary tables of a session, if there is such a session.
-    fn session(&self, id: &str) -> Option<BTreeMap<String, TableName>> {
-        self.all_sessions().get(id).cloned()
-    }
-
-    fn keep_session(&self, id: &str, temporary: BTreeMap<String, TableName>) {
-        self.all_sessions().insert(id.to_owned(), temporary);
-    }
-
-    /// Ends a session; its temporary tables, if there was such a session.
-    fn end_session(&self, id: &str) -> Option<BTreeMap<String, TableName>> {
-        self.all_sessions().remove(id)
     }
 }
 
@@ -413,6 +394,9 @@ impl Jobs {
             .filter(|kind| work.configuration[*kind].is_object());
         let kind = kinds.next();
         let others = kinds.count();
+        if kind == Some("extract") {
+            extract::check_place(&work)?;
+        }
         let outcome = match kind.filter(|_| others == 0) {
             Some("query") => query::run(&mut work),
             Some("load") => load::run(&mut work),
@@ -501,6 +485,9 @@ impl Jobs {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state
+            .jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -125,6 +125,9 @@ fn cell_of(field: &Field, value: &Value, path: &str, reading: JsonReading) -> Re
             Ok(Cell::Seconds(number.as_f64().unwrap_or(f64::NAN)))
         }
         (data_type, Value::Number(number)) => Ok(number_of(data_type, number)),
+        (DataType::Utf8, Value::Bool(_)) if reading.values == JsonValues::Encoded => {
+            Err("Conversion from bool to std::string is unsupported.".to_owned())
+        }
         (_, Value::Bool(value)) => Ok(Cell::Bool(*value)),
         (_, Value::String(text)) => Ok(Cell::Text(text.clone())),
         (_, Value::Array(_)) => Err(format!("Array specified for non-repeated field: {path}.")),

@@ -124,7 +124,9 @@ fn policies(
     let appends = settings["writeDisposition"] == "WRITE_APPEND";
     let mut all = if appends { own.clone() } else { Vec::new() };
     for (source, _) in sources {
-        for policy in work.catalog.row_access(&source.name)? {
+        // A source that has been dropped since still has its own.
+        let policies = source.metadata.iter().flat_map(|known| &known.row_access);
+        for policy in policies.cloned() {
             if all.iter().any(|known| known.name == policy.name) {
                 return Err(JobError::invalid(format!(
                     "Row access policy {} is on more than one of the tables that become {}",

@@ -89,7 +89,7 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
         .into());
     }
     let session = session(work, &settings)?;
-    let temporary = session.as_ref().and_then(|id| work.memory.session(id));
+    let temporary = session.as_ref().and_then(|id| work.past.sessions.get(id));
     // Names of two parts are of the default dataset's project, where there is one.
     let project = settings["defaultDataset"]["projectId"].as_str();
     let defaults = Defaults {
@@ -125,7 +125,7 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
     let mut done = done?;
     if let Some(id) = &running.session {
         let temporary = running.defaults.temporary.clone();
-        running.work.memory.keep_session(id, temporary);
+        running.work.past.sessions.keep(id, temporary);
     }
     if let Some(id) = session {
         done.statistics
@@ -144,7 +144,7 @@ fn session(work: &Work<'_>, settings: &Value) -> Result<Option<String>, JobError
     let mut properties = properties.into_iter().flatten();
     let id = properties.find(|p| p["key"] == "session_id");
     match id.and_then(|id| id["value"].as_str()) {
-        Some(id) if work.memory.session(id).is_some() => Ok(Some(id.to_owned())),
+        Some(id) if work.past.sessions.get(id).is_some() => Ok(Some(id.to_owned())),
         Some(id) => Err(unknown_session(id)),
         None => Ok(None),
     }

@@ -24,6 +24,7 @@ mod arriving_rows;
 mod changed_rows;
 mod definitions;
 mod files;
+mod function_bodies;
 mod functions;
 mod grants;
 mod kept_routines;

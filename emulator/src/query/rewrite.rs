@@ -386,9 +386,14 @@ pub(super) fn table_of(name: &ObjectName, defaults: &Defaults) -> Result<TableNa
 
 /// A column may be called by its table's whole name in backticks; the query knows the table by the last part of that.
 fn shorten_table(path: &mut [Ident]) {
-    if let Some(table) = path.first_mut()
-        && let Some((_, last)) = table.value.rsplit_once('.')
-    {
+    if let Some(table) = path.first_mut() {
+        shorten(table);
+    }
+}
+
+/// Leaves the last part of a name with dots.
+fn shorten(table: &mut Ident) {
+    if let Some((_, last)) = table.value.rsplit_once('.') {
         table.value = last.to_owned();
     }
 }

@@ -102,8 +102,9 @@ pub(super) async fn patch(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Answer {
-    let body = kept(object(body)?);
-    change(&state, project, dataset, headers, |settings| {
+    let mut body = kept(object(body)?);
+    let place = body.remove("location");
+    change(&state, (project, dataset), headers, place, |settings| {
         super::merge(settings, body);
     })
     .await
@@ -116,11 +117,11 @@ pub(super) async fn update(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Answer {
-    let body = settings(object(body)?);
-    change(&state, project, dataset, headers, |settings| {
+    let mut body = settings(object(body)?);
+    let place = body.remove("location");
+    change(&state, (project, dataset), headers, place, |settings| {
         let location = settings.remove("location");
         *settings = body;
-        // Where a dataset is cannot be changed.
         if let Some(location) = location {
             settings.insert("location".to_owned(), location);
         }
@@ -128,18 +129,27 @@ pub(super) async fn update(
     .await
 }
 
+/// Changes what a client says of a dataset; where it is cannot be changed, but said again.
 async fn change(
     state: &Arc<RestState>,
-    project: String,
-    dataset: String,
+    (project, dataset): (String, String),
     headers: HeaderMap,
+    place: Option<Value>,
     change: impl FnOnce(&mut Map<String, Value>) + Send + 'static,
 ) -> Answer {
     let endpoint = state.endpoint.clone();
     let changed = blocking(state, move |catalog| {
         let described =
             |now: &DatasetMetadata| resource::dataset(&endpoint, &project, &dataset, now);
-        precondition::check(&headers, &described(&catalog.dataset(&project, &dataset)?))?;
+        let now = catalog.dataset(&project, &dataset)?;
+        precondition::check(&headers, &described(&now))?;
+        let place = place.as_ref().and_then(Value::as_str);
+        if let Some(place) = place.filter(|place| !place.eq_ignore_ascii_case(now.location())) {
+            return Err(RestError::invalid(&format!(
+                "Dataset {project}:{dataset} is in {} and cannot be moved to {place}",
+                now.location()
+            )));
+        }
         let changed = catalog.update_dataset(&project, &dataset, change)?;
         Ok::<_, RestError>(described(&changed))
     })

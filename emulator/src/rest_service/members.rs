@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 /// Members that hold values of users: a row to insert, and query parameters.
 const VALUES: [&str; 2] = ["json", "queryParameters"];
 
+/// Members whose own members are named by users.
+const NAMED: [&str; 2] = ["labels", "resourceTags"];
+
 /// Numbers of 64 bits, which answers tell as texts, however they came.
 const LONG_NUMBERS: [&str; 9] = [
     "defaultPartitionExpirationMs",
@@ -49,7 +52,9 @@ fn settle_within(owner: &str, value: &mut Value, nulls: Nulls) {
             members.retain(|name, member| match member {
                 Value::Null => nulls == Nulls::Kept,
                 // No place is nowhere.
-                Value::String(text) => !(name == "location" && text.is_empty()),
+                Value::String(text) => {
+                    NAMED.contains(&owner) || name != "location" || !text.is_empty()
+                }
                 Value::Object(labels) if nulls == Nulls::Absent => {
                     !(name == "labels" && labels.is_empty())
                 }
@@ -131,5 +136,10 @@ mod tests {
         let sent = json!({"access": [], "labels": {}, "location": "", "jobReference": {"location": "", "jobId": ""}});
         let wanted = json!({"jobReference": {"jobId": ""}});
         assert_eq!(settled(sent, Nulls::Absent), wanted);
+        let labelled = json!({"labels": {"location": "", "expirationMs": ""}, "configuration": {"labels": {"location": ""}},
+            "resourceTags": {"location": ""}});
+        for nulls in [Nulls::Absent, Nulls::Kept] {
+            assert_eq!(settled(labelled.clone(), nulls), labelled);
+        }
     }
 }

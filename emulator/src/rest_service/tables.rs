@@ -51,6 +51,9 @@ const KEPT: [&str; 23] = [
     "view",
 ];
 
+/// What describes a view, of either kind.
+const VIEWS: [&str; 2] = ["view", "materializedView"];
+
 /// What a table is for good; replacing its description does not take it away.
 const FOR_GOOD: [&str; 7] = [
     "view",
@@ -105,10 +108,7 @@ fn view_columns(
     project: &str,
     settings: &Map<String, Value>,
 ) -> Result<Option<Vec<FieldSchema>>, RestError> {
-    let view = settings
-        .get("view")
-        .or_else(|| settings.get("materializedView"));
-    let Some(view) = view else {
+    let Some(view) = VIEWS.iter().find_map(|view| settings.get(*view)) else {
         return Ok(None);
     };
     let sql = view["query"].as_str().unwrap_or_default();
@@ -337,7 +337,7 @@ async fn change(
     asked: Detection,
     headers: HeaderMap,
     body: Map<String, Value>,
-    combine: impl FnOnce(&mut Map<String, Value>, Map<String, Value>) + Send + 'static,
+    combine: impl Fn(&mut Map<String, Value>, Map<String, Value>) + Send + 'static,
 ) -> Answer {
     let columns = columns(&body)?;
     let settings = settings(body);
@@ -345,21 +345,29 @@ async fn change(
     let changed = blocking(state, move |catalog| {
         let name = table_name(&project, &dataset, &table)?;
         precondition::check(&headers, &described(catalog, &endpoint, &name)?)?;
-        if let Some(known) = catalog.table(&name)?.metadata.as_ref()
-            && known.kind() == "TABLE"
-        {
-            let new = columns.as_deref().filter(|columns| !columns.is_empty());
-            table_layout::check(&settings, new.unwrap_or(&known.schema))?;
-            table_layout::check_change(&known.resource, &settings)?;
+        let mut whole = Map::new();
+        if let Some(known) = catalog.table(&name)?.metadata.as_ref() {
+            if known.kind() == "TABLE" {
+                let new = columns.as_deref().filter(|columns| !columns.is_empty());
+                table_layout::check(&settings, new.unwrap_or(&known.schema))?;
+                table_layout::check_change(&known.resource, &settings)?;
+            }
+            whole.clone_from(&known.resource);
         }
+        combine(&mut whole, settings.clone());
+        // Of a view a client may say again only what changes.
+        let of_view = || match VIEWS.iter().any(|view| settings.contains_key(*view)) {
+            true => view_columns(catalog, &project, &whole),
+            false => Ok(None),
+        };
         let columns = match columns {
             Some(columns) if !columns.is_empty() => Some(columns),
             _ if asked.is_wanted() => match External::of(&settings, catalog.places()) {
                 Some(external) => Some(external.columns_of_table().map_err(CatalogError::from)?),
-                None => view_columns(catalog, &project, &settings)?,
+                None => of_view()?,
             },
             // No columns at all change none.
-            Some(_) | None => view_columns(catalog, &project, &settings)?,
+            Some(_) | None => of_view()?,
         };
         catalog.update_table(&name, |metadata| {
             if let Some(columns) = columns {

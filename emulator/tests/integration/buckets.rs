@@ -299,7 +299,12 @@ async fn jobs_run_where_their_dataset_was_put() {
             let body =
                 json!({"configuration": {kind: settings}, "jobReference": {"location": place}});
             let (_, job) = send_json(&emulator, "POST", "/projects/p/jobs", &body).await;
-            let reason = job["status"]["errorResult"]["reason"].as_str();
+            // There is no job that extracts a table from where it is not.
+            let job = match kind {
+                "extract" if place == "US" => &job["error"]["errors"][0],
+                _ => &job["status"]["errorResult"],
+            };
+            let reason = job["reason"].as_str();
             assert_eq!(
                 reason.unwrap_or_default(),
                 wanted,
@@ -307,6 +312,13 @@ async fn jobs_run_where_their_dataset_was_put() {
             );
         }
     }
+    // What only the job finds out is told by the job.
+    let none = json!({"projectId": "p", "datasetId": "eu", "tableId": "none"});
+    let extract = json!({"sourceTable": none, "destinationUris": ["gs://b/y.csv"]});
+    let body = json!({"configuration": {"extract": extract}, "jobReference": {"location": "US"}});
+    let (code, job) = send_json(&emulator, "POST", "/projects/p/jobs", &body).await;
+    let reason = &job["status"]["errorResult"]["reason"];
+    assert_eq!((code, reason), (200, &json!("notFound")), "{job}");
     emulator.shutdown().await;
 }
 

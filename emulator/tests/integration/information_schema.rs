@@ -284,3 +284,56 @@ async fn jobs_are_rows_once_they_have_ended() {
     assert!(text.contains("of that scope is not supported"), "{text}");
     emulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn sessions_are_rows_and_active_until_they_end() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    let begin = json!({"query": "SELECT 1", "createSession": true, "useLegacySql": false});
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let (code, begun) = ask(&emulator, begin.clone()).await;
+        assert_eq!(code, 200, "{begun}");
+        ids.push(
+            begun["sessionInfo"]["sessionId"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        );
+    }
+    run(&emulator, &format!("CALL BQ.ABORT_SESSION('{}')", ids[0])).await;
+    let sessions = run(
+        &emulator,
+        "SELECT session_id, is_active, project_id, user_email = SESSION_USER(), principal_subject = CONCAT('user:', user_email), \
+            creation_time <= last_modified_time, TIMESTAMP_DIFF(expiration_time, last_modified_time, HOUR), project_number \
+         FROM `region-us`.INFORMATION_SCHEMA.SESSIONS_BY_PROJECT ORDER BY is_active",
+    )
+    .await;
+    let row = |id: &str, active: &str| {
+        let yes = json!("true");
+        vec![
+            json!(id),
+            json!(active),
+            json!("p"),
+            yes.clone(),
+            yes.clone(),
+            yes,
+            json!("24"),
+            Value::Null,
+        ]
+    };
+    assert_eq!(
+        values(&sessions),
+        [row(&ids[0], "false"), row(&ids[1], "true")]
+    );
+    for (view, count) in [
+        ("`region-us`.INFORMATION_SCHEMA.SESSIONS_BY_USER", "2"),
+        ("`region-us`.INFORMATION_SCHEMA.SESSIONS", "2"),
+        ("`region-eu`.INFORMATION_SCHEMA.SESSIONS_BY_USER", "0"),
+        ("`q.region-us`.INFORMATION_SCHEMA.SESSIONS_BY_PROJECT", "0"),
+    ] {
+        let counted = run(&emulator, &format!("SELECT COUNT(*) FROM {view}")).await;
+        assert_eq!(values(&counted), [[json!(count)]], "{view}");
+    }
+    emulator.shutdown().await;
+}

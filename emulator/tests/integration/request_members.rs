@@ -267,3 +267,35 @@ async fn routines_have_a_type_and_policies() {
     assert_eq!(send_json(&emulator, "POST", &none, &json!({})).await.0, 404);
     emulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_boolean_is_no_text_of_a_row_that_is_inserted() {
+    let root = TempDir::new().unwrap();
+    let emulator = start(&root).await;
+    make(&emulator, "t", json!({})).await;
+    let rows = json!({"rows": [{"json": {"s": "a"}}, {"json": {"s": true}}, {"json": {"s": 5}}]});
+    let path = format!("{TABLES}/t/insertAll");
+    let (code, answer) = send_json(&emulator, "POST", &path, &rows).await;
+    assert_eq!(code, 200, "{answer}");
+    let told = answer["insertErrors"].as_array().unwrap();
+    let told: Vec<_> = told
+        .iter()
+        .map(|row| (&row["index"], &row["errors"][0]["reason"]))
+        .collect();
+    let reason = |reason: &str| json!(reason);
+    let (invalid, stopped) = (reason("invalid"), reason("stopped"));
+    assert_eq!(
+        told,
+        [
+            (&json!(1), &invalid),
+            (&json!(0), &stopped),
+            (&json!(2), &stopped)
+        ]
+    );
+    let message = &answer["insertErrors"][0]["errors"][0]["message"];
+    assert_eq!(
+        message,
+        "Conversion from bool to std::string is unsupported."
+    );
+    emulator.shutdown().await;
+}

@@ -355,3 +355,53 @@ async fn views_and_states_that_there_are_not_are_errors() {
     }
     emulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_dataset_stays_where_it_is() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_empty(&root).await;
+    let dataset = json!({"datasetReference": {"datasetId": "eu"}, "location": "EU"});
+    let (code, made) = send_json(&emulator, "POST", "/projects/p/datasets", &dataset).await;
+    assert_eq!((code, &made["location"]), (200, &json!("EU")), "{made}");
+    let path = "/projects/p/datasets/eu";
+    for method in ["PATCH", "PUT"] {
+        let moved = json!({"location": "US", "description": "moved"});
+        let (code, refused) = send_json(&emulator, method, path, &moved).await;
+        assert_eq!(code, 400, "{method}: {refused}");
+        let message = refused["error"]["message"].as_str().unwrap();
+        assert!(
+            message.contains("p:eu is in EU and cannot be moved to US"),
+            "{message}"
+        );
+        let again = json!({"location": "eu", "description": method});
+        let (code, told) = send_json(&emulator, method, path, &again).await;
+        assert_eq!(code, 200, "{method}: {told}");
+        assert_eq!(
+            (&told["location"], &told["description"]),
+            (&json!("EU"), &json!(method))
+        );
+    }
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn of_a_view_only_what_changes_has_to_be_said() {
+    let root = TempDir::new().unwrap();
+    let emulator = with_table(&root).await;
+    let tables = "/projects/p/datasets/d/tables";
+    let view = json!({"tableReference": {"tableId": "m"}, "materializedView": {"query": "SELECT id FROM d.t"}});
+    let (code, made) = send_json(&emulator, "POST", tables, &view).await;
+    assert_eq!(code, 200, "{made}");
+    let path = format!("{tables}/m");
+    let changes =
+        json!({"materializedView": {"enableRefresh": false, "refreshIntervalMs": "3600000"}});
+    let (code, told) = send_json(&emulator, "PATCH", &path, &changes).await;
+    assert_eq!(code, 200, "{told}");
+    assert_eq!(told["materializedView"]["query"], "SELECT id FROM d.t");
+    assert_eq!(told["materializedView"]["refreshIntervalMs"], "3600000");
+    assert_eq!(told["schema"]["fields"][0]["name"], "id");
+    let without = json!({"materializedView": {"query": " "}});
+    let (code, refused) = send_json(&emulator, "PATCH", &path, &without).await;
+    assert_eq!(code, 400, "{refused}");
+    emulator.shutdown().await;
+}

@@ -388,6 +388,8 @@ async fn dropped_tables_come_back_by_a_copy_of_what_they_were() {
     assert_eq!(copy(format!("t@{before}"), "f").await, "notFound");
     assert_eq!(copy("t@x".to_owned(), "f").await, "invalid");
     assert_eq!(copy(format!("t@{}", now() + 60_000), "f").await, "invalid");
+    call(&emulator, "DELETE", &format!("{TABLES}/t")).await;
+    assert_eq!(copy(format!("t@{two}"), "g").await, "2");
     let (_, tables) = call(&emulator, "GET", TABLES).await;
     assert_eq!(tables["totalItems"], 5, "{tables}");
     emulator.shutdown().await;

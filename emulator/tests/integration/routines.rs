@@ -351,3 +351,22 @@ async fn bodies_that_mean_nothing_are_refused() {
     }
     emulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_routine_is_dropped_only_as_what_it_is() {
+    let root = TempDir::new().unwrap();
+    let emulator = start_with_dataset(&root).await;
+    run(&emulator, "CREATE FUNCTION d.f(x INT64) AS (x)").await;
+    for kind in ["PROCEDURE", "TABLE FUNCTION"] {
+        let (code, refused) = ask(&emulator, json!({"query": format!("DROP {kind} d.f")})).await;
+        assert_eq!(code, 404, "{kind}: {refused}");
+        let message = refused["error"]["message"].as_str().unwrap();
+        assert!(message.contains("Not found: Routine p:d.f"), "{message}");
+        run(&emulator, &format!("DROP {kind} IF EXISTS d.f")).await;
+    }
+    assert_eq!(
+        values(&run(&emulator, "SELECT d.f(3)").await),
+        [[json!("3")]]
+    );
+    emulator.shutdown().await;
+}

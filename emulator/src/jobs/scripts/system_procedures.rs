@@ -52,7 +52,7 @@ impl Running<'_, '_> {
                     None => self.session.clone(),
                 };
                 let id = named.ok_or_else(|| invalid("There is no session to abort"))?;
-                let tables = self.work.memory.end_session(&id);
+                let tables = self.work.past.sessions.end(&id);
                 let own = self.session.take_if(|own| *own == id).is_some();
                 let tables = match (tables, own) {
                     // One that this very query has begun is not among the others yet.

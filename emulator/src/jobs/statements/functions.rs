@@ -2,15 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
-use super::kept_routines::{Made, check, of_routine};
+use super::function_bodies::check;
+use super::kept_routines::{self, Dropped, Made, argument, described};
 use super::{Effect, unsupported};
-use crate::catalog::CatalogError;
 use crate::jobs::JobError;
 use crate::jobs::query::Running;
 use crate::query::ast::{self, CreateFunction, CreateFunctionBody, Expr, FunctionReturnType};
-use crate::query::{self, rewrite::routines, sql_types};
+use crate::query::{self, rewrite::routines};
 
-const SCALAR: &str = "SCALAR_FUNCTION";
+/// What a function of a value is called, and a routine that does not say what it is.
+pub(super) const SCALAR: &str = "SCALAR_FUNCTION";
 
 /// `CREATE [TEMP] FUNCTION name(arguments) [RETURNS type] AS (expression)`; a function in another language is kept, not called.
 pub(super) fn create_function(
@@ -38,20 +39,12 @@ pub(super) fn create_function(
         (Some(other), _) => return Err(unsupported(format!("a function in {other}"))),
     };
     let mut arguments = Vec::new();
-    for argument in create.args.iter().flatten() {
-        let name = argument.name.as_ref().map(|n| n.value.clone());
-        let any = argument
-            .data_type
-            .to_string()
-            .eq_ignore_ascii_case("ANY TYPE");
-        let mut described = json!({"name": name});
-        if any {
-            described["argumentKind"] = json!("ANY_TYPE");
-        } else {
-            let field = sql_types::column("value", &argument.data_type)?;
-            described["dataType"] = routines::described(&field);
-        }
-        arguments.push(described);
+    for given in create.args.iter().flatten() {
+        let name = given.name.as_ref().map_or("", |name| &name.value);
+        let any = given.data_type.to_string();
+        let any = any.eq_ignore_ascii_case("ANY TYPE");
+        let data_type = (!any).then_some(&given.data_type);
+        arguments.push(argument(name, data_type)?);
     }
     let mut resource = Map::from_iter([
         ("routineType".to_owned(), json!(SCALAR)),
@@ -64,8 +57,7 @@ pub(super) fn create_function(
         resource.insert(key.to_owned(), value);
     }
     if let Some(FunctionReturnType::DataType(returns)) = &create.return_type {
-        let field = sql_types::column("value", returns)?;
-        resource.insert("returnType".to_owned(), routines::described(&field));
+        resource.insert("returnType".to_owned(), described(returns)?);
     }
     check(running, &resource)?;
     let parts = query::name_parts(&create.name)?;
@@ -89,10 +81,7 @@ fn function_option(option: &ast::SqlOption) -> Result<(&'static str, Value), Job
     let ast::SqlOption::KeyValue { key, value } = option else {
         return Err(refused());
     };
-    let text = |value: &Expr| match value {
-        Expr::Value(value) => value.value.clone().into_string().ok_or_else(refused),
-        _ => Err(refused()),
-    };
+    let text = |value: &Expr| kept_routines::text(value).ok_or_else(refused);
     match (key.value.to_ascii_lowercase().as_str(), value) {
         ("description", value) => Ok(("description", json!(text(value)?))),
         ("library", Expr::Array(all)) => {
@@ -115,24 +104,10 @@ pub(super) fn drop_function(
     let [function] = drop.func_desc.as_slice() else {
         return Err(unsupported("DROP of several things"));
     };
-    let parts = query::name_parts(&function.name)?;
-    let name = routines::routine_name(&parts, &running.defaults)?;
-    let catalog = running.work.catalog;
-    let gone = catalog.routine(&name).and_then(|resource| {
-        let kind = resource.get("routineType").and_then(Value::as_str);
-        match kind.is_none_or(|kind| kind == SCALAR) {
-            false => Err(CatalogError::RoutineNotFound {
-                routine: name.clone(),
-            }),
-            true if running.is_dry_run() => Ok(()),
-            true => catalog.delete_routine(&name),
-        }
-    });
-    match gone {
-        Ok(()) => Ok(of_routine("DROP_FUNCTION", "DROP", &name)),
-        Err(CatalogError::RoutineNotFound { .. }) if drop.if_exists => {
-            Ok(of_routine("DROP_FUNCTION", "SKIP", &name))
-        }
-        Err(e) => Err(e.into()),
-    }
+    let dropped = Dropped {
+        statement: "DROP_FUNCTION",
+        kind: SCALAR,
+        if_exists: drop.if_exists,
+    };
+    dropped.drop(running, &function.name)
 }

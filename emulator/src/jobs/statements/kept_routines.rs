@@ -1,18 +1,49 @@
-//! Routines that statements make: whether one is there already, whether its body means anything, and what the job says of it.
+//! Routines that statements make and drop: whether one is there already, what all kinds say alike, and what the job says of it.
+//!
+//! Must not know what a routine does.
 
-use arrow::array::new_null_array;
-use arrow::datatypes::DataType;
-use datafusion::common::DataFusionError;
 use serde_json::{Map, Value, json};
 
-use super::{Effect, invalid};
+use super::Effect;
+use super::functions::SCALAR;
 use crate::catalog::{CatalogError, Existing};
 use crate::jobs::JobError;
 use crate::jobs::query::Running;
 use crate::name::TableName;
-use crate::query::rewrite::routines;
-use crate::query::{self, QueryError, sql_types};
-use crate::schema::FieldSchema;
+use crate::query::ast::{DataType, Expr, ObjectName, SqlOption};
+use crate::query::{self, rewrite::routines, sql_types};
+
+/// An argument of a routine; without a type it takes any.
+pub(super) fn argument(name: &str, data_type: Option<&DataType>) -> Result<Value, JobError> {
+    Ok(match data_type {
+        None => json!({"name": name, "argumentKind": "ANY_TYPE"}),
+        Some(data_type) => json!({"name": name, "dataType": described(data_type)?}),
+    })
+}
+
+/// A type as routines tell it.
+pub(super) fn described(data_type: &DataType) -> Result<Value, JobError> {
+    let field = sql_types::column("value", data_type)?;
+    Ok(routines::described(&field))
+}
+
+/// The text of a literal; `None` for anything else.
+pub(super) fn text(value: &Expr) -> Option<String> {
+    match value {
+        Expr::Value(value) => value.value.clone().into_string(),
+        _ => None,
+    }
+}
+
+/// What the option `description` says; `None` for other options.
+pub(super) fn description(option: &SqlOption) -> Option<String> {
+    match option {
+        SqlOption::KeyValue { key, value } if key.value.eq_ignore_ascii_case("description") => {
+            text(value)
+        }
+        _ => None,
+    }
+}
 
 /// How a statement makes a routine.
 pub(super) struct Made {
@@ -59,67 +90,46 @@ impl Made {
     }
 }
 
-/// Refuses a function or a table function whose body does not mean anything, by a call with values that are missing. What any type of argument
-/// may make of it is only known where it is called, as is what this emulator does not have.
-///
-/// # Errors
-/// What is wrong with the body, or a result that does not become what the function is to return.
-pub(super) fn check(
-    running: &Running<'_, '_>,
-    resource: &Map<String, Value>,
-) -> Result<(), JobError> {
-    let text = |key: &str| resource.get(key).and_then(Value::as_str);
-    if text("language") != Some("SQL") {
-        return Ok(());
-    }
-    let mut given = Vec::new();
-    let arguments = resource.get("arguments").and_then(Value::as_array);
-    for argument in arguments.into_iter().flatten() {
-        match &argument["dataType"] {
-            Value::Null => return Ok(()),
-            kind => given.push(routines::column("value", kind)?),
-        }
-    }
-    let mut body = resource.clone();
-    let returns = body.remove("returnType");
-    let mut defaults = running.defaults.clone();
-    defaults.functions.insert(CHECKED.to_owned(), body);
-    let query = match text("routineType") {
-        Some("TABLE_VALUED_FUNCTION") => routines::rows_of(CHECKED, &given)?,
-        _ => routines::value_of(CHECKED, &given)?,
-    };
-    let planned = query::plan(running.work.catalog, query, &defaults, &running.parameters);
-    let planned = match running.handle.block_on(planned) {
-        Ok(planned) => planned,
-        Err(QueryError::Unsupported { .. }) => return Ok(()),
-        Err(QueryError::Plan(e)) if matches!(e.find_root(), DataFusionError::NotImplemented(_)) => {
-            return Ok(());
-        }
-        Err(e) => return Err(e.into()),
-    };
-    let own = planned.untyped();
-    if let (Some(returns), [own]) = (returns, &own.schema.fields()[..]) {
-        let to = routines::column("value", &returns)?;
-        let field = to.to_arrow();
-        let days = |kind: &DataType| matches!(kind, DataType::Date32 | DataType::Timestamp(_, _));
-        let coerced = days(own.data_type()) && days(field.data_type());
-        let none = new_null_array(own.data_type(), 1);
-        if !coerced && query::assign(&none, own, &field).is_err() {
-            return Err(invalid(format!(
-                "Function declared to return {} but the function body produces incompatible type {}",
-                sql_types::shown(&to),
-                sql_types::shown(&FieldSchema::from_arrow(own))
-            )));
-        }
-    }
-    Ok(())
+/// How a statement drops a routine.
+pub(super) struct Dropped {
+    pub statement: &'static str,
+    /// The `routineType`: routines of other kinds are not there for the statement.
+    pub kind: &'static str,
+    pub if_exists: bool,
 }
 
-/// The name of a function while it is checked.
-const CHECKED: &str = "millpond_checked";
+impl Dropped {
+    /// Drops the routine, unless it is only tried whether it could be.
+    ///
+    /// # Errors
+    /// When there is none of this name and kind that has to be there, and what the catalog says.
+    pub fn drop(&self, running: &Running<'_, '_>, name: &ObjectName) -> Result<Effect, JobError> {
+        let parts = query::name_parts(name)?;
+        let name = routines::routine_name(&parts, &running.defaults)?;
+        let catalog = running.work.catalog;
+        let gone = catalog.routine(&name).and_then(|resource| {
+            let kind = resource.get("routineType").and_then(Value::as_str);
+            if kind.unwrap_or(SCALAR) != self.kind {
+                let routine = name.clone();
+                return Err(CatalogError::RoutineNotFound { routine });
+            }
+            if running.is_dry_run() {
+                return Ok(());
+            }
+            catalog.delete_routine(&name)
+        });
+        match gone {
+            Ok(()) => Ok(of_routine(self.statement, "DROP", &name)),
+            Err(CatalogError::RoutineNotFound { .. }) if self.if_exists => {
+                Ok(of_routine(self.statement, "SKIP", &name))
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+}
 
 /// What a statement did to a routine.
-pub(super) fn of_routine(statement: &'static str, operation: &str, name: &TableName) -> Effect {
+fn of_routine(statement: &'static str, operation: &str, name: &TableName) -> Effect {
     let target = json!({
         "projectId": name.project(),
         "datasetId": name.dataset(),

@@ -2,14 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::kept_routines::{Made, of_routine};
-use super::{Effect, invalid, refuse_half, unsupported};
-use crate::catalog::CatalogError;
+use super::kept_routines::{Dropped, Made, argument, description};
+use super::{Effect, refuse_half, unsupported};
 use crate::jobs::JobError;
 use crate::jobs::query::Running;
 use crate::query::ast::{Expr, ObjectName, SqlOption};
 use crate::query::script::{self, CreateProcedure, Way};
-use crate::query::{self, rewrite::routines, sql_types};
+use crate::query::{self, rewrite::routines};
+
+const KIND: &str = "PROCEDURE";
 
 /// Keeps a procedure.
 pub(in crate::jobs) fn create_procedure(
@@ -26,34 +27,28 @@ pub(in crate::jobs) fn create_procedure(
             Way::Out => "OUT",
             Way::InOut => "INOUT",
         };
-        let mut described = json!({"name": name.value, "mode": mode});
-        match data_type {
-            None => described["argumentKind"] = json!("ANY_TYPE"),
-            Some(data_type) => {
-                let field = sql_types::column("value", data_type)?;
-                described["dataType"] = routines::described(&field);
-            }
-        }
+        let mut described = argument(&name.value, data_type.as_ref())?;
+        described["mode"] = json!(mode);
         arguments.push(described);
     }
     let mut resource = Map::from_iter([
-        ("routineType".to_owned(), json!("PROCEDURE")),
+        ("routineType".to_owned(), json!(KIND)),
         ("language".to_owned(), json!("SQL")),
         ("arguments".to_owned(), Value::Array(arguments)),
         ("definitionBody".to_owned(), json!(create.body)),
     ]);
     for option in &create.options {
-        let SqlOption::KeyValue { key, value } = option else {
-            return Err(unsupported(format!("the option {option}")));
-        };
-        match (key.value.to_ascii_lowercase().as_str(), value) {
-            ("strict_mode", Expr::Value(value)) => {
+        if let Some(text) = description(option) {
+            resource.insert("description".to_owned(), json!(text));
+            continue;
+        }
+        match option {
+            SqlOption::KeyValue {
+                key,
+                value: Expr::Value(value),
+            } if key.value.eq_ignore_ascii_case("strict_mode") => {
                 let strict = value.to_string().eq_ignore_ascii_case("true");
                 resource.insert("strictMode".to_owned(), json!(strict));
-            }
-            ("description", Expr::Value(value)) => {
-                let text = value.value.clone().into_string();
-                resource.insert("description".to_owned(), json!(text));
             }
             _ => return Err(unsupported(format!("the option {option} of a procedure"))),
         }
@@ -75,19 +70,10 @@ pub(in crate::jobs) fn drop_procedure(
     name: &ObjectName,
 ) -> Result<Effect, JobError> {
     refuse_half(running, &format!("DROP PROCEDURE {name}"))?;
-    let parts = query::name_parts(name)?;
-    let name = routines::routine_name(&parts, &running.defaults)?;
-    let catalog = running.work.catalog;
-    let missing = || invalid(format!("Not found: Routine {name}"));
-    match catalog.routine(&name) {
-        Ok(resource) if resource.get("routineType") != Some(&json!("PROCEDURE")) => Err(missing()),
-        Ok(_) => {
-            catalog.delete_routine(&name)?;
-            Ok(of_routine("DROP_PROCEDURE", "DROP", &name))
-        }
-        Err(CatalogError::RoutineNotFound { .. }) if if_exists => {
-            Ok(of_routine("DROP_PROCEDURE", "SKIP", &name))
-        }
-        Err(e) => Err(e.into()),
-    }
+    let dropped = Dropped {
+        statement: "DROP_PROCEDURE",
+        kind: KIND,
+        if_exists,
+    };
+    dropped.drop(running, name)
 }

@@ -2,7 +2,6 @@
 //!
 //! Conditions on these alone choose files before anything is read. Must not know how queries are written.
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -11,14 +10,10 @@ use arrow::array::{
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::Result;
-use datafusion::execution::TaskContext;
 use datafusion::logical_expr::Expr;
-use datafusion::physical_plan::SendableRecordBatchStream;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::PartitionStream;
 
-use crate::catalog::{DataFile, PARTITION_DATE, PARTITION_TIME, Table};
-use crate::query::relations::pruned::{Parts, left_by, rows_of};
+use crate::catalog::{PARTITION_DATE, PARTITION_TIME, Table};
+use crate::query::relations::pruned::{Batches, Parts, left_by, rows_of};
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -94,57 +89,30 @@ impl Parts for Arrivals {
         !columns.is_empty() && columns.iter().all(|c| is_pseudo(&c.name))
     }
 
-    fn rows(&self, state: &dyn Session, conditions: &[Expr]) -> Result<Arc<dyn PartitionStream>> {
-        Ok(Arc::new(Rows {
-            table: self.chosen(state, conditions)?,
-            schema: Arc::clone(&self.schema),
+    fn rows(&self, state: &dyn Session, conditions: &[Expr]) -> Result<Batches> {
+        let table = self.chosen(state, conditions)?;
+        let schema = Arc::clone(&self.schema);
+        Ok(Box::new(move || {
+            let (schema, table) = (Arc::clone(&schema), Arc::clone(&table));
+            let files = table.files.clone();
+            Box::new(files.into_iter().flat_map(move |file| {
+                let schema = Arc::clone(&schema);
+                let count = file.end_row() - file.first_row;
+                rows_of(Arc::clone(&table), file.first_row, count)
+                    .map(move |batch| placed(&batch?, &schema, file.partition_time))
+            }))
         }))
     }
 }
 
-/// The rows of one file after the other.
-struct Rows {
-    table: Arc<Table>,
-    schema: SchemaRef,
-}
-
-impl fmt::Debug for Rows {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rows")
-            .field("table", &self.table.name)
-            .field("files", &self.table.files.len())
-            .finish()
-    }
-}
-
-impl PartitionStream for Rows {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let schema = Arc::clone(&self.schema);
-        let table = Arc::clone(&self.table);
-        let files: Vec<DataFile> = table.files.clone();
-        let rows = files.into_iter().flat_map(move |file| {
-            let schema = Arc::clone(&schema);
-            let count = file.end_row() - file.first_row;
-            rows_of(Arc::clone(&table), file.first_row, count).map(move |batch| {
-                let batch = batch?;
-                let times = vec![file.partition_time; batch.num_rows()];
-                let pseudo = pseudo_columns(&schema, times)?;
-                let columns = batch.columns().iter().chain(pseudo.columns());
-                let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-                Ok(RecordBatch::try_new_with_options(
-                    Arc::clone(&schema),
-                    columns.cloned().collect(),
-                    &options,
-                )?)
-            })
-        });
-        Box::pin(RecordBatchStreamAdapter::new(
-            Arc::clone(&self.schema),
-            futures::stream::iter(rows),
-        ))
-    }
+/// Rows of one file with the pseudo columns.
+fn placed(batch: &RecordBatch, schema: &SchemaRef, time: Option<i64>) -> Result<RecordBatch> {
+    let pseudo = pseudo_columns(schema, vec![time; batch.num_rows()])?;
+    let columns = batch.columns().iter().chain(pseudo.columns());
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(
+        Arc::clone(schema),
+        columns.cloned().collect(),
+        &options,
+    )?)
 }

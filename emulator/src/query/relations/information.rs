@@ -23,6 +23,7 @@ mod options;
 mod partitions;
 mod privileges;
 mod routines;
+mod sessions;
 mod tables;
 
 pub(crate) use jobs::JobsBefore;
@@ -56,6 +57,7 @@ enum Kind {
     KeyColumnUsage,
     ConstraintColumnUsage,
     Jobs,
+    Sessions,
     /// `__TABLES__`.
     Sizes,
     /// `table$__PARTITIONS_SUMMARY__`.
@@ -142,7 +144,7 @@ impl View {
             // A project alone, where no dataset can be meant; jobs are asked for by region.
             ([one], _)
                 if of_project
-                    && kind != Kind::Jobs
+                    && !kind.is_of_jobs()
                     && !one.to_ascii_lowercase().starts_with("region-") =>
             {
                 ((*one).to_owned(), Scope::Project)
@@ -180,7 +182,7 @@ impl View {
         before: Option<&dyn JobsBefore>,
     ) -> Result<RecordBatch, QueryError> {
         let mut rows = Vec::new();
-        if self.kind == Kind::Jobs {
+        if self.kind.is_of_jobs() {
             let region = match &self.scope {
                 Scope::Region(region) => Some(region.as_str()),
                 _ => None,
@@ -188,7 +190,14 @@ impl View {
             let all = before.map(|before| before.of(&self.project));
             let all = all.unwrap_or_default();
             let ran = all.iter().filter(|job| jobs::ran_in(job, region));
-            return batch(self.kind.columns(), ran.map(jobs::job).collect());
+            let rows = match self.kind {
+                Kind::Sessions => {
+                    let open = before.map(JobsBefore::open_sessions).unwrap_or_default();
+                    sessions::rows(ran, &open)
+                }
+                _ => ran.map(jobs::job).collect(),
+            };
+            return batch(self.kind.columns(), rows);
         }
         if let Scope::Table(dataset, table) = &self.scope {
             let table = catalog.table(&TableName::try_new(&self.project, dataset, table)?)?;
@@ -265,6 +274,7 @@ impl View {
             | Kind::Parameters
             | Kind::ObjectPrivileges
             | Kind::Jobs
+            | Kind::Sessions
             | Kind::PartitionsSummary => {}
         }
         Ok(())
@@ -288,6 +298,7 @@ impl Kind {
             "PARAMETERS" => Self::Parameters,
             "OBJECT_PRIVILEGES" => Self::ObjectPrivileges,
             "JOBS" | "JOBS_BY_PROJECT" | "JOBS_BY_USER" => Self::Jobs,
+            "SESSIONS" | "SESSIONS_BY_PROJECT" | "SESSIONS_BY_USER" => Self::Sessions,
             "TABLE_CONSTRAINTS" => Self::TableConstraints,
             "KEY_COLUMN_USAGE" => Self::KeyColumnUsage,
             "CONSTRAINT_COLUMN_USAGE" => Self::ConstraintColumnUsage,
@@ -304,7 +315,13 @@ impl Kind {
                 | Self::TableStorage
                 | Self::ObjectPrivileges
                 | Self::Jobs
+                | Self::Sessions
         )
+    }
+
+    /// Whether it is about what jobs there have been.
+    fn is_of_jobs(self) -> bool {
+        matches!(self, Self::Jobs | Self::Sessions)
     }
 
     fn columns(self) -> Columns {
@@ -314,6 +331,7 @@ impl Kind {
             Self::Tables => tables::TABLES,
             Self::TableStorage => tables::TABLE_STORAGE,
             Self::Jobs => jobs::JOBS,
+            Self::Sessions => sessions::SESSIONS,
             Self::Sizes => tables::SIZES,
             Self::Views => tables::VIEWS,
             Self::MaterializedViews => tables::MATERIALIZED_VIEWS,

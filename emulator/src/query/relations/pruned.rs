@@ -11,9 +11,11 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, DataFusionError, Result};
+use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use futures::future::BoxFuture;
 
 use crate::catalog::Table;
@@ -28,7 +30,36 @@ pub(in crate::query) trait Parts: fmt::Debug + Send + Sync + 'static {
     fn chooses(condition: &Expr) -> bool;
 
     /// The rows of the parts that `conditions` leave, at least those that meet them. Conditions on anything else leave all.
-    fn rows(&self, state: &dyn Session, conditions: &[Expr]) -> Result<Arc<dyn PartitionStream>>;
+    fn rows(&self, state: &dyn Session, conditions: &[Expr]) -> Result<Batches>;
+}
+
+/// Begins to read rows, as often as it is asked.
+pub(in crate::query) type Batches =
+    Box<dyn Fn() -> Box<dyn Iterator<Item = Result<RecordBatch>> + Send> + Send + Sync>;
+
+/// The rows of the parts that are left, one part after the other.
+struct Left {
+    schema: SchemaRef,
+    batches: Batches,
+}
+
+impl fmt::Debug for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Left").finish_non_exhaustive()
+    }
+}
+
+impl PartitionStream for Left {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        Box::pin(RecordBatchStreamAdapter::new(
+            Arc::clone(&self.schema),
+            futures::stream::iter((self.batches)()),
+        ))
+    }
 }
 
 /// A table in parts, as DataFusion reads it.
@@ -43,8 +74,12 @@ impl<P: Parts> Pruned<P> {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let rows = vec![self.0.rows(state, filters)?];
-        let schema = Arc::clone(self.0.schema());
+        let left = Left {
+            schema: Arc::clone(self.0.schema()),
+            batches: self.0.rows(state, filters)?,
+        };
+        let schema = Arc::clone(&left.schema);
+        let rows: Vec<Arc<dyn PartitionStream>> = vec![Arc::new(left)];
         let exec = StreamingTableExec::try_new(schema, rows, projection, [], false, limit)?;
         Ok(Arc::new(exec))
     }

@@ -3,23 +3,18 @@
 //! The columns are those of the newest table, and `_TABLE_SUFFIX` beside them. Conditions on that alone choose tables before
 //! anything is read. Must not know how queries are written.
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::{DataFusionError, Result};
-use datafusion::execution::TaskContext;
 use datafusion::logical_expr::Expr;
-use datafusion::physical_plan::SendableRecordBatchStream;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::PartitionStream;
 
 use crate::catalog::{Catalog, CatalogError, Table};
 use crate::name::TablePrefix;
 use crate::query::QueryError;
-use crate::query::relations::pruned::{Parts, left_by, rows_of};
+use crate::query::relations::pruned::{Batches, Parts, left_by, rows_of};
 use crate::row_access::{RowAccessError, Visible};
 use crate::schema::FieldSchema;
 use crate::wire;
@@ -37,7 +32,6 @@ struct Member {
 /// All tables of a prefix.
 #[derive(Debug)]
 pub(in crate::query) struct Wildcard {
-    prefix: TablePrefix,
     /// By name.
     members: Vec<Member>,
     /// The columns and `_TABLE_SUFFIX`.
@@ -87,7 +81,6 @@ impl Wildcard {
         });
         Ok(Self {
             schema: Arc::new(Schema::new(fields.chain([suffix]).collect::<Vec<_>>())),
-            prefix: prefix.clone(),
             members,
         })
     }
@@ -165,47 +158,17 @@ impl Parts for Wildcard {
         !columns.is_empty() && columns.iter().all(|c| c.name == TABLE_SUFFIX)
     }
 
-    fn rows(&self, state: &dyn Session, conditions: &[Expr]) -> Result<Arc<dyn PartitionStream>> {
-        Ok(Arc::new(Rows {
-            prefix: self.prefix.clone(),
-            members: self.members_of(state, conditions)?,
-            schema: Arc::clone(&self.schema),
-        }))
-    }
-}
-
-/// The rows of one table after the other.
-struct Rows {
-    prefix: TablePrefix,
-    members: Vec<Member>,
-    schema: SchemaRef,
-}
-
-impl fmt::Debug for Rows {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rows")
-            .field("prefix", &self.prefix)
-            .field("tables", &self.members.len())
-            .finish()
-    }
-}
-
-impl PartitionStream for Rows {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+    fn rows(&self, state: &dyn Session, conditions: &[Expr]) -> Result<Batches> {
+        let members = self.members_of(state, conditions)?;
         let schema = Arc::clone(&self.schema);
-        let rows = self.members.clone().into_iter().flat_map(move |member| {
+        Ok(Box::new(move || {
             let schema = Arc::clone(&schema);
-            rows_of(member.table, 0, u64::MAX)
-                .map(move |batch| placed(&batch?, &schema, &member.suffix))
-        });
-        Box::pin(RecordBatchStreamAdapter::new(
-            Arc::clone(&self.schema),
-            futures::stream::iter(rows),
-        ))
+            Box::new(members.clone().into_iter().flat_map(move |member| {
+                let schema = Arc::clone(&schema);
+                rows_of(member.table, 0, u64::MAX)
+                    .map(move |batch| placed(&batch?, &schema, &member.suffix))
+            }))
+        }))
     }
 }
 

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
     Value,
 };
 
-use super::{Relation, Rewriter};
+use super::{Relation, Rewriter, shorten};
 use crate::name::{TableName, TablePrefix};
 use crate::query::relations::information::View;
 use crate::query::{
@@ -18,6 +18,16 @@ use crate::query::{
 
 impl Rewriter<'_> {
     pub(super) fn table_factor(&mut self, factor: &mut TableFactor) -> Result<(), QueryError> {
+        // Columns are found by the last part of their table's name, whoever gave it.
+        if let TableFactor::Table {
+            alias: Some(alias), ..
+        }
+        | TableFactor::Derived {
+            alias: Some(alias), ..
+        } = factor
+        {
+            shorten(&mut alias.name);
+        }
         match factor {
             TableFactor::Table {
                 name,

@@ -14,6 +14,14 @@ async fn columns_are_found_in_any_case_and_shown_as_written() {
         ("SELECT * FROM d.t WHERE ID = 1", ["id|Name|x", "1|a|1.5"]),
         ("SELECT T.NAME FROM d.t WHERE X > 1", ["NAME", "a"]),
         (
+            "SELECT `d.u`.`NAME` FROM `d.t` `d.u` WHERE `d.u`.x > 1",
+            ["NAME", "a"],
+        ),
+        (
+            "SELECT `d.w`.a + e AS n FROM (SELECT 1 AS a, [2] AS l) `d.w`, UNNEST(`d.w`.`l`) AS e",
+            ["n", "3"],
+        ),
+        (
             "SELECT * EXCEPT (NAME, X) FROM d.t ORDER BY ID LIMIT 1",
             ["id", "1"],
         ),

@@ -1,7 +1,8 @@
 //! Legacy SQL, as far as it means the same in standard SQL: one table in square brackets, columns, literals and counts.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArguments, GroupByExpr, SelectItem, SetExpr, Visitor,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
+    ObjectName, SelectItem, SetExpr, Value, Visitor, VisitorMut,
 };
 use std::ops::ControlFlow;
 
@@ -18,7 +19,7 @@ const FUNCTIONS: &[&str] = &["count", "sum", "min", "max", "avg", "lower", "uppe
 /// [`QueryError::Unsupported`] for everything that legacy SQL reads in its own way.
 pub(crate) fn to_standard(sql: &str) -> Result<String, QueryError> {
     let text = plain_groups(&backticks(sql)?);
-    let query = match parsed(&text) {
+    let mut query = match parsed(&text) {
         Err(QueryError::Unsupported { .. }) => {
             return Err(legacy("statements other than one SELECT"));
         }
@@ -46,7 +47,76 @@ pub(crate) fn to_standard(sql: &str) -> Result<String, QueryError> {
         }
     }
     syntax_walk::visit(&query, &mut Simple)?;
-    Ok(text)
+    let mut moments = Moments { changed: false };
+    syntax_walk::visit_mut(&mut query, &mut moments)?;
+    Ok(if moments.changed {
+        query.to_string()
+    } else {
+        text
+    })
+}
+
+/// The only argument of a call, by a name in lower case.
+fn called<'a>(function: &'a Function, name: &str) -> Option<&'a Expr> {
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
+    match list.args.as_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))]
+            if function.name.to_string().eq_ignore_ascii_case(name) =>
+        {
+            Some(argument)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a call is `TIMESTAMP('...')`, which both dialects have.
+fn is_timestamp(function: &Function) -> bool {
+    let text = |value: &Value| {
+        matches!(
+            value,
+            Value::SingleQuotedString(_) | Value::DoubleQuotedString(_)
+        )
+    };
+    let argument = called(function, "timestamp");
+    argument.is_some_and(|argument| matches!(argument, Expr::Value(value) if text(&value.value)))
+}
+
+/// How `DATE(TIMESTAMP('...'))` and `TIME(TIMESTAMP('...'))` are written, which are texts in legacy SQL.
+fn moment(function: &Function) -> Option<&'static str> {
+    let of_timestamp = |name: &str| match called(function, name) {
+        Some(Expr::Function(inner)) => is_timestamp(inner),
+        _ => false,
+    };
+    match () {
+        () if of_timestamp("date") => Some("%F"),
+        () if of_timestamp("time") => Some("%T"),
+        () => None,
+    }
+}
+
+/// Writes dates and times of day as the texts that they are.
+struct Moments {
+    changed: bool,
+}
+
+impl VisitorMut for Moments {
+    type Break = QueryError;
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
+        if let Expr::Function(function) = expr
+            && let Some(format) = moment(function)
+            && let FunctionArguments::List(list) = &mut function.args
+        {
+            let format = Expr::Value(Value::SingleQuotedString(format.to_owned()).into());
+            let format = FunctionArg::Unnamed(FunctionArgExpr::Expr(format));
+            list.args.insert(0, format);
+            function.name = ObjectName::from(vec![Ident::new("FORMAT_TIMESTAMP")]);
+            self.changed = true;
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// `GROUP EACH BY` says how, not what.
@@ -85,7 +155,8 @@ impl Visitor for Simple {
                     FunctionArguments::List(list) => list.duplicate_treatment.is_none(),
                     _ => false,
                 };
-                plain && FUNCTIONS.contains(&name.as_str())
+                let known = FUNCTIONS.contains(&name.as_str());
+                plain && (known || is_timestamp(function) || moment(function).is_some())
             }
             Expr::Cast {
                 expr, data_type, ..
@@ -169,7 +240,19 @@ mod tests {
             to_standard("SELECT * FROM [p:d.t$__PARTITIONS_SUMMARY__]").unwrap(),
             "SELECT * FROM `p.d.t$__PARTITIONS_SUMMARY__`"
         );
+        assert_eq!(
+            to_standard("SELECT TIMESTAMP('2016-03-20 15:04:05')").unwrap(),
+            "SELECT TIMESTAMP('2016-03-20 15:04:05')"
+        );
+        assert_eq!(
+            to_standard("SELECT DATE(TIMESTAMP('2016-03-20')), TIME(TIMESTAMP('2016-03-20')) AS t")
+                .unwrap(),
+            "SELECT FORMAT_TIMESTAMP('%F', TIMESTAMP('2016-03-20')), FORMAT_TIMESTAMP('%T', TIMESTAMP('2016-03-20')) AS t"
+        );
         for refused in [
+            "SELECT DATE('2016-03-20')",
+            "SELECT TIMESTAMP(1458486245)",
+            "SELECT TIME(a) FROM [d.t]",
             "SELECT a FROM [d.t$20200101]",
             "SELECT a FROM [d.t], [d.u]",
             "SELECT COUNT(DISTINCT a) FROM [d.t]",

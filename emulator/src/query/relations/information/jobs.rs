@@ -10,6 +10,9 @@ use super::{Columns, Row, row, time};
 pub(crate) trait JobsBefore: fmt::Debug + Send + Sync {
     /// Those of a project in the REST form, in no particular order.
     fn of(&self, project: &str) -> Vec<Value>;
+
+    /// The sessions that have not been ended.
+    fn open_sessions(&self) -> Vec<String>;
 }
 
 const TABLE: &str = "STRUCT<project_id STRING, dataset_id STRING, table_id STRING>";
