@@ -9,3 +9,4 @@ pub(crate) mod literals;
 pub(super) mod pipes;
 pub(super) mod placeholders;
 pub(super) mod syntax_errors;
+mod table_versions;

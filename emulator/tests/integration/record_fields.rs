@@ -67,6 +67,11 @@ async fn a_table_is_read_as_it_was() {
     );
     let counts = run(&emulator, &sql).await;
     assert_eq!(values(&counts), [["2", "1"].map(|count| json!(count))]);
+    let sql = format!(
+        "SELECT COUNT(a.id), MAX(b.id) FROM d.t AS a FOR SYSTEM_TIME AS OF TIMESTAMP '{before}' CROSS JOIN d.t b"
+    );
+    let counts = run(&emulator, &sql).await;
+    assert_eq!(values(&counts), [["2", "2"].map(|count| json!(count))]);
     run(&emulator, "CREATE VIEW d.v AS SELECT * FROM d.t").await;
     let sql = "SELECT * FROM d.v FOR SYSTEM_TIME AS OF CURRENT_TIMESTAMP()";
     let (code, answer) = ask(&emulator, json!({"query": sql})).await;
