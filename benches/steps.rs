@@ -14,6 +14,10 @@ use millpond_features::{
     StandardScaler, TransformCounts, columns,
 };
 
+/// As in the command: the system's allocator gives columns back with each call, and every page of the next is made anew.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     divan::main();
 }
