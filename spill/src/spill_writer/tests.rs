@@ -45,6 +45,16 @@ impl Fixture {
     fn dir(&self, quota: Option<u64>) -> Arc<SpillDir> {
         Arc::new(SpillDir::create(self.root.path(), quota).unwrap())
     }
+
+    /// A writer of large pages.
+    fn writer(
+        &self,
+        dir: &Arc<SpillDir>,
+        schema: &SchemaRef,
+        compression: SpillCompression,
+    ) -> SpillWriter {
+        SpillWriter::create(dir, schema, &self.budget, compression, SpillPages::Large).unwrap()
+    }
 }
 
 fn read_all(file: &SpillFile) -> RecordBatch {
@@ -59,8 +69,7 @@ fn what_is_written_reads_back_with_either_compression() {
     for compression in [SpillCompression::Lz4, SpillCompression::Zstd1] {
         let batches = [rows_of(4, 3000, 1), rows_of(4, 1, 2), rows_of(4, 2000, 3)];
         let schema = rows_of(4, 0, 0).schema();
-        let mut writer =
-            SpillWriter::create(&dir, &schema, &f.budget, compression, SpillPages::Large).unwrap();
+        let mut writer = f.writer(&dir, &schema, compression);
         for batch in &batches {
             writer.write(batch).unwrap();
         }
@@ -81,14 +90,7 @@ fn integers_are_packed_without_the_library() {
     let f = Fixture::new(64 << 20);
     let schema = schema_of(&every_type());
     for compression in [SpillCompression::Lz4, SpillCompression::Zstd1] {
-        let writer = SpillWriter::create(
-            &f.dir(None),
-            &schema,
-            &f.budget,
-            compression,
-            SpillPages::Large,
-        )
-        .unwrap();
+        let writer = f.writer(&f.dir(None), &schema, compression);
         let fields = writer.carrier.file_schema().fields().iter();
         let integers = fields.filter(|field| packs_well(field.data_type()));
         let names: Vec<_> = integers.map(|field| field.name().as_str()).collect();
@@ -106,14 +108,7 @@ fn the_encoder_stays_within_its_room() {
         let others = if crowded { shares.leased_bytes } else { 0 };
         let _others = f.budget.try_lease("test", others).unwrap();
         let schema = rows_of(9, 0, 0).schema();
-        let mut writer = SpillWriter::create(
-            &f.dir(None),
-            &schema,
-            &f.budget,
-            SpillCompression::Lz4,
-            SpillPages::Large,
-        )
-        .unwrap();
+        let mut writer = f.writer(&f.dir(None), &schema, SpillCompression::Lz4);
         for seed in 0..30 {
             writer.write(&rows_of(9, 8192, seed)).unwrap();
         }
@@ -148,14 +143,7 @@ fn a_very_wide_table_gets_row_groups_of_many_rows() {
         .try_lease("test", f.budget.shares().leased_bytes)
         .unwrap();
     let batch = rows_of(1000, 500, 7);
-    let mut writer = SpillWriter::create(
-        &dir,
-        &batch.schema(),
-        &f.budget,
-        SpillCompression::Lz4,
-        SpillPages::Large,
-    )
-    .unwrap();
+    let mut writer = f.writer(&dir, &batch.schema(), SpillCompression::Lz4);
     writer.write(&batch).unwrap();
     assert!(writer.file.flushed_row_groups().len() <= 5);
     assert_eq!(read_all(&writer.finish().unwrap()), batch);
@@ -166,14 +154,7 @@ fn a_reached_quota_is_named_and_the_file_goes() {
     let f = Fixture::new(64 << 20);
     let dir = f.dir(Some(50_000));
     let batch = rows_of(3, 100_000, 1);
-    let mut writer = SpillWriter::create(
-        &dir,
-        &batch.schema(),
-        &f.budget,
-        SpillCompression::Lz4,
-        SpillPages::Large,
-    )
-    .unwrap();
+    let mut writer = f.writer(&dir, &batch.schema(), SpillCompression::Lz4);
     let path = writer.slot.path().to_owned();
     let error = loop {
         if let Err(error) = writer.write(&batch) {
@@ -200,14 +181,7 @@ fn a_quota_reached_by_the_last_bytes_is_found_too() {
     let batch = rows_of(3, 2000, 1);
     let size = {
         let dir = f.dir(None);
-        let mut writer = SpillWriter::create(
-            &dir,
-            &batch.schema(),
-            &f.budget,
-            SpillCompression::Lz4,
-            SpillPages::Large,
-        )
-        .unwrap();
+        let mut writer = f.writer(&dir, &batch.schema(), SpillCompression::Lz4);
         writer.write(&batch).unwrap();
         writer.finish().unwrap().bytes()
     };
@@ -218,14 +192,7 @@ fn a_quota_reached_by_the_last_bytes_is_found_too() {
         (3, false),
     ] {
         let dir = f.dir(Some(quota));
-        let mut writer = SpillWriter::create(
-            &dir,
-            &batch.schema(),
-            &f.budget,
-            SpillCompression::Lz4,
-            SpillPages::Large,
-        )
-        .unwrap();
+        let mut writer = f.writer(&dir, &batch.schema(), SpillCompression::Lz4);
         let result = writer.write(&batch).and_then(|()| writer.finish());
         match result {
             Ok(file) => assert!(fits && file.bytes() == size),
@@ -254,14 +221,7 @@ fn a_full_disk_is_an_error_that_names_the_file() {
     }
     let dir = Arc::new(SpillDir::create(&disk, None).unwrap());
     let batch = rows_of(3, 20_000, 1);
-    let mut writer = SpillWriter::create(
-        &dir,
-        &batch.schema(),
-        &f.budget,
-        SpillCompression::Lz4,
-        SpillPages::Large,
-    )
-    .unwrap();
+    let mut writer = f.writer(&dir, &batch.schema(), SpillCompression::Lz4);
     let error = loop {
         if let Err(error) = writer.write(&batch) {
             break error;

@@ -39,17 +39,18 @@ const BEHIND: &[&str] = &[
 
 /// Puts aliases behind the points in time of their tables.
 pub(super) fn before_aliases(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let words: Vec<usize> = (0..tokens.len())
+    // Tokens that are not spaces.
+    let telling: Vec<usize> = (0..tokens.len())
         .filter(|at| {
             tokens
                 .get(*at)
                 .is_some_and(|t| !matches!(t.token, Token::Whitespace(_)))
         })
         .collect();
-    let token = |nth: usize| words.get(nth).and_then(|at| tokens.get(*at));
+    let token = |nth: usize| telling.get(nth).and_then(|at| tokens.get(*at));
     // What is moved, as places of tokens: an alias, and where its point in time ends.
     let mut moves: Vec<(Range<usize>, usize)> = Vec::new();
-    for first in 2..words.len() {
+    for first in 2..telling.len() {
         let version = VERSION
             .iter()
             .enumerate()
@@ -58,7 +59,7 @@ pub(super) fn before_aliases(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             continue;
         };
         let end = end_of_expression(first + VERSION.len(), &token);
-        let place = |nth: usize| words.get(nth).copied().unwrap_or(tokens.len());
+        let place = |nth: usize| telling.get(nth).copied().unwrap_or(tokens.len());
         moves.push((place(from)..place(first), place(end)));
     }
     let mut all = Vec::with_capacity(tokens.len());
