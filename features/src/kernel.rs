@@ -87,36 +87,6 @@ pub(crate) fn apply_all(kernels: &[Kernel], values: &mut [f64]) {
     }
 }
 
-/// Applies kernels that were learned in order, and returns how many infinite values came in.
-#[inline(always)]
-pub(crate) fn apply_learned(kernels: &[Kernel], values: &mut [f64]) -> u64 {
-    let mut infinite = 0;
-    // What most chains end in takes one loop instead of three.
-    let rest = match *kernels {
-        [
-            Kernel::Fill(fill),
-            Kernel::CenterScale { center, scale },
-            ref rest @ ..,
-        ] => {
-            for x in values.iter_mut() {
-                infinite += u64::from(x.is_infinite());
-                let filled = if x.is_nan() { fill } else { *x };
-                *x = (filled - center) / scale;
-            }
-            rest
-        }
-        [_, ..] => {
-            for x in values.iter() {
-                infinite += u64::from(x.is_infinite());
-            }
-            kernels
-        }
-        [] => kernels,
-    };
-    apply_all(rest, values);
-    infinite
-}
-
 /// Applies kernels in order to one value.
 pub(crate) fn apply_all_to_one(kernels: &[Kernel], value: f64) -> f64 {
     kernels

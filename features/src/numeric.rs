@@ -16,9 +16,12 @@ use arrow::datatypes::{
     UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
-use crate::kernel::{Kernel, apply_all, apply_learned};
+use self::ending::{Counts, Ending, Float};
+use crate::kernel::{Kernel, apply_all};
 use crate::output_dtype::OutputDtype;
 use crate::vector::vectorised;
+
+mod ending;
 
 /// Values handled at a time: small enough for the first-level cache, large enough to hide per-call costs.
 pub(crate) const CHUNK: usize = 1024;
@@ -154,6 +157,28 @@ impl<'a> NumericColumn<'a> {
             Values::Converted(values) => convert(values.get(rows), valid, out, |x| x),
         }
     }
+
+    /// Appends what `ending` makes of the `len` rows from `offset` on, without a copy between. None for types that are rarely that large a part
+    /// of a table: each has loops of its own.
+    #[inline(always)]
+    fn end<O: Float>(
+        &self,
+        offset: usize,
+        len: usize,
+        ending: Ending,
+        out: &mut Vec<O>,
+    ) -> Option<Counts> {
+        let valid = self.nulls.as_ref();
+        let valid = valid.map(|nulls| nulls.inner().slice(offset, len));
+        let (valid, rows) = (valid.as_ref(), offset..offset + len);
+        Some(match &self.values {
+            Values::I32(values) => ending.append(values.get(rows)?, valid, f64::from, out),
+            Values::I64(values) => ending.append(values.get(rows)?, valid, |x| x as f64, out),
+            Values::F32(values) => ending.append(values.get(rows)?, valid, f64::from, out),
+            Values::F64(values) => ending.append(values.get(rows)?, valid, |x| x, out),
+            _ => return None,
+        })
+    }
 }
 
 fn slice<T: ArrowPrimitiveType>(array: &dyn Array) -> Option<&[T::Native]> {
@@ -285,88 +310,85 @@ pub(crate) fn transform(
     let column = NumericColumn::read(array)?;
     Some(match dtype {
         OutputDtype::Float64 => {
-            let mut out = Vec::with_capacity(column.len());
-            let (nulls, infinite) = run(
-                &column,
-                kernels,
-                #[inline(always)]
-                |chunk| {
-                    out.extend_from_slice(chunk);
-                    chunk.iter().fold(0, |nans, x| nans + u64::from(x.is_nan()))
-                },
-            );
-            let array = Arc::new(Float64Array::new(out.into(), nulls));
+            let (values, nulls, infinite) = run(&column, kernels);
+            let array = Arc::new(Float64Array::new(values.into(), nulls));
             Numbers { array, infinite }
         }
         OutputDtype::Float32 => {
-            let mut out = Vec::with_capacity(column.len());
-            let (nulls, infinite) = run(
-                &column,
-                kernels,
-                #[inline(always)]
-                |chunk| {
-                    let mut nans = 0;
-                    out.extend(chunk.iter().map(|&x| {
-                        nans += u64::from(x.is_nan());
-                        x as f32
-                    }));
-                    nans
-                },
-            );
-            let array = Arc::new(Float32Array::new(out.into(), nulls));
+            let (values, nulls, infinite) = run(&column, kernels);
+            let array = Arc::new(Float32Array::new(values.into(), nulls));
             Numbers { array, infinite }
         }
     })
 }
 
-/// `write` takes values in order, and says how many of them are NaN.
-fn run(
+fn run<O: Float>(
     column: &NumericColumn<'_>,
     kernels: &[Kernel],
-    mut write: impl FnMut(&[f64]) -> u64,
-) -> (Option<NullBuffer>, u64) {
+) -> (Vec<O>, Option<NullBuffer>, u64) {
+    let mut out = Vec::with_capacity(column.len());
     let mut scratch = [0.0; CHUNK];
     let mut valid: Option<BooleanBufferBuilder> = None;
-    let mut offset = 0;
     let mut infinite = 0;
     let first_learned = kernels.iter().position(Kernel::is_learned);
     let (plain, learned) = kernels.split_at(first_learned.unwrap_or(kernels.len()));
-    while offset < column.len() {
+    let whole = Ending::of(learned);
+    let ending = whole.unwrap_or(Ending::KEEP);
+    while out.len() < column.len() {
+        let offset = out.len();
         let len = CHUNK.min(column.len() - offset);
         let chunk = &mut scratch[..len];
-        let any_missing = vectorised(
+        let missing = vectorised(
             #[inline(always)]
             || {
+                if plain.is_empty()
+                    && whole.is_some()
+                    && let Some(counts) = column.end(offset, len, ending, &mut out)
+                {
+                    infinite += counts.infinite;
+                    return counts.missing;
+                }
                 column.load(offset, chunk);
                 apply_all(plain, chunk);
-                infinite += apply_learned(learned, chunk);
-                write(chunk) > 0
+                if whole.is_none() {
+                    infinite += chunk
+                        .iter()
+                        .map(|x| u64::from(x.is_infinite()))
+                        .sum::<u64>();
+                    apply_all(learned, chunk);
+                }
+                let counts = ending.append(chunk, None, |x| x, &mut out);
+                if whole.is_some() {
+                    infinite += counts.infinite;
+                }
+                counts.missing
             },
         );
-        if any_missing && valid.is_none() {
+        if missing > 0 && valid.is_none() {
             let mut builder = BooleanBufferBuilder::new(column.len());
             builder.append_n(offset, true);
             valid = Some(builder);
         }
         if let Some(builder) = &mut valid {
-            if any_missing {
+            if missing > 0 {
+                let written = out.get(offset..).unwrap_or_default();
                 vectorised(
                     #[inline(always)]
-                    || append_validity(builder, chunk),
+                    || append_validity(builder, written),
                 );
             } else {
                 builder.append_n(len, true);
             }
         }
-        offset += len;
     }
     let nulls = valid.map(|mut builder| NullBuffer::new(builder.finish()));
-    (nulls, infinite)
+    let infinite = if learned.is_empty() { 0 } else { infinite };
+    (out, nulls, infinite)
 }
 
 #[inline(always)]
-fn append_validity(builder: &mut BooleanBufferBuilder, chunk: &[f64]) {
-    for values in chunk.chunks(64) {
+fn append_validity<O: Float>(builder: &mut BooleanBufferBuilder, written: &[O]) {
+    for values in written.chunks(64) {
         let word = values.iter().enumerate().fold(0_u64, |word, (index, x)| {
             word | (u64::from(!x.is_nan()) << index)
         });

@@ -7,6 +7,7 @@ use arrow::datatypes::Float64Type;
 use proptest::prelude::*;
 
 use super::*;
+use crate::kernel::apply_all_to_one;
 
 proptest! {
     #[test]
@@ -29,6 +30,56 @@ proptest! {
         let expected: Vec<Option<f64>> = cells[start..].iter().map(|x| x.map(|x| f64::from(x) / 2.0)).collect();
         let found: Vec<Option<f64>> = out.as_primitive::<Float64Type>().iter().collect();
         prop_assert_eq!(found, expected);
+    }
+}
+
+/// What kernels make of a column, one value and one kernel after the other, and how many infinite values the first one that was learned met.
+fn plainly(values: &[Option<f64>], kernels: &[Kernel]) -> (Vec<Option<u64>>, u64) {
+    let first_learned = kernels.iter().position(Kernel::is_learned);
+    let (plain, learned) = kernels.split_at(first_learned.unwrap_or(kernels.len()));
+    let mut infinite = 0;
+    let cells = values.iter().map(|x| {
+        let x = apply_all_to_one(plain, x.unwrap_or(f64::NAN));
+        infinite += u64::from(!learned.is_empty() && x.is_infinite());
+        let y = apply_all_to_one(learned, x);
+        (!y.is_nan()).then(|| y.to_bits())
+    });
+    (cells.collect(), infinite)
+}
+
+proptest! {
+    #[test]
+    fn one_loop_does_what_kernels_do_one_after_the_other(
+        cells in prop::collection::vec(prop::option::weighted(0.9, prop::num::f64::ANY), 0..2500),
+        skipped in 0_usize..70,
+        type_of_column in prop::sample::select(vec![DataType::Int32, DataType::Int64, DataType::Float32, DataType::Float64, DataType::Int16]),
+        start in prop::sample::select(vec![vec![], vec![Kernel::Abs]]),
+        fill in prop::sample::select(vec![vec![], vec![Kernel::Fill(-0.0)], vec![Kernel::Fill(2.5)]]),
+        last in prop::sample::select(vec![
+            vec![],
+            vec![Kernel::Center(0.1)],
+            vec![Kernel::Scale(0.3)],
+            vec![Kernel::CenterScale { center: -0.0, scale: 3.0 }],
+            vec![Kernel::Affine { factor: 0.7, offset: -0.1 }],
+            vec![Kernel::Affine { factor: 0.7, offset: 0.0 }, Kernel::Clip { min: 0.0, max: 1.0 }],
+        ]),
+    ) {
+        let doubles = Float64Array::from(cells);
+        // What does not fit into a type is missing there.
+        let array = cast(&doubles, &type_of_column).unwrap();
+        let array = array.slice(skipped.min(array.len()), array.len().saturating_sub(skipped));
+        let read = cast(&array, &DataType::Float64).unwrap();
+        let read: Vec<Option<f64>> = read.as_primitive::<Float64Type>().iter().collect();
+        let kernels = [start, fill, last].concat();
+        let (expected, infinite) = plainly(&read, &kernels);
+        let wide = transform(&array, &kernels, OutputDtype::Float64).unwrap();
+        let found = wide.array.as_primitive::<Float64Type>().iter().map(|x| x.map(f64::to_bits));
+        prop_assert_eq!(found.collect::<Vec<_>>(), expected.clone());
+        let narrow = transform(&array, &kernels, OutputDtype::Float32).unwrap();
+        let found = narrow.array.as_primitive::<Float32Type>().iter().map(|x| x.map(f32::to_bits));
+        let nearest = expected.iter().map(|x| x.map(|x| (f64::from_bits(x) as f32).to_bits()));
+        prop_assert_eq!(found.collect::<Vec<_>>(), nearest.collect::<Vec<_>>());
+        prop_assert_eq!((wide.infinite, narrow.infinite), (infinite, infinite));
     }
 }
 
