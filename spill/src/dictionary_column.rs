@@ -6,6 +6,7 @@
 //! <https://parquet.apache.org/docs/file-format/data-pages/encodings/>.
 
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, StringArray};
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Int32Type};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding};
@@ -13,6 +14,7 @@ use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::schema::types::ColumnDescPtr;
 
+use crate::bit_packer::BitPacker;
 use crate::column_pages::{ColumnPages, push_varint, unsigned};
 use crate::compact::same_array;
 use crate::definition_levels::DefinitionLevels;
@@ -55,7 +57,9 @@ impl<'a> DictionaryColumn<'a> {
         pages.push_dictionary(self.values.len(), self.dictionary()?)?;
         let nullable = column.max_def_level() > 0;
         let largest = self.values.len().saturating_sub(1);
-        let mut page = DataPage::new(nullable, largest);
+        let all: usize = self.parts.iter().map(|part| part.len()).sum();
+        let page_from = |row: usize| DataPage::new(nullable, largest, (all - row).min(PAGE_ROWS));
+        let mut page = page_from(0);
         let mut rows = 0;
         for part in &self.parts {
             let mut at = 0;
@@ -65,7 +69,7 @@ impl<'a> DictionaryColumn<'a> {
                 at += taken;
                 rows += taken;
                 if page.levels.rows() == PAGE_ROWS {
-                    let full = std::mem::replace(&mut page, DataPage::new(nullable, largest));
+                    let full = std::mem::replace(&mut page, page_from(rows));
                     full.finish(&mut pages)?;
                 }
             }
@@ -92,15 +96,16 @@ impl<'a> DictionaryColumn<'a> {
 /// A page being filled: which rows have a value, and the keys of those that have.
 struct DataPage {
     levels: DefinitionLevels,
-    keys: BitPacker,
+    keys: PackedKeys,
 }
 
 impl DataPage {
-    fn new(nullable: bool, largest_key: usize) -> Self {
+    /// A page for at most `rows` rows.
+    fn new(nullable: bool, largest_key: usize, rows: usize) -> Self {
         let width = usize::BITS - largest_key.leading_zeros();
         Self {
             levels: DefinitionLevels::new(nullable),
-            keys: BitPacker::new(width.max(1)),
+            keys: PackedKeys::with_capacity(rows, width.max(1)),
         }
     }
 
@@ -108,14 +113,8 @@ impl DataPage {
         let keys = part.values();
         let nulls = part.nulls().filter(|nulls| nulls.null_count() > 0);
         match nulls {
-            None => keys.iter().for_each(|key| self.keys.push(*key)),
-            Some(nulls) => {
-                for index in nulls.valid_indices() {
-                    if let Some(key) = keys.get(index) {
-                        self.keys.push(*key);
-                    }
-                }
-            }
+            None => self.keys.extend(keys),
+            Some(nulls) => self.keys.extend_valid(keys, nulls.inner()),
         }
         self.levels.append(part.len(), nulls);
     }
@@ -133,47 +132,73 @@ impl DataPage {
     }
 }
 
-/// Numbers in a fixed number of bits each, lowest bit first, in groups of eight.
-struct BitPacker {
+/// Keys in a fixed number of bits each, in groups of eight.
+struct PackedKeys {
     bytes: Vec<u8>,
-    /// Bits not in `bytes` yet, fewer than 32 between two calls.
-    open: u64,
-    open_bits: u32,
     width: u32,
-    count: usize,
+    packer: BitPacker,
+    /// Keys that wait in the packer: there is room for one more.
+    waiting: usize,
 }
 
-impl BitPacker {
-    /// For numbers of `width` bits, 1 to 31.
-    fn new(width: u32) -> Self {
+impl PackedKeys {
+    /// For `keys` keys of `width` bits, 1 to 31.
+    fn with_capacity(keys: usize, width: u32) -> Self {
         Self {
-            bytes: Vec::new(),
-            open: 0,
-            open_bits: 0,
+            bytes: Vec::with_capacity(keys.div_ceil(8) * width as usize),
             width,
-            count: 0,
+            packer: BitPacker::default(),
+            waiting: 0,
         }
     }
 
-    #[inline]
-    fn push(&mut self, key: i32) {
-        self.open |= u64::from(key.cast_unsigned()) << self.open_bits;
-        self.open_bits += self.width;
-        self.count += 1;
-        if self.open_bits >= 32 {
-            self.bytes
-                .extend_from_slice(&(self.open as u32).to_le_bytes());
-            self.open >>= 32;
-            self.open_bits -= 32;
+    fn extend(&mut self, mut keys: &[i32]) {
+        while !keys.is_empty() {
+            let places = self.packer.numbers.iter_mut().skip(self.waiting);
+            let (now, later) = keys.split_at(places.len().min(keys.len()));
+            for (place, key) in places.zip(now) {
+                *place = u64::from(key.cast_unsigned());
+            }
+            self.waiting += now.len();
+            if self.waiting == BitPacker::MOST_NUMBERS {
+                let packed = self.packer.pack(BitPacker::MOST_NUMBERS, self.width);
+                self.bytes.extend_from_slice(packed);
+                self.waiting = 0;
+            }
+            keys = later;
+        }
+    }
+
+    /// Takes in the keys whose bit in `valid` is set.
+    fn extend_valid(&mut self, keys: &[i32], valid: &BooleanBuffer) {
+        let words = valid.bit_chunks();
+        for (keys, word) in keys.chunks(64).zip(words.iter_padded()) {
+            if word == u64::MAX {
+                self.extend(keys);
+                continue;
+            }
+            // Each goes behind those that stay, and stays or is written over: no branch to guess.
+            let mut found = [0; 64];
+            let mut count = 0;
+            for (index, key) in keys.iter().enumerate() {
+                if let Some(place) = found.get_mut(count) {
+                    *place = *key;
+                }
+                count += (word >> index & 1) as usize;
+            }
+            self.extend(found.get(..count).unwrap_or_default());
         }
     }
 
     /// How many groups of eight there are, the last filled up with zeros, and their bytes.
     fn finish(mut self) -> (usize, Vec<u8>) {
-        let groups = self.count.div_ceil(8);
-        self.bytes.extend_from_slice(&self.open.to_le_bytes());
-        self.bytes.resize(groups * self.width as usize, 0);
-        (groups, self.bytes)
+        let behind = self.packer.numbers.iter_mut().skip(self.waiting);
+        behind.for_each(|place| *place = 0);
+        let packed = self.packer.pack(BitPacker::MOST_NUMBERS, self.width);
+        let used = self.waiting.div_ceil(8) * self.width as usize;
+        self.bytes
+            .extend_from_slice(packed.get(..used).unwrap_or_default());
+        (self.bytes.len() / self.width as usize, self.bytes)
     }
 }
 

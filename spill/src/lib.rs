@@ -11,6 +11,7 @@
 
 mod account;
 mod batch_size;
+mod bit_packer;
 mod budget;
 mod carrier;
 mod checked_file;

@@ -144,17 +144,21 @@ impl TextInterner {
     pub(crate) fn texts(&self) -> Result<InternedTexts, SpillError> {
         let mut places = vec![0; self.distinct()];
         let mut offsets = Vec::with_capacity(self.distinct() + 1);
-        let mut data = Vec::with_capacity(self.text_bytes);
+        let mut data = Vec::with_capacity(self.text_bytes + size_of::<TextKey>());
         offsets.push(0);
         for (place, (key, number)) in (0..).zip(self.numbers.iter()) {
             if let Some(of_number) = places.get_mut(number as usize) {
                 *of_number = place;
             }
-            let bytes = key.to_bytes();
-            let text = TextKey::text_in(&bytes);
-            data.extend_from_slice(
-                text.unwrap_or_else(|| text_at(&self.bytes, &self.ends, number)),
-            );
+            match key.whole() {
+                // Copying a fixed number of bytes takes no call.
+                Some((bytes, len)) => {
+                    let behind = data.len() + len;
+                    data.extend_from_slice(&bytes);
+                    data.truncate(behind);
+                }
+                None => data.extend_from_slice(text_at(&self.bytes, &self.ends, number)),
+            }
             offsets.push(i32::try_from(data.len()).unwrap_or(i32::MAX));
         }
         let values = StringArray::try_new(

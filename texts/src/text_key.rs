@@ -121,6 +121,12 @@ impl TextKey {
         bytes
     }
 
+    /// The text of a [whole](Self::is_whole) key, with zeros behind it, and its length.
+    pub fn whole(self) -> Option<([u8; MOST_INLINE], usize)> {
+        let [len, text @ ..] = self.to_bytes();
+        self.is_whole().then_some((text, usize::from(len)))
+    }
+
     /// The text in the bytes of a [whole](Self::is_whole) key; none for others.
     pub fn text_in(bytes: &[u8; 12]) -> Option<&[u8]> {
         let [len, text @ ..] = bytes;
@@ -183,6 +189,8 @@ mod tests {
                 key.is_whole().then_some(text.as_bytes()),
                 "{text:?}"
             );
+            let whole = key.whole().map(|(bytes, len)| bytes[..len].to_vec());
+            assert_eq!(whole, key.is_whole().then(|| text.clone().into_bytes()));
             assert_ne!(key, TextKey::NONE);
         }
     }
