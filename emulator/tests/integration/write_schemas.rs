@@ -24,7 +24,7 @@ use crate::writes::{Writer, append, outcomes};
 const DEFAULT: &str = "projects/p/datasets/d/tables/t/streams/_default";
 
 async fn setup(root: &TempDir, fields: Value) -> (RunningEmulator, Writer) {
-    let emulator = serve(&root).await;
+    let emulator = serve(root).await;
     make_table(&emulator, fields).await;
     let channel = Channel::from_shared(emulator.endpoint()).unwrap();
     let writer = BigQueryWriteClient::new(channel.connect().await.unwrap());
