@@ -44,6 +44,7 @@ pub(crate) fn refuse(settings: &Value) -> Result<(), FormatError> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use serde_json::json;
 
     use super::*;
