@@ -17,6 +17,9 @@ mod avro;
 mod csv;
 mod detect;
 mod parquet;
+mod refused_options;
+
+pub(crate) use refused_options::refuse;
 
 /// What compressed rows may unpack to.
 const MAX_ROW_BYTES: usize = 1 << 30;
@@ -111,6 +114,7 @@ pub(crate) fn decode(
     columns: Columns,
     settings: &Value,
 ) -> Result<Decoded, FormatError> {
+    refuse(settings)?;
     let unpacked = if !tells_its_columns(format) && gzip::is_packed(data) {
         Some(gzip::unpack(data, MAX_ROW_BYTES).map_err(FormatError::reading)?)
     } else {

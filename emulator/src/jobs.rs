@@ -23,6 +23,7 @@ mod load;
 mod own_tables;
 mod past;
 mod query;
+mod refused_members;
 mod scripts;
 mod sessions;
 mod statements;

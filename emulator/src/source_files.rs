@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::external::ExternalError;
 use crate::file_formats::{self, Columns, Decoded};
-use crate::hive::{Hive, HiveError};
+use crate::hive::Hive;
 use crate::places::{FileAt, Places};
 use crate::schema::FieldSchema;
 
@@ -26,7 +26,7 @@ pub(crate) struct Gathered {
     pub bytes: u64,
 }
 
-fn unreadable(error: &HiveError) -> ExternalError {
+fn unreadable(error: &impl std::fmt::Display) -> ExternalError {
     ExternalError::Directories {
         message: error.to_string(),
     }
@@ -38,6 +38,7 @@ impl SourceFiles {
     /// # Errors
     /// [`ExternalError`] for an address behind which there is nothing, and for directories that tell no columns.
     pub fn find(places: &Places, format: &str, settings: Value) -> Result<Self, ExternalError> {
+        file_formats::refuse(&settings).map_err(|e| unreadable(&e))?;
         let mut files = Vec::new();
         let uris = settings["sourceUris"].as_array();
         for uri in uris.into_iter().flatten().filter_map(Value::as_str) {

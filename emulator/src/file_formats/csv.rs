@@ -10,7 +10,8 @@ use crate::schema::FieldSchema;
 struct Dialect<'a> {
     delimiter: char,
     quote: Option<char>,
-    null_marker: &'a str,
+    /// What stands for nothing.
+    null_markers: Vec<&'a str>,
     jagged: bool,
     ignore_unknown: bool,
 }
@@ -40,7 +41,7 @@ pub(super) fn decode(
     let dialect = Dialect {
         delimiter,
         quote,
-        null_marker: settings["nullMarker"].as_str().unwrap_or(""),
+        null_markers: null_markers(settings),
         jagged: settings["allowJaggedRows"].as_bool() == Some(true),
         ignore_unknown: settings["ignoreUnknownValues"].as_bool() == Some(true),
     };
@@ -80,6 +81,20 @@ pub(super) fn decode(
     of_cells(settings, columns.clone(), rows)
 }
 
+/// Several markers may be given, or one, which otherwise is nothing between two delimiters.
+fn null_markers(settings: &Value) -> Vec<&str> {
+    let several = settings["nullMarkers"].as_array();
+    let several: Vec<&str> = several
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    match several.is_empty() {
+        true => vec![settings["nullMarker"].as_str().unwrap_or("")],
+        false => several,
+    }
+}
+
 fn row_of(
     record: &[Piece],
     columns: &[FieldSchema],
@@ -109,10 +124,10 @@ fn row_of(
 
 fn cell_of(column: &FieldSchema, value: &Piece, dialect: &Dialect<'_>) -> Cell {
     let is_text = matches!(column.kind.as_str(), "STRING" | "BYTES");
-    let marker = dialect.null_marker;
+    let markers = &dialect.null_markers;
     // Quotes with nothing between them are an empty text, and no value of any other type; with a marker of one's own they are wrong there.
-    let nothing = value.text.is_empty() && marker.is_empty() && !is_text;
-    if nothing || !value.quoted && value.text == marker {
+    let nothing = value.text.is_empty() && markers.contains(&"") && !is_text;
+    if nothing || !value.quoted && markers.contains(&value.text.as_str()) {
         return Cell::Null;
     }
     Cell::Text(value.text.clone())
@@ -175,21 +190,20 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const DIALECT: Dialect<'static> = Dialect {
-        delimiter: ',',
-        quote: Some('"'),
-        null_marker: "",
-        jagged: false,
-        ignore_unknown: false,
-    };
+    fn dialect<'a>(null_markers: &[&'a str]) -> Dialect<'a> {
+        Dialect {
+            delimiter: ',',
+            quote: Some('"'),
+            null_markers: null_markers.to_vec(),
+            jagged: false,
+            ignore_unknown: false,
+        }
+    }
 
     #[test]
     fn what_is_null_depends_on_quotes_types_and_the_marker() {
-        let cell = |kind: &str, text: &str, quoted, null_marker| {
-            let dialect = Dialect {
-                null_marker,
-                ..DIALECT
-            };
+        let cell_with = |kind: &str, text: &str, quoted, null_markers: &[&str]| {
+            let dialect = dialect(null_markers);
             let value = Piece {
                 text: text.to_owned(),
                 quoted,
@@ -202,7 +216,15 @@ mod tests {
                 _ => unreachable!("values of CSV are texts"),
             }
         };
+        let cell = |kind: &str, text: &str, quoted, null_marker: &str| {
+            cell_with(kind, text, quoted, &[null_marker])
+        };
         let text = |text: &str| Some(text.to_owned());
+        let several = json!({"nullMarkers": ["NA", "-"], "nullMarker": ""});
+        let several = null_markers(&several);
+        for (value, wanted) in [("NA", None), ("-", None), ("", text(""))] {
+            assert_eq!(cell_with("STRING", value, false, &several), wanted);
+        }
         assert_eq!(cell("STRING", "", false, ""), None);
         assert_eq!(cell("STRING", "", true, ""), text(""));
         assert_eq!(cell("INTEGER", "", false, ""), None);
@@ -216,7 +238,7 @@ mod tests {
     #[test]
     fn quotes_hide_delimiters_and_line_ends() {
         let cut = |text| {
-            let records = records(text, &DIALECT).map_err(|e| e.to_string())?;
+            let records = records(text, &dialect(&[""])).map_err(|e| e.to_string())?;
             Ok::<_, String>(
                 records
                     .into_iter()

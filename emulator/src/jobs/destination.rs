@@ -67,12 +67,21 @@ impl<'a> Dispositions<'a> {
                 }
             }
         }
-        let key = &self.settings["destinationEncryptionConfiguration"];
-        if key.is_object() {
-            resource.insert("encryptionConfiguration".to_owned(), key.clone());
-        }
+        resource.extend(encryption(self.settings));
         resource
     }
+}
+
+/// What a job says of the key of its table.
+pub(super) const ENCRYPTION: &str = "destinationEncryptionConfiguration";
+
+/// The key of a job's table, among the settings of that table.
+pub(super) fn encryption(settings: &Value) -> Map<String, Value> {
+    let key = &settings[ENCRYPTION];
+    let key = key.is_object().then(|| key.clone());
+    key.map(|key| ("encryptionConfiguration".to_owned(), key))
+        .into_iter()
+        .collect()
 }
 
 /// Reads a table reference; the part of its id after a dollar sign is a partition.

@@ -14,7 +14,7 @@ use super::load::arranged;
 use super::own_tables::OwnTables;
 use super::scripts::{Script, Transaction};
 use super::statements::Effect;
-use super::{Done, JobError, QueryResult, Work};
+use super::{Done, JobError, QueryResult, Work, refused_members};
 use crate::catalog::{CatalogError, micros};
 use crate::name::TableName;
 use crate::query::script::Step;
@@ -79,6 +79,7 @@ pub(super) fn run(work: &mut Work<'_>) -> Result<Done, JobError> {
     } else {
         sql.to_owned()
     };
+    refused_members::refuse(&settings)?;
     let parameters = Parameter::read(&settings["queryParameters"])?;
     let steps = query::script::script(&sql)?;
     let positional = parameters.iter().any(|p| p.name.is_empty());
@@ -262,8 +263,11 @@ impl Running<'_, '_> {
             return None;
         }
         let mut key = format!(
-            "{}\n{text}\n{}\n{}",
-            self.work.project, self.settings["queryParameters"], self.settings["defaultDataset"]
+            "{}\n{text}\n{}\n{}\n{}",
+            self.work.project,
+            self.settings["queryParameters"],
+            self.settings["defaultDataset"],
+            self.settings[destination::ENCRYPTION]
         );
         for name in &planned.read.tables {
             let table = self.work.catalog.table(name).ok()?;
@@ -283,7 +287,8 @@ impl Running<'_, '_> {
 
     /// Runs a query into a table that goes away by itself.
     pub fn gather(&mut self, planned: Planned) -> Result<TableName, JobError> {
-        let anonymous = anonymous_table(self.work, columns(&planned)?)?;
+        let encryption = destination::encryption(&self.settings);
+        let anonymous = anonymous_with(self.work, columns(&planned)?, encryption)?;
         let mut writer = self.work.catalog.writer(&anonymous, None)?;
         self.handle.block_on(async {
             let rows = planned.run().await?;

@@ -94,8 +94,14 @@ impl Effect {
         self
     }
 
-    /// Of a statement that changes so many rows.
-    fn rows(statement: &'static str, inserted: u64, updated: u64, deleted: u64) -> Self {
+    /// Of a statement that inserts, updates and deletes so many rows of a table, which is told as where its job has written.
+    fn rows(
+        running: &mut Running<'_, '_>,
+        statement: &'static str,
+        table: &TableName,
+        (inserted, updated, deleted): (u64, u64, u64),
+    ) -> Self {
+        running.work.configuration["query"]["destinationTable"] = reference(table);
         let counts = json!({
             "insertedRowCount": inserted.to_string(),
             "updatedRowCount": updated.to_string(),
@@ -252,7 +258,12 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
                 return Ok(Effect::tried("UPDATE", &[&planned], None));
             }
             let changed = rewrite(running, planned, (&table, &columns), Keep::All)?;
-            Ok(Effect::rows("UPDATE", 0, changed, 0))
+            Ok(Effect::rows(
+                running,
+                "UPDATE",
+                &table.name,
+                (0, changed, 0),
+            ))
         }
         Statement::Delete(delete) => {
             let target = change::target(change::deleted_from(&delete), &running.defaults)?;
@@ -264,7 +275,7 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
                 return Ok(Effect::tried("DELETE", &[&planned], None));
             }
             let gone = rewrite(running, planned, (&table, &columns), Keep::Unchanged)?;
-            Ok(Effect::rows("DELETE", 0, 0, gone))
+            Ok(Effect::rows(running, "DELETE", &table.name, (0, 0, gone)))
         }
         Statement::Truncate(truncate) => {
             let [name] = truncate.table_names.as_slice() else {
@@ -277,7 +288,12 @@ pub(super) fn run(running: &mut Running<'_, '_>, statement: Statement) -> Result
             }
             running.touch(&name);
             running.work.catalog.truncate(&name)?;
-            Ok(Effect::rows("TRUNCATE_TABLE", 0, 0, table.rows))
+            Ok(Effect::rows(
+                running,
+                "TRUNCATE_TABLE",
+                &name,
+                (0, 0, table.rows),
+            ))
         }
         Statement::Drop {
             object_type,

@@ -181,6 +181,18 @@ async fn what_might_mean_something_else_is_refused_by_name() {
         ("SELECT ST_AREA(Name) FROM d.t", "ST_AREA"),
         ("SELECT ST_X(Name) FROM d.t", "a GEOGRAPHY is expected"),
         (
+            "SELECT ST_Y(ST_GEOGFROMTEXT('LINESTRING(0 0, 1 1)'))",
+            "ST_Y: the geography is not a single point",
+        ),
+        (
+            "SELECT * FROM VECTOR_SEARCH((SELECT 1), 'a', TABLE d.t)",
+            "the table function VECTOR_SEARCH",
+        ),
+        (
+            "SELECT * FROM ML.PREDICT(MODEL d.m, TABLE d.t)",
+            "the function ML.PREDICT",
+        ),
+        (
             "SELECT CAST(1e30 AS NUMERIC)",
             "Invalid NUMERIC value: 1e30",
         ),

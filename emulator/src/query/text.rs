@@ -4,9 +4,12 @@
 
 pub(super) mod dialect;
 pub(crate) mod escapes;
+mod inserted_queries;
 pub(super) mod legacy;
 pub(crate) mod literals;
+mod marked_quotes;
 pub(super) mod pipes;
 pub(super) mod placeholders;
 pub(super) mod syntax_errors;
 mod table_versions;
+mod unpivot_labels;

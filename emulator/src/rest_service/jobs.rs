@@ -254,6 +254,8 @@ pub(super) async fn query(
         "createSession",
         "connectionProperties",
         "useQueryCache",
+        "continuous",
+        "writeIncrementalResults",
     ] {
         if !body[key].is_null() {
             query[key] = body[key].clone();
@@ -261,9 +263,24 @@ pub(super) async fn query(
     }
     let mut configuration =
         json!({"query": query, "dryRun": body["dryRun"].as_bool().unwrap_or(false)});
-    if !body["labels"].is_null() {
-        configuration["labels"] = body["labels"].clone();
+    for key in ["labels", "jobTimeoutMs", "maxSlots", "reservation"] {
+        if !body[key].is_null() {
+            configuration[key] = body[key].clone();
+        }
     }
+    let mode = match &body["jobCreationMode"] {
+        Value::Number(number) => Some(number.to_string()),
+        mode => mode.as_str().map(str::to_owned),
+    };
+    let mode = one_of(
+        "jobCreationMode",
+        mode.as_deref(),
+        &[
+            "JOB_CREATION_MODE_UNSPECIFIED",
+            "JOB_CREATION_REQUIRED",
+            "JOB_CREATION_OPTIONAL",
+        ],
+    )?;
     let id = job_of_request(&body["requestId"]);
     let request = json!({
         "configuration": configuration,
@@ -281,7 +298,24 @@ pub(super) async fn query(
         let members = arrow_answer(&state, &job, max, &body["arrowSerializationOptions"]).await?;
         return RowsAnswer::try_new(&members, &RowsText::default());
     }
-    answer(&state, &job, options, "bigquery#queryResponse").await
+    let optional = mode == Some("JOB_CREATION_OPTIONAL");
+    let asked = if optional {
+        Asked::ForRows
+    } else {
+        Asked::ForJob
+    };
+    answer(&state, &job, options, asked).await
+}
+
+/// What an answer with rows answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// A query that is to be a job.
+    ForJob,
+    /// A query that need not be one.
+    ForRows,
+    /// A job that has been.
+    AboutJob,
 }
 
 pub(super) async fn results(
@@ -291,19 +325,26 @@ pub(super) async fn results(
     Params(options): Params<PageOptions>,
 ) -> Result<RowsAnswer, RestError> {
     let job = find(&state, &project, &id, &place)?;
-    answer(&state, &job, options, "bigquery#getQueryResultsResponse").await
+    answer(&state, &job, options, Asked::AboutJob).await
 }
 
 async fn answer(
     state: &Arc<RestState>,
     job: &Arc<Job>,
     options: PageOptions,
-    kind: &str,
+    asked: Asked,
 ) -> Result<RowsAnswer, RestError> {
     if let Some(error) = &job.error {
         return Err(error.clone().into());
     }
+    let kind = match asked {
+        Asked::AboutJob => "bigquery#getQueryResultsResponse",
+        Asked::ForJob | Asked::ForRows => "bigquery#queryResponse",
+    };
     let mut body = described(job, kind);
+    if asked == Asked::ForRows {
+        body["jobCreationReason"] = json!({"code": "OTHER"});
+    }
     let Some(result) = job.result.clone() else {
         without_rows(job, &mut body);
         return RowsAnswer::try_new(&body, &RowsText::default());
@@ -317,10 +358,23 @@ async fn answer(
     .await?;
     body["schema"] = json!({"fields": columns});
     body["totalRows"] = json!(page.total.to_string());
-    if let Some(next) = page.next {
-        body["pageToken"] = json!(next);
+    match (page.next, &mut body) {
+        (Some(next), body) => body["pageToken"] = json!(next),
+        // All rows are here, so that nobody has to ask a job for others.
+        (None, Value::Object(members)) if asked == Asked::ForRows && is_select(job) => {
+            members.remove("jobReference");
+            members.remove("jobCreationReason");
+        }
+        _ => {}
     }
     RowsAnswer::try_new(&body, &page.rows)
+}
+
+/// Whether a job was one query that leaves nothing but its rows.
+fn is_select(job: &Job) -> bool {
+    let query = job.statistics.get("query");
+    query.is_some_and(|query| query["statementType"] == "SELECT")
+        && !job.statistics.contains_key("sessionInfo")
 }
 
 /// What an answer says about its job.

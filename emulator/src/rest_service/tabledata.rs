@@ -206,6 +206,12 @@ pub(super) async fn insert_all(
     let body = object(body)?;
     let flag = |key: &str| body.get(key).and_then(Value::as_bool).unwrap_or(false);
     let skip_invalid = flag("skipInvalidRows");
+    let suffix = body.get("templateSuffix").and_then(Value::as_str);
+    if suffix.is_some_and(|suffix| !suffix.is_empty()) {
+        return Err(RestError::invalid(
+            "templateSuffix is not supported by this emulator",
+        ));
+    }
     let unknown = if flag("ignoreUnknownValues") {
         UnknownFields::Ignore
     } else {

@@ -7,8 +7,9 @@ use tokio::net::TcpStream;
 
 use millpond_emulator::RunningEmulator;
 
+use crate::harness::serve;
 use crate::rest::{call, send};
-use crate::tables::{make_table, start_empty};
+use crate::tables::make_table;
 
 /// The whole answer as it came.
 async fn raw(emulator: &RunningEmulator, kind: &str, body: &str) -> String {
@@ -26,7 +27,7 @@ async fn raw(emulator: &RunningEmulator, kind: &str, body: &str) -> String {
 #[tokio::test]
 async fn every_call_of_a_batch_has_its_answer() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     make_table(&emulator, json!([{"name": "id", "type": "INT64"}])).await;
     let patch = json!({"description": "by a batch"}).to_string();
     let body = format!(
@@ -72,7 +73,7 @@ async fn every_call_of_a_batch_has_its_answer() {
 #[tokio::test]
 async fn what_is_no_batch_is_refused() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     let many = "--b\r\n\r\nGET /projects HTTP/1.1\r\n\r\n".repeat(1001) + "--b--";
     for (kind, body) in [
         ("application/json", "{}"),

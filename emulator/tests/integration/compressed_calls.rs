@@ -59,11 +59,7 @@ async fn rows_are_read_by_compressed_requests() {
 #[tokio::test]
 async fn rows_are_appended_by_compressed_requests() {
     let root = tempfile::TempDir::new().unwrap();
-    let emulator = Emulator::builder()
-        .data_dir(root.path())
-        .start()
-        .await
-        .unwrap();
+    let emulator = serve(&root).await;
     make_table(
         &emulator,
         json!([{"name": "id", "type": "INT64", "mode": "REQUIRED"}, {"name": "name", "type": "STRING"}]),

@@ -10,8 +10,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::harness::serve;
 use crate::rest::{call, exchange, send};
-use crate::tables::{make_table, start_empty};
+use crate::tables::make_table;
 
 const TABLE: &str = "/bigquery/v2/projects/p/datasets/d/tables/t";
 
@@ -29,7 +30,7 @@ pub fn packed(body: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn a_post_may_mean_another_method() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     make_table(&emulator, columns()).await;
     let meaning = async |method: &str, body: &Value| {
         let headers = [("X-HTTP-Method-Override", method)];
@@ -62,7 +63,7 @@ async fn a_post_may_mean_another_method() {
 #[tokio::test]
 async fn bodies_may_be_compressed_and_called_anything() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     make_table(&emulator, columns()).await;
     let headers = [
         ("Content-Type", "application/json; charset=UTF-8"),
@@ -102,7 +103,7 @@ async fn bodies_may_be_compressed_and_called_anything() {
 #[tokio::test]
 async fn answers_have_the_members_that_are_asked_for() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     make_table(&emulator, columns()).await;
     let path =
         format!("{TABLE}?fields=id,tableReference/tableId,schema(fields/name)&alt=json&unknown=1");
@@ -128,7 +129,7 @@ async fn answers_have_the_members_that_are_asked_for() {
 #[tokio::test]
 async fn the_api_is_described_as_far_as_it_is_served() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     let (code, document) = call(&emulator, "GET", "/$discovery/rest?version=v2").await;
     assert_eq!(code, 200);
     assert_eq!(document["rootUrl"], format!("{}/", emulator.endpoint()));
@@ -176,7 +177,7 @@ async fn the_api_is_described_as_far_as_it_is_served() {
 #[tokio::test]
 async fn a_refused_call_with_a_body_leaves_the_connection_open() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     let mut socket = TcpStream::connect(emulator.local_addr()).await.unwrap();
     for path in [
         "/projects/p/nothing",

@@ -14,7 +14,7 @@ use google_cloud_bigquery::client::Read;
 use google_cloud_bigquery::model::{
     DataFormat, ReadRowsResponse, ReadSession, read_rows_response, read_session,
 };
-use millpond_emulator::{EmulatorBuilder, RunningEmulator};
+use millpond_emulator::{Emulator, EmulatorBuilder, RunningEmulator};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
@@ -74,6 +74,12 @@ pub async fn start(builder: EmulatorBuilder, root: &TempDir) -> (RunningEmulator
     let emulator = builder.data_dir(root.path()).start().await.unwrap();
     let client = client(&emulator).await;
     (emulator, client)
+}
+
+/// An emulator of what is below `root`.
+pub async fn serve(root: &TempDir) -> RunningEmulator {
+    let builder = Emulator::builder().data_dir(root.path());
+    builder.start().await.unwrap()
 }
 
 pub async fn client(emulator: &RunningEmulator) -> Read {

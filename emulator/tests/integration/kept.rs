@@ -8,6 +8,7 @@ use millpond_emulator::Emulator;
 use tempfile::TempDir;
 
 use crate::harness::*;
+use crate::statements::{make_dataset, run};
 
 /// Takes the files away that rows come from.
 fn lose_files(root: &TempDir) {
@@ -82,6 +83,36 @@ async fn nothing_is_kept_unless_asked_for_and_nothing_that_is_too_large() {
         assert!(read_once(&client, stream, 0).await.is_err());
         emulator.shutdown().await;
     }
+}
+
+#[tokio::test]
+async fn columns_that_are_sent_as_they_are_stored_are_kept_as_well() {
+    let root = TempDir::new().unwrap();
+    let builder = Emulator::builder()
+        .message_bytes(7000)
+        .keep_messages(10 << 20);
+    let (emulator, client) = start(builder, &root).await;
+    make_dataset(&emulator).await;
+    run(
+        &emulator,
+        "CREATE TABLE d.t AS SELECT x / 7 AS a, x / 11 AS b FROM UNNEST(GENERATE_ARRAY(1, 5000)) AS x",
+    )
+    .await;
+    let session = open(&client, arrow_session()).await.unwrap();
+    let stream = &session.streams[0].name;
+    let before = read_once(&client, stream, 0).await.unwrap();
+    let rows: usize = before.batches.iter().map(|b| b.num_rows()).sum();
+    assert_eq!(rows, 5000);
+    for entry in fs::read_dir(root.path().join("p/d/t")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "parquet") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    // Whoever reads second reads what was kept.
+    let again = read_once(&client, stream, 0).await.unwrap();
+    assert_eq!(again.batches, before.batches);
+    emulator.shutdown().await;
 }
 
 /// The one file of kept messages.

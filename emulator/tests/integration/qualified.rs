@@ -3,13 +3,14 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::harness::serve;
 use crate::rest::{call, send_json};
-use crate::tables::{make_table, start_empty};
+use crate::tables::make_table;
 
 #[tokio::test]
 async fn columns_are_found_by_the_whole_name_of_their_table() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     make_table(&emulator, json!([{"name": "id", "type": "INT64"}])).await;
     let ask = async |sql: &str| {
         let body = json!({"query": sql, "useLegacySql": false});

@@ -148,11 +148,7 @@ async fn a_file_that_is_no_parquet_is_an_internal_error_and_not_a_crash() {
 #[tokio::test]
 async fn it_listens_on_loopback_only_and_refuses_a_missing_directory() {
     let root = numbered_table(10);
-    let emulator = Emulator::builder()
-        .data_dir(root.path())
-        .start()
-        .await
-        .unwrap();
+    let emulator = serve(&root).await;
     assert!(emulator.local_addr().ip().is_loopback());
     let taken = Emulator::builder()
         .data_dir(root.path())

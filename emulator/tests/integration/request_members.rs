@@ -1,9 +1,10 @@
 //! What of a request is read, kept and refused, member by member.
 
-use millpond_emulator::{Emulator, RunningEmulator};
+use millpond_emulator::RunningEmulator;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::harness::serve;
 use crate::rest::{call, exchange, send_json};
 use crate::statements::ask;
 
@@ -11,11 +12,7 @@ const TABLES: &str = "/projects/p/datasets/d/tables";
 const ROUTINES: &str = "/projects/p/datasets/d/routines";
 
 async fn start(root: &TempDir) -> RunningEmulator {
-    let emulator = Emulator::builder()
-        .data_dir(root.path())
-        .start()
-        .await
-        .unwrap();
+    let emulator = serve(root).await;
     let dataset = json!({"datasetReference": {"datasetId": "d"}, "location": "", "id": "", "tableType": "x", "access": [],
         "defaultTableExpirationMs": 7_200_000, "defaultPartitionExpirationMs": "7200000"});
     let (code, made) = send_json(&emulator, "POST", "/projects/p/datasets", &dataset).await;
@@ -297,5 +294,140 @@ async fn a_boolean_is_no_text_of_a_row_that_is_inserted() {
         message,
         "Conversion from bool to std::string is unsupported."
     );
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn members_that_would_change_what_is_done_are_refused_by_name() {
+    let root = TempDir::new().unwrap();
+    let emulator = start(&root).await;
+    make(&emulator, "t", json!({})).await;
+    let rows = json!({"templateSuffix": "_x", "rows": [{"json": {"n": 1}}]});
+    let path = format!("{TABLES}/t/insertAll");
+    let answer = send_json(&emulator, "POST", &path, &rows).await;
+    let wanted = "templateSuffix is not supported by this emulator";
+    assert_eq!(error(&answer), (400, "invalid", wanted));
+
+    let external = json!({"sourceFormat": "CSV", "sourceUris": ["file:///none/a.csv"], "dateFormat": "DD/MM/YYYY",
+        "schema": {"fields": [{"name": "d", "type": "DATE"}]}});
+    let query = |name: &str, member: Value| json!({"query": {"query": "SELECT 1 AS x", "useLegacySql": false, name: member}});
+    let load = json!({"load": {"sourceFormat": "CSV", "sourceUris": ["file:///none/a.csv"], "timeZone": "Asia/Tokyo",
+        "destinationTable": {"projectId": "p", "datasetId": "d", "tableId": "t"}}});
+    let functions = json!([{"inlineCode": "x"}]);
+    let result = json!({"keyResultStatement": "FIRST_SELECT"});
+    for (configuration, said) in [
+        (load, "timeZone Asia/Tokyo"),
+        (
+            query("tableDefinitions", json!({"e": external})),
+            "dateFormat DD/MM/YYYY",
+        ),
+        (
+            query("userDefinedFunctionResources", functions),
+            "userDefinedFunctionResources",
+        ),
+        (query("continuous", json!(true)), "continuous"),
+        (query("scriptOptions", result), "FIRST_SELECT"),
+    ] {
+        let job = json!({"configuration": configuration});
+        let (code, job) = send_json(&emulator, "POST", "/projects/p/jobs", &job).await;
+        assert_eq!(code, 200, "{job}");
+        let message = job["status"]["errorResult"]["message"].to_string();
+        let named = message.contains(said) && message.contains("not supported");
+        assert!(named, "{job}");
+    }
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_query_that_need_not_be_a_job_is_none_where_all_its_rows_are_told() {
+    let root = TempDir::new().unwrap();
+    let emulator = start(&root).await;
+    let told = async |sql: &str, name: &str, member: Value| {
+        let mut body = json!({"query": sql, "jobCreationMode": "JOB_CREATION_OPTIONAL"});
+        body[name] = member;
+        let (code, told) = ask(&emulator, body).await;
+        assert_eq!(code, 200, "{told}");
+        told
+    };
+    let rows = "SELECT x FROM UNNEST([1, 2, 3]) AS x";
+    for mode in [json!("JOB_CREATION_OPTIONAL"), json!(2)] {
+        let all = told(rows, "jobCreationMode", mode).await;
+        assert_eq!(all["rows"].as_array().map(Vec::len), Some(3));
+        assert!(all["queryId"].is_string());
+        for absent in ["jobReference", "jobCreationReason"] {
+            assert_eq!(all.get(absent), None);
+        }
+    }
+    // Other rows are asked of the job.
+    let some = told(rows, "maxResults", json!(2)).await;
+    let id = some["jobReference"]["jobId"].as_str().unwrap();
+    let path = format!("/projects/p/queries/{id}?startIndex=2");
+    let (_, rest) = call(&emulator, "GET", &path).await;
+    assert_eq!(rest["rows"], json!([{"f": [{"v": "3"}]}]));
+    let made = told("CREATE TABLE d.made (x INT64)", "maxResults", json!(2)).await;
+    for told in [some, made] {
+        assert!(told["jobReference"]["jobId"].is_string(), "{told}");
+        assert_eq!(told["jobCreationReason"], json!({"code": "OTHER"}));
+    }
+    let body = json!({"query": rows, "jobTimeoutMs": 5000, "reservation": "r"});
+    let (_, usual) = ask(&emulator, body).await;
+    assert_eq!(usual["jobCreationReason"], json!({"code": "REQUESTED"}));
+    let id = usual["jobReference"]["jobId"].as_str().unwrap();
+    let (_, job) = call(&emulator, "GET", &format!("/projects/p/jobs/{id}")).await;
+    let configuration = &job["configuration"];
+    assert_eq!(configuration["jobTimeoutMs"], "5000");
+    assert_eq!(configuration["reservation"], "r");
+    let answer = ask(
+        &emulator,
+        json!({"query": rows, "jobCreationMode": "SOMETIMES"}),
+    )
+    .await;
+    let wanted = "Invalid value for jobCreationMode: SOMETIMES";
+    assert_eq!(error(&answer), (400, "invalid", wanted));
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn results_have_the_key_that_their_query_names() {
+    let root = TempDir::new().unwrap();
+    let emulator = start(&root).await;
+    for key in [
+        json!({"kmsKeyName": "projects/p/one"}),
+        json!({"kmsKeyName": "projects/p/two"}),
+        Value::Null,
+    ] {
+        let body = json!({"query": "SELECT 1 AS x", "destinationEncryptionConfiguration": key});
+        let (_, told) = ask(&emulator, body).await;
+        let id = told["jobReference"]["jobId"].as_str().unwrap();
+        let (_, job) = call(&emulator, "GET", &format!("/projects/p/jobs/{id}")).await;
+        let table = &job["configuration"]["query"]["destinationTable"];
+        let part = |name: &str| table[name].as_str().unwrap();
+        let (dataset, table) = (part("datasetId"), part("tableId"));
+        let path = format!("/projects/p/datasets/{dataset}/tables/{table}");
+        let (_, table) = call(&emulator, "GET", &path).await;
+        assert_eq!(table["encryptionConfiguration"], key);
+    }
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn statements_that_change_rows_tell_their_table_as_the_destination() {
+    let root = TempDir::new().unwrap();
+    let emulator = start(&root).await;
+    make(&emulator, "t", json!({})).await;
+    for sql in [
+        "INSERT INTO d.t (WITH w AS (SELECT 1 AS n, 'a' AS s) SELECT n, s, NULL FROM w)",
+        "UPDATE d.t SET n = 2 WHERE TRUE",
+        "MERGE d.t USING (SELECT 2 AS n) AS u ON t.n = u.n WHEN MATCHED THEN UPDATE SET s = 'b'",
+        "DELETE FROM d.t WHERE n = 2",
+        "TRUNCATE TABLE d.t",
+    ] {
+        let job = json!({"configuration": {"query": {"query": sql, "useLegacySql": false}}});
+        let (code, job) = send_json(&emulator, "POST", "/projects/p/jobs", &job).await;
+        assert_eq!((code, &job["status"]), (200, &json!({"state": "DONE"})));
+        let table = &job["configuration"]["query"]["destinationTable"];
+        let wanted = json!({"projectId": "p", "datasetId": "d", "tableId": "t"});
+        assert_eq!(table, &wanted, "{sql}");
+    }
     emulator.shutdown().await;
 }

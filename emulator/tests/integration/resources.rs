@@ -5,14 +5,15 @@ use tempfile::TempDir;
 
 use millpond_emulator::RunningEmulator;
 
+use crate::harness::serve;
 use crate::rest::{call, exchange, send_json};
-use crate::tables::{make_table, start_empty};
+use crate::tables::make_table;
 
 const DATASET: &str = "/projects/p/datasets/d";
 const TABLE: &str = "/projects/p/datasets/d/tables/t";
 
 async fn with_table(root: &TempDir) -> RunningEmulator {
-    let emulator = start_empty(root).await;
+    let emulator = serve(root).await;
     let columns = json!([{"name": "id", "type": "INT64"}, {"name": "day", "type": "DATE"}]);
     make_table(&emulator, columns).await;
     emulator
@@ -50,7 +51,7 @@ async fn a_change_of_what_has_changed_is_refused() {
 #[tokio::test]
 async fn members_given_as_null_are_as_good_as_not_there() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     let dataset = json!({"datasetReference": {"datasetId": "n"}, "defaultTableExpirationMs": null, "access": null});
     let (code, made) = send_json(&emulator, "POST", "/projects/p/datasets", &dataset).await;
     assert_eq!(code, 200, "{made}");
@@ -359,7 +360,7 @@ async fn views_and_states_that_there_are_not_are_errors() {
 #[tokio::test]
 async fn a_dataset_stays_where_it_is() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     let dataset = json!({"datasetReference": {"datasetId": "eu"}, "location": "EU"});
     let (code, made) = send_json(&emulator, "POST", "/projects/p/datasets", &dataset).await;
     assert_eq!((code, &made["location"]), (200, &json!("EU")), "{made}");

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use millpond_emulator::{Emulator, RunningEmulator};
+use millpond_emulator::RunningEmulator;
 
 use crate::harness::*;
 
@@ -99,11 +99,7 @@ pub async fn exchange(
 async fn tables_and_datasets_are_described_with_and_without_the_prefix() {
     let root = numbered_table(100);
     write_file(root.path(), "u", "a.parquet", &[rows(0, 3)], 100);
-    let emulator = Emulator::builder()
-        .data_dir(root.path())
-        .start()
-        .await
-        .unwrap();
+    let emulator = serve(&root).await;
     for prefix in ["", "/bigquery/v2"] {
         let (code, table) = call(
             &emulator,
@@ -153,11 +149,7 @@ async fn tables_and_datasets_are_described_with_and_without_the_prefix() {
 #[tokio::test]
 async fn errors_have_the_service_s_body() {
     let root = numbered_table(10);
-    let emulator = Emulator::builder()
-        .data_dir(root.path())
-        .start()
-        .await
-        .unwrap();
+    let emulator = serve(&root).await;
     let (code, body) = call(
         &emulator,
         "GET",

@@ -12,7 +12,7 @@ use millpond_emulator::RunningEmulator;
 
 use crate::harness::*;
 use crate::rest::{call, send_json};
-use crate::tables::{make_table, start_empty};
+use crate::tables::make_table;
 
 const TABLES: &str = "/projects/p/datasets/d/tables";
 
@@ -34,7 +34,7 @@ async fn job(emulator: &RunningEmulator, query: Value) -> (String, Value) {
 #[tokio::test]
 async fn columns_are_told_as_they_were_given_and_numbers_as_text() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     let fields = json!([
         {"name": "a", "type": "STRING", "maxLength": 9},
         {"name": "n", "type": "NUMERIC", "mode": "NULLABLE", "precision": 12, "scale": "2"},
@@ -78,7 +78,7 @@ async fn columns_are_told_as_they_were_given_and_numbers_as_text() {
 #[tokio::test]
 async fn a_filter_that_is_required_by_the_table_is_by_its_partitioning() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     make_table(&emulator, json!([{"name": "a", "type": "DATE"}])).await;
     let partitioning = json!({"type": "DAY", "field": "a", "requirePartitionFilter": true});
     let fields = json!({"fields": [{"name": "a", "type": "DATE"}]});
@@ -101,7 +101,7 @@ async fn a_filter_that_is_required_by_the_table_is_by_its_partitioning() {
 #[tokio::test]
 async fn views_are_of_the_dialect_that_they_say() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     make_table(&emulator, json!([{"name": "a", "type": "DATE"}])).await;
     let brackets = "SELECT a FROM [p:d.t]";
     let backticks = "SELECT a FROM `p.d.t`";
@@ -126,7 +126,7 @@ async fn views_are_of_the_dialect_that_they_say() {
 #[tokio::test]
 async fn jobs_are_found_where_they_are() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     for (location, found) in [("US", 200), ("EU", 200), ("asia-northeast1", 404)] {
         let body = json!({
             "jobReference": {"location": location},
@@ -150,7 +150,7 @@ async fn jobs_are_found_where_they_are() {
 #[tokio::test]
 async fn results_give_an_empty_table_its_columns_and_relax_required_ones() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     make_table(
         &emulator,
         json!([{"name": "a", "type": "STRING"}, {"name": "b", "type": "INT64", "mode": "REQUIRED"}]),
@@ -202,7 +202,7 @@ async fn results_give_an_empty_table_its_columns_and_relax_required_ones() {
 #[tokio::test]
 async fn points_in_time_keep_twelve_digits_where_the_column_has_them() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     make_table(
         &emulator,
         json!([{"name": "ts", "type": "TIMESTAMP", "timestampPrecision": 12}, {"name": "n", "type": "INT64"}]),
@@ -341,7 +341,7 @@ async fn points_in_time_keep_twelve_digits_where_the_column_has_them() {
 #[tokio::test]
 async fn dropped_tables_come_back_by_a_copy_of_what_they_were() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     make_table(&emulator, json!([{"name": "n", "type": "INT64"}])).await;
     let insert = async |n: i64| {
         let rows = json!({"rows": [{"json": {"n": n}}]});
@@ -407,7 +407,7 @@ async fn make_again(emulator: &RunningEmulator) {
 #[tokio::test]
 async fn structs_without_values_are_null_and_nothing_is_told_of_nothing() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     let inner =
         json!({"type": "STRUCT", "structTypes": [{"name": "d", "type": {"type": "STRING"}}]});
     let types = json!([
@@ -441,7 +441,7 @@ async fn structs_without_values_are_null_and_nothing_is_told_of_nothing() {
 #[tokio::test]
 async fn names_of_two_parts_are_of_the_default_dataset_s_project_and_jobs_where_their_table_is() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     make_table(&emulator, json!([{"name": "n", "type": "INT64"}])).await;
     for sql in ["SELECT n FROM d.t", "SELECT n FROM t"] {
         let query = json!({
@@ -466,7 +466,7 @@ async fn names_of_two_parts_are_of_the_default_dataset_s_project_and_jobs_where_
 #[tokio::test]
 async fn only_a_dry_run_of_a_wrong_query_is_refused_as_a_request() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     let body = |dry: bool| {
         let query = json!({"query": "SELECT COUNT(x FROM t", "useLegacySql": false});
         json!({"configuration": {"dryRun": dry, "query": query}})
@@ -487,7 +487,7 @@ async fn only_a_dry_run_of_a_wrong_query_is_refused_as_a_request() {
 #[tokio::test]
 async fn results_are_kept_where_a_query_wants_to_run() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     let body = json!({
         "jobReference": {"location": "europe-west1"},
         "configuration": {"query": {"query": "SELECT 1", "useLegacySql": false}},
@@ -508,7 +508,7 @@ async fn results_are_kept_where_a_query_wants_to_run() {
 #[tokio::test]
 async fn parts_of_datasets_tables_and_routines_are_told() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     let columns = json!([
         {"name": "a", "type": "DATE"},
         {"name": "r", "type": "RECORD", "fields": [{"name": "x", "type": "STRING"}, {"name": "y", "type": "STRING"}]},
@@ -574,7 +574,7 @@ async fn parts_of_datasets_tables_and_routines_are_told() {
 #[tokio::test]
 async fn jobs_that_replace_rows_at_one_time_do_not_add_them_up() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     let column = json!([{"name": "x", "type": "INTEGER"}]);
     make_table(&emulator, column).await;
     let body = json!({"configuration": {"query": {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::harness::serve;
 use crate::rest::{call, exchange, send_json};
 use crate::statements::{ask, run, start_with_dataset, values};
 
@@ -38,11 +39,7 @@ async fn routines_are_kept_across_restarts() {
     assert_eq!(send_json(&emulator, "POST", PATH, &add).await.0, 409);
     emulator.shutdown().await;
 
-    let emulator = millpond_emulator::Emulator::builder()
-        .data_dir(root.path())
-        .start()
-        .await
-        .unwrap();
+    let emulator = serve(&root).await;
     let (_, listed) = call(&emulator, "GET", PATH).await;
     assert_eq!(listed["routines"].as_array().unwrap().len(), 1);
     let changed = scalar(

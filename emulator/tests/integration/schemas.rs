@@ -3,13 +3,14 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::harness::serve;
 use crate::rest::{call, send_json};
-use crate::tables::{make_table, start_empty};
+use crate::tables::make_table;
 
 #[tokio::test]
 async fn schemas_are_datasets() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     make_table(&emulator, json!([{"name": "id", "type": "INT64"}])).await;
     let run = async |sql: &str| {
         let job = json!({"configuration": {"query": {"query": sql, "useLegacySql": false}}});
@@ -60,7 +61,7 @@ async fn schemas_are_datasets() {
 #[tokio::test]
 async fn a_dropped_dataset_comes_back() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     make_table(&emulator, json!([{"name": "id", "type": "INT64"}])).await;
     let undelete = "/bigquery/v2/projects/p/datasets/d:undelete";
     // It is there.

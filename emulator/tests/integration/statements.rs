@@ -7,21 +7,22 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use millpond_emulator::{Emulator, RunningEmulator};
+use millpond_emulator::RunningEmulator;
 
 use crate::harness::*;
 use crate::rest::send_json;
 
 pub async fn start_with_dataset(root: &TempDir) -> RunningEmulator {
-    let emulator = Emulator::builder()
-        .data_dir(root.path())
-        .start()
-        .await
-        .unwrap();
-    let dataset = json!({"datasetReference": {"datasetId": "d"}});
-    let made = send_json(&emulator, "POST", "/projects/p/datasets", &dataset).await;
-    assert_eq!(made.0, 200, "{}", made.1);
+    let emulator = serve(root).await;
+    make_dataset(&emulator).await;
     emulator
+}
+
+/// Makes the dataset `p:d`.
+pub async fn make_dataset(emulator: &RunningEmulator) {
+    let dataset = json!({"datasetReference": {"datasetId": "d"}});
+    let made = send_json(emulator, "POST", "/projects/p/datasets", &dataset).await;
+    assert_eq!(made.0, 200, "{}", made.1);
 }
 
 pub async fn ask(emulator: &RunningEmulator, body: Value) -> (u16, Value) {

@@ -3,18 +3,10 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use millpond_emulator::{Emulator, RunningEmulator};
+use millpond_emulator::RunningEmulator;
 
 use crate::harness::*;
 use crate::rest::{call, send, send_json};
-
-pub async fn start_empty(root: &TempDir) -> RunningEmulator {
-    Emulator::builder()
-        .data_dir(root.path())
-        .start()
-        .await
-        .unwrap()
-}
 
 /// Makes the dataset `p:d` and the table `p:d.t` of the columns `fields`.
 pub async fn make_table(emulator: &RunningEmulator, fields: Value) {
@@ -63,7 +55,7 @@ fn columns() -> Value {
 #[tokio::test]
 async fn loaded_rows_are_read_queried_and_survive_a_restart() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     make_table(&emulator, columns()).await;
     let json_rows =
         "{\"id\": 1, \"name\": \"a\"}\n{\"id\": \"2\", \"at\": \"2020-01-01 00:00:00 UTC\"}\n";
@@ -95,7 +87,7 @@ async fn loaded_rows_are_read_queried_and_survive_a_restart() {
     );
     emulator.shutdown().await;
 
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     let (_, table) = call(&emulator, "GET", "/projects/p/datasets/d/tables/t").await;
     assert_eq!(table["numRows"], "3");
     assert_eq!(table["description"], "one");
@@ -128,7 +120,7 @@ async fn loaded_rows_are_read_queried_and_survive_a_restart() {
 #[tokio::test]
 async fn queries_write_tables_count_bytes_and_refuse_by_name() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     make_table(&emulator, columns()).await;
     let rows: String = (0..10).map(|i| format!("{{\"id\": {i}}}\n")).collect();
     load(
@@ -188,7 +180,7 @@ async fn queries_write_tables_count_bytes_and_refuse_by_name() {
 #[tokio::test]
 async fn views_snapshots_and_partition_filters_are_as_the_service_has_them() {
     let root = TempDir::new().unwrap();
-    let emulator = start_empty(&root).await;
+    let emulator = serve(&root).await;
     make_table(&emulator, columns()).await;
     let view = json!({"tableReference": {"tableId": "v"}, "view": {"query": "SELECT id FROM d.t", "useLegacySql": false}});
     let (code, made) = send_json(&emulator, "POST", "/projects/p/datasets/d/tables", &view).await;

@@ -6,13 +6,14 @@ use tempfile::TempDir;
 use millpond_emulator::RunningEmulator;
 
 use crate::envelope::packed;
+use crate::harness::serve;
 use crate::rest::{Answer, call, exchange};
-use crate::tables::{make_table, start_empty};
+use crate::tables::make_table;
 
 const UPLOAD: &str = "/upload/bigquery/v2/projects/p/jobs";
 
 async fn with_table(root: &TempDir) -> RunningEmulator {
-    let emulator = start_empty(root).await;
+    let emulator = serve(root).await;
     make_table(&emulator, json!([{"name": "id", "type": "INT64"}])).await;
     emulator
 }

@@ -1,6 +1,5 @@
 //! Tables whose names begin alike, read as one.
 
-use millpond_emulator::Emulator;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -186,11 +185,7 @@ async fn foreign_files_and_expired_tables_are_told_apart() {
     let root = TempDir::new().unwrap();
     write_file(root.path(), "t_1", "a.parquet", &[rows(0, 3)], 10);
     write_file(root.path(), "t_2", "a.parquet", &[rows(3, 5)], 10);
-    let emulator = Emulator::builder()
-        .data_dir(root.path())
-        .start()
-        .await
-        .unwrap();
+    let emulator = serve(&root).await;
     let body = json!({"tableReference": {"tableId": "t_3"}, "expirationTime": "1",
         "schema": {"fields": [{"name": "gone", "type": "INT64"}]}});
     let made = send_json(&emulator, "POST", "/projects/p/datasets/d/tables", &body).await;

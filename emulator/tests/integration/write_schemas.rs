@@ -14,8 +14,9 @@ use tokio_stream::StreamExt;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use millpond_emulator::{Emulator, RunningEmulator};
+use millpond_emulator::RunningEmulator;
 
+use crate::harness::serve;
 use crate::rest::send_json;
 use crate::tables::make_table;
 use crate::writes::{Writer, append, outcomes};
@@ -23,11 +24,7 @@ use crate::writes::{Writer, append, outcomes};
 const DEFAULT: &str = "projects/p/datasets/d/tables/t/streams/_default";
 
 async fn setup(root: &TempDir, fields: Value) -> (RunningEmulator, Writer) {
-    let emulator = Emulator::builder()
-        .data_dir(root.path())
-        .start()
-        .await
-        .unwrap();
+    let emulator = serve(root).await;
     make_table(&emulator, fields).await;
     let channel = Channel::from_shared(emulator.endpoint()).unwrap();
     let writer = BigQueryWriteClient::new(channel.connect().await.unwrap());

@@ -223,11 +223,7 @@ async fn committed_rows_are_seen_at_once_exactly_once_and_after_a_restart() {
     let late = append(&mut writer, vec![request(&stream, &some(5..6), None)]).await;
     assert_eq!(outcomes(&late), [Err((Code::InvalidArgument as i32, 6))]);
     emulator.shutdown().await;
-    let again = Emulator::builder()
-        .data_dir(root.path())
-        .start()
-        .await
-        .unwrap();
+    let again = serve(&root).await;
     assert_eq!(visible(&again).await, [0, 1, 2, 3, 4]);
     again.shutdown().await;
 }

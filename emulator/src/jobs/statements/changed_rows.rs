@@ -47,7 +47,7 @@ pub(super) fn insert_rows(
     into.keep_old();
     let rows = arriving.take(running, planned, &mut into)?;
     into.commit()?;
-    Ok(Effect::rows("INSERT", rows, 0, 0))
+    Ok(Effect::rows(running, "INSERT", &name, (rows, 0, 0)))
 }
 
 /// Puts the defaults of their columns where rows of VALUES say DEFAULT.

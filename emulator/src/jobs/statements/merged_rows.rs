@@ -138,7 +138,12 @@ fn run(
         inserted += arriving.take(running, planned, &mut changed.into)?;
     }
     let (updated, deleted) = changed.end(running, merging.all()?)?;
-    Ok(Effect::rows("MERGE", inserted, updated, deleted))
+    Ok(Effect::rows(
+        running,
+        "MERGE",
+        &table.name,
+        (inserted, updated, deleted),
+    ))
 }
 
 /// UPDATE with FROM.
@@ -155,7 +160,12 @@ pub(super) fn update(running: &mut Running<'_, '_>, update: &Update) -> Result<E
     let mut changed = Changed::begin(running, &table)?;
     changed.take(running, query)?;
     let (updated, deleted) = changed.end(running, merging.all()?)?;
-    Ok(Effect::rows("UPDATE", 0, updated, deleted))
+    Ok(Effect::rows(
+        running,
+        "UPDATE",
+        &table.name,
+        (0, updated, deleted),
+    ))
 }
 
 impl Changed {

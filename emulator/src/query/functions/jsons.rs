@@ -30,7 +30,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                     .as_ref()
                     .is_some_and(|w| w.is_valid(row) && w.value(row));
                 let wide = if as_text { Wide::Texts } else { Wide::Numbers };
-                let mut value = of(array, field, row, wide)?;
+                let mut value = of(array, field, row, (wide, Floats::OfJson))?;
                 value.sort_all_objects();
                 Ok(json_text::text(&value))
             })
@@ -59,7 +59,7 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
                 _ => None,
             };
             texts(call, |array, field, row| {
-                let value = of(array, field, row, Wide::Texts)?;
+                let value = of(array, field, row, (Wide::Texts, Floats::OfSql))?;
                 let pretty = pretty
                     .as_ref()
                     .is_some_and(|p| p.is_valid(row) && p.value(row));
@@ -95,10 +95,11 @@ pub(super) enum Wide {
 
 /// A value as JSON, where numbers are numbers.
 pub(super) fn json(array: &ArrayRef, field: &Field, row: usize) -> Result<Value> {
-    of(array, field, row, Wide::Numbers)
+    of(array, field, row, (Wide::Numbers, Floats::OfJson))
 }
 
-fn of(array: &ArrayRef, field: &Field, row: usize, wide: Wide) -> Result<Value> {
+fn of(array: &ArrayRef, field: &Field, row: usize, numbers: (Wide, Floats)) -> Result<Value> {
+    let (wide, floats) = numbers;
     if array.is_null(row) {
         return Ok(Value::Null);
     }
@@ -115,9 +116,11 @@ fn of(array: &ArrayRef, field: &Field, row: usize, wide: Wide) -> Result<Value> 
         DataType::Float64 => {
             let value = array.as_primitive::<Float64Type>().value(row);
             match Number::from_f64(value) {
-                // A whole number is written without a point.
-                Some(_) if value.fract() == 0.0 && value.abs() < 1e15 => {
-                    serde_json::from_str(&format!("{value:.0}")).unwrap_or(Value::Null)
+                // SQL writes a whole number without a point, JSON with one.
+                Some(_)
+                    if floats == Floats::OfSql && value.fract() == 0.0 && value.abs() < 1e15 =>
+                {
+                    serde_json::from_str(&format!("{:.0}", value + 0.0)).unwrap_or(Value::Null)
                 }
                 Some(number) => Value::Number(number),
                 None if value.is_nan() => Value::String("NaN".to_owned()),
@@ -132,13 +135,13 @@ fn of(array: &ArrayRef, field: &Field, row: usize, wide: Wide) -> Result<Value> 
             let element = Field::clone(item).with_metadata(field.metadata().clone());
             let values = array.as_list::<i32>().value(row);
             (0..values.len())
-                .map(|at| of(&values, &element, at, wide))
+                .map(|at| of(&values, &element, at, numbers))
                 .collect::<Result<_>>()?
         }
         DataType::Struct(fields) if wire::sql_type(field).is_none() => {
             let mut object = Map::new();
             for (child, column) in fields.iter().zip(array.as_struct().columns()) {
-                object.insert(child.name().clone(), of(column, child, row, wide)?);
+                object.insert(child.name().clone(), of(column, child, row, numbers)?);
             }
             Value::Object(object)
         }

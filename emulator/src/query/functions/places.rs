@@ -16,11 +16,11 @@ use crate::wire;
 pub(super) fn functions() -> Vec<ScalarUDF> {
     vec![
         Function::made("millpond_longitude", &[1], float, |call| {
-            let found = measured(call, |place| Ok(place.point()?.map(|(x, _)| x)))?;
+            let found = measured(call, |place| Ok(point(place, "ST_X")?.map(|(x, _)| x)))?;
             Ok(Arc::new(Float64Array::from(found)))
         }),
         Function::made("millpond_latitude", &[1], float, |call| {
-            let found = measured(call, |place| Ok(place.point()?.map(|(_, y)| y)))?;
+            let found = measured(call, |place| Ok(point(place, "ST_Y")?.map(|(_, y)| y)))?;
             Ok(Arc::new(Float64Array::from(found)))
         }),
         Function::made("millpond_is_empty_place", &[1], truth, |call| {
@@ -70,6 +70,11 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             Ok(Arc::new(found))
         }),
     ]
+}
+
+/// The point that a place is, for a function that needs one.
+fn point(place: &Place, function: &str) -> Result<Option<(f64, f64)>, String> {
+    place.point().map_err(|e| format!("{function}: {e}"))
 }
 
 /// Refuses what is no place.

@@ -18,6 +18,7 @@ pub(in crate::query) fn array_of(function: &Function) -> Result<Expr, QueryError
         return Err(unsupported("the function ARRAY without a query"));
     };
     let mut inner = query.as_ref().clone();
+    bare(&mut inner);
     order_behind(&mut inner)?;
     let number = order_of(&inner)?;
     one_value(&mut inner)?;
@@ -37,6 +38,26 @@ pub(in crate::query) fn array_of(function: &Function) -> Result<Expr, QueryError
     let mut outer = crate::query::select(text)?;
     place(&mut outer, inner, columns);
     Ok(Expr::Subquery(Box::new(outer)))
+}
+
+/// Takes away parentheses around the only query there is.
+fn bare(query: &mut Query) {
+    let plain = |query: &Query| {
+        query.with.is_none()
+            && query.order_by.is_none()
+            && query.limit_clause.is_none()
+            && query.pipe_operators.is_empty()
+    };
+    while let SetExpr::Query(inner) = query.body.as_ref() {
+        let mut inner = inner.as_ref().clone();
+        if plain(query) {
+            *query = inner;
+        } else if plain(&inner) {
+            std::mem::swap(&mut query.body, &mut inner.body);
+        } else {
+            return;
+        }
+    }
 }
 
 /// Sorts rows that were made one, or put together of several queries, as rows of a query of their own.

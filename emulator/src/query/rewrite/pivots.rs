@@ -226,6 +226,12 @@ fn unpivoted(
     let values = idents(values)?;
     let mut left: Vec<Ident> = Vec::new();
     let mut rows: Vec<Expr> = Vec::new();
+    let numbered = columns.iter().filter(|item| number(item).is_some()).count();
+    if numbered > 0 && numbered < columns.len() {
+        return Err(QueryError::Invalid {
+            message: "All row values of UNPIVOT must have the same type".to_owned(),
+        });
+    }
     for item in columns {
         let own = idents(&item.expr)?;
         if own.len() != values.len() {
@@ -250,7 +256,8 @@ fn unpivoted(
         let mut fields: Vec<Expr> = cells
             .map(|(at, column)| field(Expr::Identifier(column.clone()), value_name(at)))
             .collect();
-        fields.push(field(build::text(&label), LABEL.to_owned()));
+        let label = number(item).map_or_else(|| build::text(&label), build::number);
+        fields.push(field(label, LABEL.to_owned()));
         rows.push(Expr::Struct {
             values: fields,
             fields: Vec::new(),
@@ -291,6 +298,13 @@ fn unpivoted(
     let some = some.reduce(|one, other| build::binary(one, ast::BinaryOperator::Or, other));
     select.selection = some.filter(|_| !nulls);
     Ok(select)
+}
+
+/// The integer that a row has as its label.
+fn number(item: &ExprWithAlias) -> Option<i64> {
+    let label = item.alias.as_ref()?;
+    let digits = label.quote_style == Some('`');
+    digits.then(|| label.value.parse().ok()).flatten()
 }
 
 /// One name or several in parentheses.

@@ -158,6 +158,14 @@ async fn arrays_of_queries_are_within_arrays_of_queries() {
             r#"[{"n":1,"a":[1,2]},{"n":2,"a":[2,4]}]"#,
         ),
         (
+            "SELECT TO_JSON_STRING(ARRAY((SELECT AS STRUCT 1 AS a, 'x' AS b) LIMIT 2))",
+            r#"[{"a":1,"b":"x"}]"#,
+        ),
+        (
+            "SELECT ARRAY_LENGTH(ARRAY(((SELECT AS STRUCT n, 1 FROM UNNEST([1, 2, 3]) AS n LIMIT 2))))",
+            "2",
+        ),
+        (
             "SELECT ARRAY(SELECT ARRAY_LENGTH(ARRAY(SELECT m FROM UNNEST([1, 2, 3]) AS m WHERE m >= n)) FROM UNNEST([1, 2]) AS n)",
             "[3,2]",
         ),

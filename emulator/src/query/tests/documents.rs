@@ -21,6 +21,12 @@ async fn floats_in_documents() {
         ("JSON '1e15'", "JSON \"1e+15\""),
         ("JSON_OBJECT('a', 1e300)", "JSON '{\"a\":1e+300}'"),
         ("TO_JSON_STRING(JSON '1.0')", "\"1.0\""),
+        // SQL writes whole floats without a point, JSON with one.
+        ("TO_JSON(1.0)", "JSON \"1.0\""),
+        ("TO_JSON(STRUCT([2.0] AS a))", "JSON '{\"a\":[2.0]}'"),
+        ("JSON_ARRAY(3.0, 3)", "JSON \"[3.0,3]\""),
+        ("JSON_SET(JSON '{}', '$.a', 4.0)", "JSON '{\"a\":4.0}'"),
+        ("TO_JSON_STRING([5.0, -0.0])", "\"[5,0]\""),
         ("JSON_VALUE(JSON '{\"a\": 1e20}', '$.a')", "\"1e+20\""),
         (
             "TO_JSON_STRING(JSON_QUERY(JSON '{\"a\": [1e20]}', '$.a'))",

@@ -419,3 +419,23 @@ async fn columns_of_sets_are_found_by_name() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn labels_of_unpivoted_columns_may_be_integers() {
+    check(&[
+        (
+            "SELECT v, l + 1 AS l FROM (SELECT 7 AS a, 8 AS b) UNPIVOT(v FOR l IN (a AS 1, b AS 20)) ORDER BY l",
+            "v|l 7|2 8|21",
+        ),
+        (
+            "SELECT v, w, l FROM (SELECT 7 AS a, 8 AS b) UNPIVOT((v, w) FOR l IN ((a, b) AS 3))",
+            "v|w|l 7|8|3",
+        ),
+    ])
+    .await;
+    check_refused(&[(
+        "SELECT * FROM (SELECT 7 AS a, 8 AS b) UNPIVOT(v FOR l IN (a AS 1, b AS 'x'))",
+        "must have the same type",
+    )])
+    .await;
+}

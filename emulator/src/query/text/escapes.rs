@@ -8,9 +8,9 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer, Whitespace};
 
-use crate::query::QueryError;
 use crate::query::text::dialect::GoogleSql;
-use crate::query::text::{pipes, table_versions};
+use crate::query::text::{inserted_queries, marked_quotes, pipes, table_versions, unpivot_labels};
+use crate::query::{QueryError, unsupported};
 
 /// How deep parts of a query may stand in each other; a derived table takes some four. The parser's own bound is at fifteen derived tables,
 /// and tools that write queries go beyond it.
@@ -21,6 +21,7 @@ const MAX_NESTING: usize = 600;
 /// # Errors
 /// [`QueryError`] for a text that does not consist of BigQuery's words and literals.
 pub(crate) fn parser(sql: &str) -> Result<Parser<'static>, QueryError> {
+    let sql = &*marked_quotes::marked(sql);
     let mut tokens = Tokenizer::new(&GoogleSql, sql)
         .with_unescape(false)
         .tokenize_with_location()
@@ -32,6 +33,14 @@ pub(crate) fn parser(sql: &str) -> Result<Parser<'static>, QueryError> {
             Token::TripleSingleQuotedString(text) | Token::TripleDoubleQuotedString(text) => {
                 *text = read(text, None)?;
             }
+            Token::SingleQuotedRawStringLiteral(text)
+            | Token::DoubleQuotedRawStringLiteral(text)
+            | Token::TripleSingleQuotedRawStringLiteral(text)
+            | Token::TripleDoubleQuotedRawStringLiteral(text)
+            | Token::SingleQuotedByteStringLiteral(text)
+            | Token::DoubleQuotedByteStringLiteral(text)
+            | Token::TripleSingleQuotedByteStringLiteral(text)
+            | Token::TripleDoubleQuotedByteStringLiteral(text) => marked_quotes::restore(text),
             Token::Word(word) if word.quote_style == Some('`') => {
                 word.value = word.value.replace("``", "`");
             }
@@ -42,7 +51,9 @@ pub(crate) fn parser(sql: &str) -> Result<Parser<'static>, QueryError> {
         }
     }
     plain_calls(&mut tokens);
-    tables_given(&mut tokens);
+    tables_given(&mut tokens)?;
+    inserted_queries::bare(&mut tokens);
+    unpivot_labels::named(&mut tokens);
     let tokens = with_digits(tokens);
     let tokens = table_versions::before_aliases(tokens);
     let tokens = pipes::readable(tokens);
@@ -82,21 +93,42 @@ fn plain_calls(tokens: &mut [TokenWithSpan]) {
     }
 }
 
+/// Whether a token is this word, and no name in backticks.
+pub(super) fn is_word(token: &Token, word: &str) -> bool {
+    matches!(token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
+}
+
+/// Table functions that are given a table or a model by a word in front of its name.
+const GIVEN_TABLES: [&str; 3] = ["EXTERNAL_OBJECT_TRANSFORM", "GAP_FILL", "VECTOR_SEARCH"];
+
 /// Leaves out the word TABLE in front of the table of `RANGE_SESSIONIZE(TABLE t, ...)`, where the parser looks for a value.
-fn tables_given(tokens: &mut [TokenWithSpan]) {
-    let is = |token: &Token, word: &str| matches!(token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word));
-    let mut before = [Token::EOF, Token::EOF];
+///
+/// # Errors
+/// [`QueryError::Unsupported`] for functions that are given a table or a model as well, and are not there.
+fn tables_given(tokens: &mut [TokenWithSpan]) -> Result<(), QueryError> {
+    let mut before = [const { Token::EOF }; 4];
     for token in tokens {
         if matches!(token.token, Token::Whitespace(_)) {
             continue;
         }
-        let [name, open] = &before;
-        let of_call = is(name, "RANGE_SESSIONIZE") && *open == Token::LParen;
-        if of_call && is(&token.token, "TABLE") {
+        let [family, dot, name, open] = &before;
+        let given = *open == Token::LParen
+            && (is_word(&token.token, "TABLE") || is_word(&token.token, "MODEL"));
+        if given && is_word(name, "RANGE_SESSIONIZE") {
             token.token = Token::Whitespace(Whitespace::Space);
+        } else if token.token == Token::LParen
+            && *name != Token::Period
+            && let Some(known) = GIVEN_TABLES.iter().find(|known| is_word(open, known))
+        {
+            return Err(unsupported(format!("the table function {known}")));
+        } else if given && *dot == Token::Period && (is_word(family, "ML") || is_word(family, "AI"))
+        {
+            return Err(unsupported(format!("the function {family}.{name}")));
         }
-        before = [before[1].clone(), token.token.clone()];
+        before.rotate_left(1);
+        before[3] = token.token.clone();
     }
+    Ok(())
 }
 
 /// Words behind which a number may stand without a space.
@@ -143,14 +175,15 @@ pub(in crate::query) const REQUIRED: &str = "millpond_required";
 
 /// Makes an option of NOT NULL between the angle brackets of a type, where the parser knows options only.
 fn required(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let is = |token: &Token, word: &str| matches!(token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word));
     let mut all: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut depth = 0_usize;
     let mut rest = tokens.into_iter().peekable();
     let mut before = Token::EOF;
     while let Some(token) = rest.next() {
         match &token.token {
-            Token::Lt if depth > 0 || is(&before, "STRUCT") || is(&before, "ARRAY") => depth += 1,
+            Token::Lt if depth > 0 || is_word(&before, "STRUCT") || is_word(&before, "ARRAY") => {
+                depth += 1
+            }
             Token::Gt => depth = depth.saturating_sub(1),
             // One token, and the parser wants two where the type of a literal ends.
             Token::ShiftRight if depth > 1 => {
@@ -167,7 +200,7 @@ fn required(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             Token::SemiColon => depth = 0,
             _ => {}
         }
-        let not_null = depth > 0 && is(&token.token, "NOT");
+        let not_null = depth > 0 && is_word(&token.token, "NOT");
         if !matches!(token.token, Token::Whitespace(_)) {
             before = token.token.clone();
         }
@@ -179,7 +212,7 @@ fn required(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         let mut put = |token: Token| all.push(TokenWithSpan { token, span });
         let space = |t: &TokenWithSpan| matches!(t.token, Token::Whitespace(_));
         while rest.next_if(space).is_some() {}
-        if rest.next_if(|t| is(&t.token, "NULL")).is_none() {
+        if rest.next_if(|t| is_word(&t.token, "NULL")).is_none() {
             put(before.clone());
             continue;
         }
@@ -189,7 +222,7 @@ fn required(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         put(Token::make_word(REQUIRED, None));
         put(Token::Eq);
         put(Token::make_word("TRUE", None));
-        if rest.next_if(|t| is(&t.token, "OPTIONS")).is_some() {
+        if rest.next_if(|t| is_word(&t.token, "OPTIONS")).is_some() {
             while rest.next_if(space).is_some() {}
             rest.next_if(|t| t.token == Token::LParen);
             put(Token::Comma);

@@ -61,7 +61,7 @@ pub(in crate::query) fn readable(sql: &str) -> String {
     out
 }
 
-fn in_word(c: char) -> bool {
+pub(super) fn in_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
@@ -86,12 +86,12 @@ pub(in crate::query) fn written(name: &str) -> Option<String> {
     String::from_utf8(bytes?).ok()
 }
 
-fn line(text: &str) -> usize {
+pub(super) fn line(text: &str) -> usize {
     text.find('\n').unwrap_or(text.len())
 }
 
 /// The length of what stands in quotes, quotes included; three of them may be one.
-fn quoted(text: &str) -> usize {
+pub(super) fn quoted(text: &str) -> usize {
     let first = text.chars().next().unwrap_or_default();
     let three: String = [first; 3].iter().collect();
     let mark = if first != '`' && text.starts_with(&three) {

@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
+use super::escapes::is_word;
+
 const VERSION: [&str; 4] = ["FOR", "SYSTEM_TIME", "AS", "OF"];
 
 /// Words behind which a name is a table, and no alias of one.
@@ -54,7 +56,7 @@ pub(super) fn before_aliases(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         let version = VERSION
             .iter()
             .enumerate()
-            .all(|(nth, word)| token(first + nth).is_some_and(|t| is(&t.token, word)));
+            .all(|(nth, word)| token(first + nth).is_some_and(|t| is_word(&t.token, word)));
         let Some(from) = version.then(|| alias_before(first, &token)).flatten() else {
             continue;
         };
@@ -100,7 +102,7 @@ fn alias_before<'t>(
         return None;
     }
     match &token(before)?.token {
-        word if is(word, "AS") => Some(before),
+        word if is_word(word, "AS") => Some(before),
         Token::Word(word)
             if word.quote_style.is_some()
                 || !BEFORE_TABLES
@@ -129,16 +131,12 @@ fn end_of_expression<'t>(
             Token::Comma | Token::SemiColon | Token::EOF | Token::VerticalBarRightAngleBracket => {
                 break;
             }
-            word if BEHIND.iter().any(|name| is(word, name)) => break,
+            word if BEHIND.iter().any(|name| is_word(word, name)) => break,
             _ => {}
         }
         at += 1;
     }
     at
-}
-
-fn is(token: &Token, name: &str) -> bool {
-    matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
