@@ -287,6 +287,9 @@ pub(crate) async fn plan(
     for variable in script::variables::functions(&defaults.variables) {
         context.register_udf(variable);
     }
+    for array in rewrite::parameters::functions(parameters) {
+        context.register_udf(array);
+    }
     let functions = functions::all().into_iter();
     let functions = functions.chain(functions::all_safely());
     for function in functions.chain(functions::marks::functions()) {

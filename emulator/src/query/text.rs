@@ -6,6 +6,7 @@ pub(super) mod dialect;
 pub(crate) mod escapes;
 pub(super) mod legacy;
 pub(crate) mod literals;
+pub(super) mod matched_columns;
 pub(super) mod pipes;
 pub(super) mod placeholders;
 pub(super) mod syntax_errors;

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenize
 
 use crate::query::QueryError;
 use crate::query::text::dialect::GoogleSql;
-use crate::query::text::{pipes, table_versions};
+use crate::query::text::{matched_columns, pipes, table_versions};
 
 /// How deep parts of a query may stand in each other; a derived table takes some four. The parser's own bound is at fifteen derived tables,
 /// and tools that write queries go beyond it.
@@ -45,6 +45,7 @@ pub(crate) fn parser(sql: &str) -> Result<Parser<'static>, QueryError> {
     tables_given(&mut tokens);
     let tokens = with_digits(tokens);
     let tokens = table_versions::before_aliases(tokens);
+    let tokens = matched_columns::readable(tokens);
     let tokens = pipes::readable(tokens);
     let parser = Parser::new(&GoogleSql).with_recursion_limit(MAX_NESTING);
     Ok(parser.with_tokens_with_locations(typed(required(joined(tokens)))))
