@@ -37,8 +37,8 @@ pub(crate) mod statements;
 pub(crate) mod text;
 
 use planning::{
-    choices, fields, filters, float_lists, groupings, guards, in_order, lateral, meaning,
-    operators, subqueries,
+    byte_patterns, choices, fields, filters, float_lists, groupings, guards, in_order, lateral,
+    meaning, operators, subqueries,
 };
 
 /// The statements that jobs take apart, in the parser's own words.
@@ -304,6 +304,7 @@ pub(crate) async fn plan(
     let plan = choices::made(plan)?;
     let plan = meaning::sort(meaning::keep_types(plan)?)?;
     let plan = float_lists::compared(plan)?;
+    let plan = byte_patterns::compared(plan)?;
     let plan = guards::kept(plan)?;
     let plan = groupings::apart(plan)?;
     let state = planner.context().state();

@@ -49,6 +49,7 @@ mod tables;
 pub(super) mod times_of_tables;
 pub(super) mod unnest;
 pub(super) mod value_tables;
+mod windows;
 
 pub(super) use tables::name_parts;
 
@@ -140,6 +141,9 @@ impl VisitorMut for Rewriter<'_> {
         }
         value_tables::name_in_with(query);
         if let Err(e) = recursion::in_order(query) {
+            return ControlFlow::Break(e);
+        }
+        if let Err(e) = windows::spell_out(query) {
             return ControlFlow::Break(e);
         }
         self.around.push(unnest::tables(query));

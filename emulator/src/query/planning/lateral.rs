@@ -7,7 +7,9 @@ use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use arrow::datatypes::DataType;
-use datafusion::common::{Column, DFSchema, Result, ScalarValue, UnnestOptions, plan_err};
+use datafusion::common::{
+    Column, DFSchema, Result, ScalarValue, TableReference, UnnestOptions, plan_err,
+};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
@@ -319,8 +321,8 @@ fn called(name: &str, arguments: Vec<Planned>) -> Result<Planned> {
 
 impl Taken<'_> {
     /// What the positions are called, beside the elements: a star behind those is not for them.
-    fn positions(&self) -> String {
-        format!("{OFFSETS} {}", self.element)
+    fn positions(&self) -> TableReference {
+        TableReference::bare(format!("{OFFSETS} {}", self.element))
     }
 
     fn over(
@@ -368,7 +370,8 @@ impl Taken<'_> {
         let unnested = input
             .project(all)?
             .unnest_columns_with_options(lists, options)?;
-        let named = |value: Planned, name: &str| value.alias_qualified(Some(self.element), name);
+        let table = TableReference::bare(self.element);
+        let named = |value: Planned, name: &str| value.alias_qualified(Some(table.clone()), name);
         let mut elements = Planned::Column(Column::new_unqualified(ELEMENTS));
         if wire::sql_type(&kind).is_some() {
             // What kind of values they are stands beside the array.

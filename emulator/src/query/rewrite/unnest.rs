@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::ast::{
     Expr, Ident, Query, SetExpr, TableFactor, TableWithJoins, Visitor,
 };
 
+use crate::query::planning::lateral;
 use crate::query::rewrite::name_parts;
 use crate::query::rewrite::names::same;
 use crate::query::{QueryError, rewrite::build};
@@ -40,7 +41,9 @@ pub(in crate::query) fn expand(query: &mut Query) -> Result<(), QueryError> {
             continue;
         };
         let name = alias.as_ref().map(|a| a.name.value.clone());
-        if name.as_deref() == Some(ELEMENT) {
+        // What is of the rows before cannot be put into a query of its own.
+        let of_rows = !lateral::first_names(array).is_empty();
+        if of_rows || name.as_deref() == Some(ELEMENT) {
             continue;
         }
         let fields = match fields_of(array) {

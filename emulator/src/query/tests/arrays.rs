@@ -205,10 +205,39 @@ async fn fields_of_elements_come_before_columns_around() {
         let sql = format!("SELECT {select} AS r {of}");
         assert_eq!(lines(&catalog, &sql).await, ["r", wanted], "{sql}");
     }
+    let sql = "SELECT * FROM d.t JOIN UNNEST([STRUCT(id AS Key, 'z' AS v)]) AS Pair ON Pair.key = 3 AND pair.V = 'z'";
+    assert_eq!(lines(&catalog, sql).await, ["id|Name|x|Key|v", "3|b||3|z"]);
     assert_eq!(
         lines(&catalog, "SELECT *, s FROM UNNEST([STRUCT(1 AS x)]) AS s").await,
         ["x|s", "1|{x:1}"]
     );
+}
+
+#[tokio::test]
+async fn columns_become_rows_by_an_array_of_structs() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (select, array) in [
+        ("id, k, v", "[STRUCT('a' AS k, a AS v), STRUCT('b', b)]"),
+        (
+            "id, p.k, p.v",
+            "[STRUCT('a' AS k, t.a AS v), ('b', t.b)] AS p",
+        ),
+        (
+            "* EXCEPT (a, b)",
+            "[STRUCT('a' AS k, a AS v), STRUCT('b', b)]",
+        ),
+    ] {
+        let array = array.replace(']', "])");
+        let sql = format!(
+            "SELECT {select} FROM (SELECT 1 AS id, 2 AS a, 3 AS b) AS t CROSS JOIN UNNEST({array} ORDER BY 2"
+        );
+        assert_eq!(
+            lines(&catalog, &sql).await,
+            ["id|k|v", "1|a|2", "1|b|3"],
+            "{sql}"
+        );
+    }
 }
 
 #[tokio::test]
