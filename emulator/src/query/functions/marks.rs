@@ -74,8 +74,8 @@ impl Marked {
     fn waits(&self, types: &[DataType]) -> bool {
         let (array, choice) = (self.name() == "make_array", self.name() == "coalesce");
         let record = |t: &DataType| t.is_null() || matches!(t, DataType::Struct(_));
-        (choice || array) && types.iter().all(record)
-            || (choice || array) && are_moments_and_texts(&types.iter().collect::<Vec<_>>())
+        let moments = || are_moments_and_texts(&types.iter().collect::<Vec<_>>());
+        (choice || array) && (types.iter().all(record) || moments())
     }
 }
 

@@ -27,9 +27,9 @@ pub(crate) enum Arrays {
 pub(in crate::query) fn functions(
     parameters: &[Parameter],
 ) -> impl Iterator<Item = ScalarUDF> + '_ {
-    parameters.iter().enumerate().filter_map(|(index, given)| {
-        lists::is_held(&given.field).then(|| lists::function(index, &given.field, &given.value))
-    })
+    let all = parameters.iter().enumerate();
+    let held = all.filter(|(_, given)| lists::is_held(&given.field));
+    held.map(|(index, given)| lists::function(index, &given.field, &given.value))
 }
 
 /// One parameter.
