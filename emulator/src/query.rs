@@ -37,8 +37,8 @@ pub(crate) mod statements;
 pub(crate) mod text;
 
 use planning::{
-    choices, fields, filters, float_lists, groupings, guards, in_order, lateral, meaning,
-    operators, subqueries,
+    byte_patterns, choices, fields, filters, float_lists, groupings, guards, in_order, lateral,
+    meaning, operators, subqueries,
 };
 
 /// The statements that jobs take apart, in the parser's own words.
@@ -287,6 +287,9 @@ pub(crate) async fn plan(
     for variable in script::variables::functions(&defaults.variables) {
         context.register_udf(variable);
     }
+    for array in rewrite::parameters::functions(parameters) {
+        context.register_udf(array);
+    }
     let functions = functions::all().into_iter();
     let functions = functions.chain(functions::all_safely());
     for function in functions.chain(functions::marks::functions()) {
@@ -301,6 +304,7 @@ pub(crate) async fn plan(
     let plan = choices::made(plan)?;
     let plan = meaning::sort(meaning::keep_types(plan)?)?;
     let plan = float_lists::compared(plan)?;
+    let plan = byte_patterns::compared(plan)?;
     let plan = guards::kept(plan)?;
     let plan = groupings::apart(plan)?;
     let state = planner.context().state();

@@ -11,10 +11,12 @@ use serde_json::{Map, Value, json};
 use super::query::Running;
 use super::statements::{self, Effect};
 use super::{Done, JobError, QueryResult};
+use crate::lengths;
 use crate::query::ast::{Expr, Statement as Parsed};
 use crate::query::script::variables::{SYSTEM, Variable};
 use crate::query::script::{Act, Place, Step, same};
 use crate::query::{self, Statement, sql_types};
+use crate::schema::FieldSchema;
 
 mod dynamic;
 mod procedures;
@@ -133,10 +135,12 @@ impl Running<'_, '_> {
                 data_type,
                 default,
             } => {
-                let declared = match data_type {
-                    Some(data_type) => Some(sql_types::column("value", data_type)?.to_arrow()),
+                let kind = match data_type {
+                    Some(data_type) => Some(sql_types::column("value", data_type)?),
                     None => None,
                 };
+                let declared = kind.as_ref().map(FieldSchema::to_arrow);
+                let bounds = kind.filter(lengths::is_bounded);
                 let (field, value) = match (default, &declared) {
                     (Some(default), to) => self.value(step, default, to.as_ref())?,
                     (None, Some(field)) => {
@@ -146,11 +150,15 @@ impl Running<'_, '_> {
                     (None, None) => return Err(invalid("DECLARE without a type or a value")),
                 };
                 for name in names {
-                    self.defaults.variables.push(Variable {
+                    let mut variable = Variable {
                         name: name.clone(),
                         field: field.clone(),
-                        value: value.clone(),
-                    });
+                        value: ScalarValue::Null,
+                        bounds: bounds.clone(),
+                    };
+                    let held = variable.hold(value.clone());
+                    held.map_err(|e| invalid(e.to_string()))?;
+                    self.defaults.variables.push(variable);
                 }
             }
             Act::Set {
@@ -207,6 +215,7 @@ impl Running<'_, '_> {
                         name: variable.clone(),
                         field,
                         value,
+                        bounds: None,
                     });
                     let out = self.round(label.as_deref(), body);
                     self.defaults.variables.truncate(depth);

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Decimal128Type, Decimal256Type, Field, FieldRef, Float64Type, Int64Type, i256,
+    DataType, Decimal128Type, Decimal256Type, Field, FieldRef, Float64Type, Int64Type,
+    IntervalMonthDayNanoType, IntervalUnit, i256,
 };
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -23,6 +24,9 @@ mod extremes;
 mod gathering;
 mod moving_least;
 mod sketching;
+mod spans;
+
+use spans::Spans;
 
 /// The aggregates, to be registered with a planner.
 pub(super) fn all() -> Vec<AggregateUDF> {
@@ -78,7 +82,9 @@ impl AggregateUDFImpl for Sum {
             DataType::Null => DataType::Int64,
             whole if whole.is_integer() => DataType::Int64,
             float if float.is_floating() => DataType::Float64,
-            decimal @ (DataType::Decimal128(_, _) | DataType::Decimal256(_, _)) => decimal.clone(),
+            same @ (DataType::Decimal128(_, _)
+            | DataType::Decimal256(_, _)
+            | DataType::Interval(IntervalUnit::MonthDayNano)) => same.clone(),
             other => {
                 return plan_err!(
                     "No matching signature for aggregate function {name} for argument type {other}"
@@ -92,6 +98,7 @@ impl AggregateUDFImpl for Sum {
             (Some(DataType::Int64), Outcome::Sum) => DataType::Int64,
             (Some(DataType::Decimal128(_, _)), _) => Kind::Numeric.data_type(),
             (Some(DataType::Decimal256(_, _)), _) => Kind::BigNumeric.data_type(),
+            (Some(span @ DataType::Interval(_)), _) => span.clone(),
             _ => DataType::Float64,
         })
     }
@@ -103,6 +110,7 @@ impl AggregateUDFImpl for Sum {
             DataType::Decimal128(_, _) => Total::Decimal(Kind::Numeric, i256::ZERO),
             DataType::Decimal256(_, _) => Total::Decimal(Kind::BigNumeric, i256::ZERO),
             DataType::Float64 => Total::Float(Floats::default()),
+            DataType::Interval(_) => Total::Span(Spans::default()),
             _ => Total::Whole(0),
         };
         Ok(Box::new(Summing {
@@ -182,6 +190,7 @@ enum Total {
     /// In units of the last digit of its kind.
     Decimal(Kind, i256),
     Float(Floats),
+    Span(Spans),
 }
 
 impl Total {
@@ -190,6 +199,7 @@ impl Total {
         match self {
             Self::Whole(total) => i256::from_i128(*total).to_le_bytes(),
             Self::Decimal(_, total) => total.to_le_bytes(),
+            Self::Span(total) => total.to_bytes(),
             Self::Float(total) => {
                 let counts = [total.nan, total.positive, total.negative];
                 let counts = counts.map(i64::to_le_bytes);
@@ -208,6 +218,7 @@ impl Total {
         let bytes: [u8; 32] = part.try_into().map_err(|_| wrong())?;
         let number = i256::from_le_bytes(bytes);
         match self {
+            Self::Span(total) => total.merge(bytes),
             Self::Whole(total) => *total += number.to_i128().ok_or_else(wrong)?,
             Self::Decimal(kind, total) => {
                 let sum = total.checked_add(number);
@@ -263,6 +274,10 @@ impl Summing {
                 for value in values.as_primitive::<Int64Type>().iter().flatten() {
                     *total += i128::from(value) * i128::from(times);
                 }
+            }
+            Total::Span(total) => {
+                let values = values.as_primitive::<IntervalMonthDayNanoType>();
+                values.iter().flatten().for_each(|v| total.add(v, times));
             }
             Total::Float(total) => {
                 for value in values.as_primitive::<Float64Type>().iter().flatten() {
@@ -334,6 +349,14 @@ impl Accumulator for Summing {
             (Total::Decimal(kind, total), Outcome::Sum) => kind.scalar(Some(*total))?,
             (Total::Decimal(kind, total), Outcome::Mean) => {
                 kind.scalar(Some(decimals::quotient(*total, i256::from(count))?))?
+            }
+            (Total::Span(_), _) if count == 0 => ScalarValue::IntervalMonthDayNano(None),
+            (Total::Span(total), outcome) => {
+                let parts = match outcome {
+                    Outcome::Sum => 1,
+                    Outcome::Mean => count,
+                };
+                ScalarValue::IntervalMonthDayNano(Some(total.divided(parts)?))
             }
             (_, _) if count == 0 => ScalarValue::Float64(None),
             (Total::Whole(total), Outcome::Mean) => {

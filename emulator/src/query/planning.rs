@@ -2,6 +2,7 @@
 //!
 //! Must not know how queries are written.
 
+pub(super) mod byte_patterns;
 pub(super) mod choices;
 pub(super) mod fields;
 pub(super) mod filters;

@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::ast::{ObjectName, Query, SetExpr, Statement, Tab
 
 use super::planning::meaning::Scanned;
 use super::rewrite::Relation;
-use super::rewrite::names::Spelled;
+use super::rewrite::names::{Of, Spelled};
 use super::script::variables::Variable;
 use super::{
     Defaults, Parameter, QueryError, Read,
@@ -273,15 +273,31 @@ impl<'a> Planner<'a> {
             match names::spell(&mut spelled, columns, variables, &fields)? {
                 Spelled::Names(names) => return Ok((spelled, names)),
                 Spelled::Asks(asked) => {
-                    let asked = PlannedStatement::Statement(Box::new(Statement::Query(asked)));
-                    let plan = self.context.state().statement_to_plan(asked).await?;
+                    let of = asked.of;
+                    let asked = Statement::Query(Box::new(asked.query));
+                    let asked = PlannedStatement::Statement(Box::new(asked));
+                    let plan = self.context.state().statement_to_plan(asked).await;
+                    let plan = match (plan, of) {
+                        (Ok(plan), _) => plan,
+                        (Err(_), Of::Elements) => {
+                            fields.push(None);
+                            continue;
+                        }
+                        (Err(e), Of::Value) => return Err(e.into()),
+                    };
                     let column = plan.schema().fields().first();
                     let plain = column.filter(|c| wire::sql_type(c).is_none());
-                    fields.push(match plain.map(|c| c.data_type()) {
-                        Some(DataType::Struct(own)) => {
+                    let kind = plain.map(|c| c.data_type());
+                    let kind = match (kind, of) {
+                        (Some(DataType::List(item)), Of::Elements) => Some(item.data_type()),
+                        (kind, _) => kind,
+                    };
+                    fields.push(match (kind, of) {
+                        (Some(DataType::Struct(own)), _) => {
                             Some(own.iter().map(|f| f.name().clone()).collect())
                         }
-                        _ => None,
+                        (_, Of::Elements) => Some(Vec::new()),
+                        (_, Of::Value) => None,
                     });
                 }
             }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::name::{TableName, TablePrefix};
 use crate::syntax_walk;
-use parameters::Parameter;
+use parameters::{Arrays, Parameter};
 use times_of_tables::Times;
 
 pub(super) mod arrays;
@@ -33,10 +33,12 @@ pub(super) mod likes;
 pub(super) mod literal_times;
 pub(super) mod long_conditions;
 pub(super) mod named;
+pub(super) mod named_values;
 pub(super) mod names;
 pub(super) mod parameters;
 pub(super) mod parts;
 pub(super) mod pivots;
+mod recursion;
 pub(crate) mod routines;
 pub(super) mod select_lists;
 pub(super) mod sessions;
@@ -47,6 +49,7 @@ mod tables;
 pub(super) mod times_of_tables;
 pub(super) mod unnest;
 pub(super) mod value_tables;
+mod windows;
 
 pub(super) use tables::name_parts;
 
@@ -113,9 +116,12 @@ fn is_parameter(path: &[Ident]) -> bool {
 struct Rewriter<'a> {
     defaults: &'a Defaults,
     parameters: &'a [Parameter],
+    arrays: Arrays,
     next_positional: usize,
     /// Names of the WITH clauses around.
     scopes: Vec<Vec<String>>,
+    /// What the tables of the queries around are called.
+    around: Vec<Vec<String>>,
     tables: BTreeMap<String, Relation>,
     arrivals: BTreeSet<TableName>,
     /// Points in time of tables, by the texts that they are given by.
@@ -134,6 +140,13 @@ impl VisitorMut for Rewriter<'_> {
             return ControlFlow::Break(e);
         }
         value_tables::name_in_with(query);
+        if let Err(e) = recursion::in_order(query) {
+            return ControlFlow::Break(e);
+        }
+        if let Err(e) = windows::spell_out(query) {
+            return ControlFlow::Break(e);
+        }
+        self.around.push(unnest::tables(query));
         let mut names = Vec::new();
         if let Some(with) = &query.with {
             names.extend(with.cte_tables.iter().map(|c| c.alias.name.value.clone()));
@@ -159,6 +172,7 @@ impl VisitorMut for Rewriter<'_> {
         if let Err(e) = grouping_sets::expand(&mut query.body) {
             return ControlFlow::Break(e);
         }
+        select_lists::group_by_all(&mut query.body);
         select_lists::group_by_results(&mut query.body);
         select_lists::name_columns(&mut query.body);
         clauses::order_windows(&mut query.body);
@@ -170,6 +184,7 @@ impl VisitorMut for Rewriter<'_> {
 
     fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<QueryError> {
         self.scopes.pop();
+        self.around.pop();
         self.unnamed.pop();
         ControlFlow::Continue(())
     }
@@ -184,6 +199,9 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
         value_tables::keep(expr);
+        if let Some(query) = build::query_within(expr) {
+            unnest::of_row(query, &self.around);
+        }
         match expr {
             Expr::BinaryOp { .. } => long_conditions::balance(expr),
             Expr::Function(function) => {
@@ -237,8 +255,10 @@ impl<'a> Rewriter<'a> {
         Self {
             defaults,
             parameters,
+            arrays: Arrays::Held,
             next_positional: 0,
             scopes: Vec::new(),
+            around: Vec::new(),
             tables: BTreeMap::new(),
             arrivals: BTreeSet::new(),
             times: Times::new(),
@@ -296,6 +316,9 @@ impl<'a> Rewriter<'a> {
         if let Some(other) = spelling::expression(expr)? {
             *expr = other;
         }
+        if let Some(other) = named_values::put(expr)? {
+            *expr = other;
+        }
         Ok(())
     }
 
@@ -321,15 +344,15 @@ impl<'a> Rewriter<'a> {
         let given = if let Some(name) = placeholder.strip_prefix('@') {
             let quoted = placeholders::written(name);
             let name = quoted.as_deref().unwrap_or(name);
-            self.parameters
-                .iter()
-                .find(|p| p.name.eq_ignore_ascii_case(name))
+            let mut names = self.parameters.iter().map(|p| &p.name);
+            names.position(|own| own.eq_ignore_ascii_case(name))
         } else {
-            let given = self.parameters.get(self.next_positional);
             self.next_positional += 1;
-            given
+            Some(self.next_positional - 1)
         };
-        let mut literal = given.and_then(|p| p.literal(path)).ok_or_else(missing)?;
+        let given = given.and_then(|at| Some((at, self.parameters.get(at)?)));
+        let literal = given.and_then(|(at, p)| p.literal(at, path, self.arrays));
+        let mut literal = literal.ok_or_else(missing)?;
         // Arrays and structs among parameters are written like those of the text.
         if let Some(other) = spelling::expression(&mut literal)? {
             literal = other;
@@ -376,6 +399,12 @@ pub(super) fn bind(
         }
     }
     let mut binder = Binder(Rewriter::new(defaults, parameters));
+    if matches!(
+        statement,
+        Statement::CreateView(_) | Statement::CreateFunction(_)
+    ) {
+        binder.0.arrays = Arrays::Written;
+    }
     syntax_walk::visit_mut(statement, &mut binder)
 }
 

@@ -8,6 +8,7 @@ mod inserted_queries;
 pub(super) mod legacy;
 pub(crate) mod literals;
 mod marked_quotes;
+pub(super) mod matched_columns;
 pub(super) mod pipes;
 pub(super) mod placeholders;
 pub(super) mod syntax_errors;

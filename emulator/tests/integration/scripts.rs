@@ -66,7 +66,7 @@ async fn variables_decide_what_runs() {
             "2",
         ),
         (
-            "DECLARE x INT64; EXECUTE IMMEDIATE 'SELECT ? + @b' INTO x USING 1, 2 AS b; SELECT x",
+            "DECLARE x INT64; EXECUTE IMMEDIATE 'SELECT @a + @b' INTO x USING 1 AS a, 2 AS b; SELECT x",
             "3",
         ),
         ("EXECUTE IMMEDIATE CONCAT('SELECT ', '1', ' AS a')", "1"),
@@ -110,6 +110,26 @@ async fn what_a_script_cannot_do_is_said_with_its_place() {
         (
             "DECLARE x DATE DEFAULT '2020-01-01'; SET x = 5",
             "Cannot coerce expression of type INT64 to type DATE at [1:38]",
+        ),
+        (
+            "EXECUTE IMMEDIATE 'SELECT ? + @b' USING 1, 2 AS b",
+            "cannot mix named and positional parameters",
+        ),
+        (
+            "DECLARE x STRING(2) DEFAULT 'abc'; SELECT x",
+            "STRING(2) has maximum length 2 but got a value with length 3 at [1:1]",
+        ),
+        (
+            "DECLARE x BYTES(2); SET x = b'abc'",
+            "BYTES(2) has maximum length 2",
+        ),
+        (
+            "DECLARE x ARRAY<STRING(2)>; SET (x) = (SELECT AS STRUCT ['ab', 'abc'])",
+            "STRING(2) has maximum length 2",
+        ),
+        (
+            "CREATE TEMP FUNCTION f(x INT64) AS (nosuch(x)); SELECT 1",
+            "Function not found: nosuch",
         ),
         ("SET nothing = 1; SELECT 1", "Undeclared variable: nothing"),
         ("ASSERT 1 = 2 AS 'not equal'", "Assertion failed: not equal"),

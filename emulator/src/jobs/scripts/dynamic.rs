@@ -24,6 +24,12 @@ impl Running<'_, '_> {
                 "EXECUTE IMMEDIATE must be given a single SQL statement",
             ));
         };
+        let named = using.iter().filter(|(_, name)| name.is_some()).count();
+        if named > 0 && named < using.len() {
+            return Err(invalid(
+                "EXECUTE IMMEDIATE ... USING cannot mix named and positional parameters",
+            ));
+        }
         let mut given = Vec::new();
         for (index, (value, name)) in using.iter().enumerate() {
             let (field, value) = self.value(step, value, None)?;
@@ -32,6 +38,7 @@ impl Running<'_, '_> {
                 name: name.unwrap_or_else(|| format!("?{index}")),
                 field,
                 value,
+                bounds: None,
             });
         }
         let depth = self.defaults.variables.len();

@@ -79,7 +79,12 @@ impl Running<'_, '_> {
                 }
                 _ => self.value(step, value, to.as_ref())?,
             };
-            own.push(Variable { name, field, value });
+            own.push(Variable {
+                name,
+                field,
+                value,
+                bounds: None,
+            });
         }
         if self.procedures == MAX_DEPTH {
             return Err(invalid(format!(

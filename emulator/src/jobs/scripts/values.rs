@@ -104,8 +104,7 @@ impl Running<'_, '_> {
         }
         let to = Field::clone(&self.variable(name)?.field);
         let (_, value) = self.value(step, value, Some(&to))?;
-        self.variable(name)?.value = value;
-        Ok(())
+        self.hold(name, value)
     }
 
     /// Puts the fields of a struct into variables.
@@ -143,9 +142,14 @@ impl Running<'_, '_> {
             });
         }
         for (name, value) in names.iter().zip(values) {
-            self.variable(name)?.value = value;
+            self.hold(name, value)?;
         }
         Ok(())
+    }
+
+    fn hold(&mut self, name: &str, value: ScalarValue) -> Result<(), JobError> {
+        let held = self.variable(name)?.hold(value);
+        held.map_err(|e| invalid(e.to_string()))
     }
 
     pub(super) fn variable(&mut self, name: &str) -> Result<&mut Variable, JobError> {
@@ -194,6 +198,7 @@ impl Running<'_, '_> {
                 name: format!("{SYSTEM}{name}"),
                 field: Arc::new(Field::new("value", kind, true)),
                 value,
+                bounds: None,
             });
         }
     }

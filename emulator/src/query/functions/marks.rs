@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::Result;
+use datafusion::common::{Result, plan_err};
 use datafusion::functions::core;
 use datafusion::functions_nested as nested;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -16,7 +16,7 @@ use datafusion::logical_expr::{
     ScalarUDFImpl, Signature,
 };
 
-use crate::query::planning::choices::are_moments_and_texts;
+use crate::query::planning::choices::{are_moments_and_texts, common};
 use crate::wire;
 
 /// The functions, under the names by which the planner knows them.
@@ -74,8 +74,8 @@ impl Marked {
     fn waits(&self, types: &[DataType]) -> bool {
         let (array, choice) = (self.name() == "make_array", self.name() == "coalesce");
         let record = |t: &DataType| t.is_null() || matches!(t, DataType::Struct(_));
-        choice && types.iter().all(record)
-            || (choice || array) && are_moments_and_texts(&types.iter().collect::<Vec<_>>())
+        let moments = || are_moments_and_texts(&types.iter().collect::<Vec<_>>());
+        (choice || array) && (types.iter().all(record) || moments())
     }
 }
 
@@ -83,6 +83,31 @@ impl Marked {
 pub(in crate::query) fn first_mark(fields: &[FieldRef]) -> Option<&HashMap<String, String>> {
     let mut metadata = fields.iter().map(|f| f.metadata());
     metadata.find(|m| m.contains_key(wire::EXTENSION_NAME))
+}
+
+/// An array of structs that are to become one type has elements of that.
+fn of_structs(array: FieldRef, given: &[FieldRef]) -> Result<FieldRef> {
+    let mut structs = given.iter().filter(|f| !f.data_type().is_null());
+    let Some(first) = structs
+        .next()
+        .filter(|f| matches!(f.data_type(), DataType::Struct(_)))
+    else {
+        return Ok(array);
+    };
+    if given.iter().all(|f| f.data_type() == first.data_type()) {
+        return Ok(array);
+    }
+    let kind = if structs.all(|f| f.data_type() == first.data_type()) {
+        first.data_type().clone()
+    } else {
+        let all: Vec<&Field> = given.iter().map(AsRef::as_ref).collect();
+        let Some(both) = common(&all) else {
+            return plan_err!("Array elements of different types do not have a common supertype");
+        };
+        both.data_type().clone()
+    };
+    let array = Field::clone(&array).with_data_type(DataType::new_list(kind, true));
+    Ok(Arc::new(array))
 }
 
 impl ScalarUDFImpl for Marked {
@@ -118,6 +143,10 @@ impl ScalarUDFImpl for Marked {
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let given = args.arg_fields;
         let field = self.inner.return_field_from_args(args)?;
+        let field = match self.name() {
+            "make_array" => of_structs(field, given)?,
+            _ => field,
+        };
         match (self.marks, field.data_type()) {
             (Marks::OfAny, _) => Ok(match first_mark(given) {
                 Some(mark) => Arc::new(Field::clone(&field).with_metadata(mark.clone())),

@@ -1,20 +1,26 @@
-//! `x LIKE ANY UNNEST(patterns)` and its like: a text beside the elements of an array of patterns.
+//! LIKE of what the planner does not compare: a text beside the elements of an array of patterns (`x LIKE ANY UNNEST(patterns)`), and bytes.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
 use arrow::compute::cast;
 use arrow::compute::kernels::boolean::not;
 use arrow::compute::kernels::comparison::like;
 use arrow::datatypes::DataType;
-use datafusion::common::{Result, exec_datafusion_err, exec_err};
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::ScalarUDF;
 
 use super::{Call, Function, nullable};
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
+    let bytes = Function::made(
+        "millpond_like_bytes",
+        &[2],
+        |_| nullable(DataType::Boolean),
+        bytes_like,
+    );
     // The text, the patterns, whether they are not to fit, and whether one of them is enough.
-    vec![Function::made(
+    let each = Function::made(
         "millpond_like_each",
         &[4],
         |_| nullable(DataType::Boolean),
@@ -47,7 +53,78 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             });
             Ok(Arc::new(found.collect::<Result<BooleanArray>>()?))
         },
-    )]
+    );
+    vec![bytes, each]
+}
+
+/// Whether bytes are like a pattern of bytes.
+fn bytes_like(call: &Call) -> Result<ArrayRef> {
+    let binary = |at: usize| Ok::<_, DataFusionError>(cast(call.array(at)?, &DataType::Binary)?);
+    let (values, patterns) = (binary(0)?, binary(1)?);
+    let pairs = values.as_binary::<i32>().iter();
+    let pairs = pairs.zip(patterns.as_binary::<i32>());
+    let fits = pairs.map(|pair| match pair {
+        (Some(value), Some(pattern)) => Ok(Some(is_like(value, &parts_of(pattern)?))),
+        _ => Ok(None),
+    });
+    Ok(Arc::new(fits.collect::<Result<BooleanArray>>()?))
+}
+
+/// What stands in a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// `%`.
+    Any,
+    /// `_`.
+    One,
+    Byte(u8),
+}
+
+fn parts_of(pattern: &[u8]) -> Result<Vec<Part>> {
+    let mut bytes = pattern.iter();
+    let mut parts = Vec::with_capacity(pattern.len());
+    while let Some(byte) = bytes.next() {
+        parts.push(match byte {
+            b'%' => Part::Any,
+            b'_' => Part::One,
+            b'\\' => match bytes.next() {
+                Some(byte) => Part::Byte(*byte),
+                None => return exec_err!("LIKE pattern ends with a backslash"),
+            },
+            byte => Part::Byte(*byte),
+        });
+    }
+    Ok(parts)
+}
+
+/// Goes back to the last `%` only, which is enough: what stood before it has found its first place.
+fn is_like(value: &[u8], parts: &[Part]) -> bool {
+    let (mut at, mut part) = (0, 0);
+    let mut back: Option<(usize, usize)> = None;
+    while let Some(byte) = value.get(at) {
+        match parts.get(part) {
+            Some(Part::Any) => {
+                back = Some((at, part + 1));
+                part += 1;
+                continue;
+            }
+            Some(Part::One) => {}
+            Some(Part::Byte(own)) if own == byte => {}
+            _ => {
+                let Some((from, behind)) = back else {
+                    return false;
+                };
+                back = Some((from + 1, behind));
+                (at, part) = (from + 1, behind);
+                continue;
+            }
+        }
+        at += 1;
+        part += 1;
+    }
+    parts
+        .get(part..)
+        .is_none_or(|rest| rest.iter().all(|p| *p == Part::Any))
 }
 
 /// What several answers are together: one is enough, or all are needed. What is missing leaves it open.

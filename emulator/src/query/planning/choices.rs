@@ -40,7 +40,8 @@ fn united(union: Union) -> Result<Transformed<LogicalPlan>> {
         let inputs = union.inputs.iter();
         let fields = inputs.filter_map(|input| input.schema().fields().get(at));
         let fields: Vec<&Field> = fields.map(AsRef::as_ref).collect();
-        common(&fields).or_else(|| widest(&fields))
+        let found = common(&fields).or_else(|| widest(&fields));
+        found.or_else(|| beside_nothing(&fields))
     });
     let targets: Vec<Option<Field>> = targets.collect();
     let first = union.inputs.first().map(|input| input.schema().fields());
@@ -65,7 +66,10 @@ fn with_types(input: Arc<LogicalPlan>, targets: &[Option<Field>]) -> Result<Logi
         let value = Expr::Column(column.clone());
         let kind = value.get_type(input.schema())?;
         match target {
-            Some(target) if kind != *target.data_type() && !kind.is_null() => {
+            Some(target)
+                if kind != *target.data_type()
+                    && (!kind.is_null() || target.data_type().is_nested()) =>
+            {
                 let cast = meaning::cast(value, &FieldSchema::from_arrow(target))?;
                 Ok(cast.alias_qualified(column.relation, column.name))
             }
@@ -119,7 +123,8 @@ fn one(mut expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let target = FieldSchema::from_arrow(&target);
     for (value, field) in values.iter_mut().zip(&fields) {
         let kind = field.data_type();
-        if is_decimal(kind) || has_structs(kind) {
+        let of_structs = kind.is_null() && target.kind == "RECORD";
+        if is_decimal(kind) || has_structs(kind) || of_structs {
             let given = std::mem::take(*value);
             **value = meaning::cast(given, &target)?;
         }
@@ -158,9 +163,25 @@ fn moment<'a>(fields: &[&'a Field]) -> Option<&'a Field> {
         .filter(|_| plain && are_moments_and_texts(&kinds))
 }
 
+/// Whether a value has no type but from those beside it: NULL, or an array without elements.
+fn is_open(kind: &DataType) -> bool {
+    match kind {
+        DataType::List(item) => item.data_type().is_null(),
+        kind => kind.is_null(),
+    }
+}
+
+/// What structs or arrays are beside columns of nothing but NULL or arrays without elements.
+fn beside_nothing(fields: &[&Field]) -> Option<Field> {
+    let open = |field: &&Field| is_open(field.data_type());
+    let mut known = fields.iter().filter(|field| !open(field));
+    let first = known.next()?;
+    (fields.iter().any(open) && first.data_type().is_nested()).then(|| (*first).clone())
+}
+
 /// What values of some types are together, where the planner does not find that itself.
-fn common(fields: &[&Field]) -> Option<Field> {
-    let mut known = fields.iter().filter(|f| !f.data_type().is_null());
+pub(in crate::query) fn common(fields: &[&Field]) -> Option<Field> {
+    let mut known = fields.iter().filter(|f| !is_open(f.data_type()));
     let first = known.next()?;
     if known.clone().all(|f| f.data_type() == first.data_type()) {
         return None;

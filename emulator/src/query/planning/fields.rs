@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::{Column, Result, TableReference, plan_err};
-use datafusion::functions::core::expr_fn::get_field;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult};
 use datafusion::logical_expr::{Expr, lit};
@@ -32,14 +31,10 @@ impl ExprPlanner for Paths {
                         return plan_err!("Field name {name} does not exist in {}", field.name());
                     };
                     let found = Field::clone(found);
-                    let value = if found.is_nullable() {
-                        get_field(value, found.name().clone())
-                    } else {
-                        // Where there is no struct, there is no required field of it either.
-                        let field = functions::named("millpond_field")?;
-                        let arguments = vec![value, lit(found.name().clone())];
-                        Expr::ScalarFunction(ScalarFunction::new_udf(field, arguments))
-                    };
+                    // The planner's own function gives fields of structs that are not there.
+                    let call = functions::named("millpond_field")?;
+                    let arguments = vec![value, lit(found.name().clone())];
+                    let value = Expr::ScalarFunction(ScalarFunction::new_udf(call, arguments));
                     field = found;
                     value
                 }

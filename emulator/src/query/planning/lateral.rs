@@ -7,7 +7,9 @@ use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use arrow::datatypes::DataType;
-use datafusion::common::{Column, Result, ScalarValue, UnnestOptions, plan_err};
+use datafusion::common::{
+    Column, DFSchema, Result, ScalarValue, TableReference, UnnestOptions, plan_err,
+};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
@@ -21,6 +23,8 @@ use datafusion::sql::sqlparser::ast::{
 use crate::query::rewrite::names::same;
 use crate::query::{QueryError, functions, rewrite::build, unsupported};
 use crate::{syntax_walk, wire};
+
+mod conditional;
 
 /// What the aliases of such relations begin with.
 const MARK: &str = "millpond_unnest";
@@ -54,14 +58,11 @@ impl Rows {
     }
 }
 
-/// The condition of such a join.
+/// The condition of such a join, if it has one.
 ///
 /// # Errors
-/// [`QueryError::Unsupported`] for one under which rows would stay.
-pub(in crate::query) fn condition(
-    operator: &JoinOperator,
-    rows: Rows,
-) -> Result<Option<Expr>, QueryError> {
+/// [`QueryError::Unsupported`] for USING.
+pub(in crate::query) fn condition(operator: &JoinOperator) -> Result<Option<Expr>, QueryError> {
     let (JoinOperator::Join(constraint)
     | JoinOperator::Inner(constraint)
     | JoinOperator::CrossJoin(constraint)
@@ -73,8 +74,8 @@ pub(in crate::query) fn condition(
     match constraint {
         JoinConstraint::None => Ok(None),
         JoinConstraint::On(Expr::Value(value)) if value.value == Value::Boolean(true) => Ok(None),
-        JoinConstraint::On(condition) if rows == Rows::Some => Ok(Some(condition.clone())),
-        _ => Err(unsupported("LEFT JOIN UNNEST of a column ON a condition")),
+        JoinConstraint::On(condition) => Ok(Some(condition.clone())),
+        _ => Err(unsupported("a join with UNNEST of a column USING columns")),
     }
 }
 
@@ -197,18 +198,33 @@ impl Unnest {
             Expr::Value(value) => value.value.clone().into_string(),
             _ => None,
         };
-        let names = given.iter().step_by(2).map(text);
-        names.chain(self.offset.clone().map(Some)).collect()
+        given.iter().step_by(2).map(text).collect()
     }
 
-    /// The relation of the rows before and the elements.
+    /// The array.
+    pub fn array(&self) -> &Expr {
+        &self.array
+    }
+
+    /// Whether there is a column of positions.
+    pub fn has_offset(&self) -> bool {
+        self.offset.is_some()
+    }
+
+    /// The relation of the rows before and the elements, of which those go that `condition` does not hold for.
     ///
     /// # Errors
     /// [`QueryError::Syntax`] for none.
-    pub fn over(self, input: Option<TableFactor>, rows: Rows) -> Result<TableFactor, QueryError> {
+    pub fn over(
+        self,
+        input: Option<TableFactor>,
+        rows: Rows,
+        condition: Option<Expr>,
+    ) -> Result<TableFactor, QueryError> {
         let mut query = crate::query::select("SELECT 1")?;
         if let SetExpr::Select(select) = query.body.as_mut() {
             select.projection = vec![SelectItem::UnnamedExpr(self.array)];
+            select.selection = condition;
             let table = |relation| TableWithJoins {
                 relation,
                 joins: Vec::new(),
@@ -275,7 +291,13 @@ impl RelationPlanner for Laterals {
             None => LogicalPlanBuilder::empty(true),
         };
         let array = context.sql_to_expr(array.clone(), input.schema())?;
-        let plan = plan.over(input, array)?;
+        let plan = match &select.selection {
+            None => plan.over(input, array)?,
+            Some(condition) => {
+                let meets = |schema: &DFSchema| context.sql_to_expr(condition.clone(), schema);
+                plan.that_meet(input, array, meets)?
+            }
+        };
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(
             plan, None,
         ))))
@@ -298,6 +320,11 @@ fn called(name: &str, arguments: Vec<Planned>) -> Result<Planned> {
 }
 
 impl Taken<'_> {
+    /// What the positions are called, beside the elements: a star behind those is not for them.
+    fn positions(&self) -> TableReference {
+        TableReference::bare(format!("{OFFSETS} {}", self.element))
+    }
+
     fn over(
         &self,
         input: LogicalPlanBuilder,
@@ -343,7 +370,8 @@ impl Taken<'_> {
         let unnested = input
             .project(all)?
             .unnest_columns_with_options(lists, options)?;
-        let named = |value: Planned, name: &str| value.alias_qualified(Some(self.element), name);
+        let table = TableReference::bare(self.element);
+        let named = |value: Planned, name: &str| value.alias_qualified(Some(table.clone()), name);
         let mut elements = Planned::Column(Column::new_unqualified(ELEMENTS));
         if wire::sql_type(&kind).is_some() {
             // What kind of values they are stands beside the array.
@@ -363,7 +391,7 @@ impl Taken<'_> {
         }
         if let Some(offset) = self.offset {
             let offsets = Planned::Column(Column::new_unqualified(OFFSETS));
-            shown.push(named(offsets, offset));
+            shown.push(offsets.alias_qualified(Some(self.positions()), offset));
         }
         unnested.project(shown)?.build()
     }

@@ -207,8 +207,7 @@ fn outer_columns(plan: &LogicalPlan) -> Result<Vec<Column>> {
                 };
                 let nested = !matches!(e, Expr::OuterReferenceColumn(_, _));
                 for column in found {
-                    let own =
-                        nested && node.inputs().iter().any(|i| i.schema().has_column(&column));
+                    let own = nested && is_own(node, &column);
                     if !own && !all.contains(&column) {
                         all.push(column);
                     }
@@ -218,6 +217,16 @@ fn outer_columns(plan: &LogicalPlan) -> Result<Vec<Column>> {
         })
     })?;
     Ok(all)
+}
+
+/// Whether a column is one of the rows that a step of a plan takes. What rows are sorted by may be left out of them before.
+fn is_own(node: &LogicalPlan, column: &Column) -> bool {
+    let has = |plan: &LogicalPlan| {
+        plan.inputs()
+            .iter()
+            .any(|input| input.schema().has_column(column))
+    };
+    has(node) || matches!(node, LogicalPlan::Sort(sort) if has(&sort.input))
 }
 
 /// What is wanted of a query.
@@ -310,9 +319,7 @@ impl OfRow {
 
     async fn run(&self, values: &[ScalarValue]) -> Result<Vec<RecordBatch>> {
         let plan = with_values(self.plan.as_ref().clone(), &self.outer, values)?;
-        let analyzer = self.state.analyzer();
-        let analyzed =
-            analyzer.execute_and_check(plan.clone(), self.state.config_options(), |_, _| {})?;
+        let (plan, analyzed) = analyzed(plan, &self.state)?;
         meaning::check(&analyzed).map_err(|e| datafusion::common::exec_datafusion_err!("{e}"))?;
         let (_, plan) = optimized(plan, &self.state)?;
         let plan = self
@@ -369,11 +376,18 @@ fn with_values(plan: LogicalPlan, outer: &[Column], values: &[ScalarValue]) -> R
             Ok(changed.update_data(|e| name.restore(e)))
         })?;
         mapped.map_data(|node| match node {
-            // Nothing of another row is left in it, so that it is a plan like any other.
-            LogicalPlan::Subquery(inner) if outer_columns(&inner.subquery)?.is_empty() => {
-                Ok(Arc::unwrap_or_clone(inner.subquery))
+            // One in an expression stays one.
+            LogicalPlan::Subquery(_) => Ok(node),
+            node => {
+                let inputs = node.map_children(|input| match input {
+                    // Nothing of another row is left in it, so that it is a plan like any other.
+                    LogicalPlan::Subquery(inner) if outer_columns(&inner.subquery)?.is_empty() => {
+                        Ok(Transformed::yes(Arc::unwrap_or_clone(inner.subquery)))
+                    }
+                    input => Ok(Transformed::no(input)),
+                })?;
+                inputs.data.recompute_schema()
             }
-            node => node.recompute_schema(),
         })
     })?;
     Ok(changed.data)

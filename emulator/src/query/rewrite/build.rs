@@ -57,6 +57,24 @@ pub(in crate::query) fn array_of(query: Box<ast::Query>) -> Expr {
     array
 }
 
+/// The query that an expression is nothing but.
+pub(in crate::query) fn query_within(expr: &mut Expr) -> Option<&mut ast::Query> {
+    match expr {
+        Expr::Subquery(query)
+        | Expr::Exists {
+            subquery: query, ..
+        }
+        | Expr::InSubquery {
+            subquery: query, ..
+        }
+        | Expr::Function(Function {
+            args: FunctionArguments::Subquery(query),
+            ..
+        }) => Some(query),
+        _ => None,
+    }
+}
+
 /// `CAST(value AS field's type)` with BigQuery's rules.
 pub(in crate::query) fn cast(value: Expr, to: &FieldSchema) -> Expr {
     call(

@@ -16,6 +16,8 @@ use crate::query::{
 };
 use crate::row_restriction;
 
+mod known;
+
 /// Functions with one name and one meaning in both.
 const SAME: &[&str] = &[
     "abs",
@@ -189,7 +191,7 @@ pub(in crate::query) fn spell(function: &mut Function) -> Result<Option<Expr>, Q
         return Ok(Some(call));
     }
     let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
-        return Err(unsupported(format!("the function {}", function.name)));
+        return Err(absent(&function.name.to_string()));
     };
     let (written, lower) = (name.value.clone(), name.value.to_ascii_lowercase());
     if lower.starts_with(PREFIX) || matches!(lower.as_str(), "named_struct" | "array_resize") {
@@ -224,12 +226,22 @@ pub(in crate::query) fn spell(function: &mut Function) -> Result<Option<Expr>, Q
         _ => None,
     };
     let Some(new) = renamed.or(same).or(also) else {
-        return Err(unsupported(format!("the function {written}")));
+        return Err(absent(&written));
     };
     clauses::check(&lower, function)?;
     clauses::in_order(function);
     function.name = vec![Ident::new(new)].into();
     Ok(None)
+}
+
+/// What is said of a function that is not here.
+fn absent(name: &str) -> QueryError {
+    match known::is_known(name) {
+        true => unsupported(format!("the function {name}")),
+        false => QueryError::Invalid {
+            message: format!("Function not found: {name}"),
+        },
+    }
 }
 
 /// A call that gives null where it would fail.

@@ -7,7 +7,10 @@ use datafusion::sql::sqlparser::ast::{
 use crate::query::{QueryError, rewrite::build, sql_types, unsupported};
 
 /// The column of rows that are gathered in order.
-const AT: &str = "millpond_at";
+pub(in crate::query) const AT: &str = "millpond_at";
+
+/// What whole rows are called of which structs are made.
+const ROW: &str = "millpond_row";
 
 /// `ARRAY(SELECT ...)`: the column's values gathered in the query's order.
 ///
@@ -24,10 +27,20 @@ pub(in crate::query) fn array_of(function: &Function) -> Result<Expr, QueryError
     one_value(&mut inner)?;
     let (text, columns) = if let Some(number) = number {
         if let SetExpr::Select(select) = inner.body.as_mut() {
-            select.projection.push(SelectItem::ExprWithAlias {
+            let at = Ident::with_quote('`', AT);
+            let number = SelectItem::ExprWithAlias {
                 expr: number,
-                alias: Ident::with_quote('`', AT),
-            });
+                alias: at.clone(),
+            };
+            match rows_within(select) {
+                // What they are in order of is only known in there.
+                Some(rows) => {
+                    rows.projection.push(number);
+                    let at = SelectItem::UnnamedExpr(Expr::Identifier(at));
+                    select.projection.push(at);
+                }
+                None => select.projection.push(number),
+            }
         }
         let text = "SELECT millpond_some(array_agg(`element` ORDER BY `millpond_at`)) FROM (SELECT 1) AS `gathered`";
         (text, &["element", AT][..])
@@ -261,13 +274,28 @@ fn one_value_of_one(query: &mut Query) -> Result<(), QueryError> {
 
 /// The rows of a query as structs: whole rows of a table that the query is.
 fn whole_rows(query: &mut Query) -> Result<(), QueryError> {
-    let mut outer = crate::query::select(
-        "SELECT `millpond_row` AS `millpond_struct` FROM (SELECT 1) AS `millpond_row`",
-    )?;
+    let text = format!("SELECT `{ROW}` AS `millpond_struct` FROM (SELECT 1) AS `{ROW}`");
+    let mut outer = crate::query::select(&text)?;
     let inner = std::mem::replace(query, outer.clone());
     place(&mut outer, inner, &[]);
     *query = outer;
     Ok(())
+}
+
+/// The SELECT of the rows that another one makes structs of, as [`whole_rows`] does.
+fn rows_within(select: &mut ast::Select) -> Option<&mut ast::Select> {
+    let ast::TableFactor::Derived {
+        subquery,
+        alias: Some(alias),
+        ..
+    } = &mut select.from.first_mut()?.relation
+    else {
+        return None;
+    };
+    match subquery.body.as_mut() {
+        SetExpr::Select(rows) if alias.name.value == ROW => Some(rows),
+        _ => None,
+    }
 }
 
 /// Puts a query in the place of the only derived table of another one, with columns of these names.

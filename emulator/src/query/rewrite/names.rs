@@ -7,17 +7,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, Ident, OrderBy, OrderByKind, Query, Select, SelectItem, SetExpr, VisitMut,
-    VisitorMut,
+    self, Expr, Ident, OrderBy, OrderByKind, Query, Select, SelectItem, SetExpr, TableWithJoins,
+    VisitMut, VisitorMut,
 };
 
 use crate::query::planning::lateral;
 use crate::query::rewrite::pivots;
 use crate::query::script::variables::{self, Variable};
+use crate::query::text::matched_columns;
 use crate::query::{QueryError, rewrite::build, unsupported};
 use crate::syntax_walk;
 
 mod by_name;
+mod elements;
 mod projection;
 mod scope;
 mod stars;
@@ -32,8 +34,24 @@ type Columns = Option<Vec<String>>;
 pub(in crate::query) enum Spelled {
     /// Its names are spelled, and these are the names of the result's columns.
     Names(Columns),
-    /// First the fields of the only column of this query have to be known.
-    Asks(Box<Query>),
+    /// First these fields have to be known.
+    Asks(Box<Asked>),
+}
+
+/// The fields that have to be known before names can be spelled.
+pub(in crate::query) struct Asked {
+    /// The value is its only column.
+    pub query: Query,
+    pub of: Of,
+}
+
+/// Whose fields are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::query) enum Of {
+    /// The value is a struct, or the query is wrong.
+    Value,
+    /// Elements of the value may be structs; if that cannot be told so far, they are taken for none.
+    Elements,
 }
 
 /// Spells the names of a query, where `columns` are those of its tables by their keys, and `fields` those of the structs that it
@@ -53,6 +71,7 @@ pub(in crate::query) fn spell(
         ctes: Vec::new(),
         queries: Vec::new(),
         scopes: Vec::new(),
+        around: Vec::new(),
         fields: fields.iter(),
         asked: None,
     };
@@ -86,10 +105,12 @@ struct Names<'a> {
     /// The queries of WITH clauses around, spelled.
     queries: Vec<ast::Cte>,
     scopes: Vec<Scope>,
+    /// The tables of SELECTs around.
+    around: Vec<Vec<TableWithJoins>>,
     /// Fields that were asked for before, in the order of the text.
     fields: std::slice::Iter<'a, Option<Vec<String>>>,
-    /// The query whose column's fields are to be told.
-    asked: Option<Query>,
+    /// The value whose fields are to be told.
+    asked: Option<Asked>,
 }
 
 impl Names<'_> {
@@ -147,9 +168,12 @@ impl Names<'_> {
                 set_quantifier,
                 ..
             } => {
-                let columns = self.body(left, None)?;
+                let said = matched_columns::taken(left).or_else(|| by_name::said(set_quantifier));
+                let mut columns = self.body(left, None)?;
                 let others = self.body(right, None)?;
-                by_name::placed(set_quantifier, (&columns, &others), right)?;
+                if let Some(said) = said {
+                    columns = by_name::placed(said, (left, &columns), (right, &others))?;
+                }
                 self.order(order_by, &columns)?;
                 Ok(columns)
             }
@@ -168,6 +192,7 @@ impl Names<'_> {
                 name: None,
                 columns: columns.clone(),
                 elements: false,
+                array: None,
             }],
             ..Scope::default()
         });
@@ -193,6 +218,17 @@ impl Names<'_> {
         order_by: Option<&mut OrderBy>,
     ) -> Result<Columns, QueryError> {
         self.from(select)?;
+        self.around.push(select.from.clone());
+        let done = self.behind_tables(select, order_by);
+        self.around.pop();
+        done
+    }
+
+    fn behind_tables(
+        &mut self,
+        select: &mut Select,
+        order_by: Option<&mut OrderBy>,
+    ) -> Result<Columns, QueryError> {
         self.pivot(select)?;
         self.stars_of_structs(select)?;
         let columns = self.projection(&mut select.projection)?;
@@ -257,12 +293,12 @@ impl Names<'_> {
         syntax_walk::visit_mut(node, &mut within)
     }
 
-    fn spell_expr(&self, expr: &mut Expr, first: First) -> Result<(), QueryError> {
+    fn spell_expr(&mut self, expr: &mut Expr, first: First) -> Result<(), QueryError> {
         match expr {
             Expr::Identifier(ident) => match self.find(ident, first)? {
                 Found::Name(name) => ident.value = name,
                 Found::Merged(other) | Found::Row(other) => *expr = *other,
-                Found::Field(of) if self.is_around(&of) => {
+                Found::Field(of) if self.is_around(&of) || self.is_column_beside(&of) => {
                     *expr = fields(element(&of), std::slice::from_ref(ident));
                 }
                 Found::Field(of) => {
@@ -304,8 +340,10 @@ impl Names<'_> {
                         }
                         _ => Some((element(&head.value), &*rest)),
                     };
+                    // Nor does it tell elements from a column that is called as they are.
+                    let hidden = relation.elements && self.is_column_beside(&head.value);
                     if let Some((column, within)) = column.filter(|(_, within)| !within.is_empty())
-                        && self.is_around(&head.value)
+                        && (hidden || self.is_around(&head.value))
                     {
                         *expr = fields(column, within);
                     }
@@ -319,7 +357,7 @@ impl Names<'_> {
                     }
                     Found::Name(name) => head.value = name,
                     Found::Merged(other) | Found::Row(other) => *expr = fields(*other, rest),
-                    Found::Field(of) if self.is_around(&of) => {
+                    Found::Field(of) if self.is_around(&of) || self.is_column_beside(&of) => {
                         *expr = fields(element(&of), path);
                     }
                     Found::Field(of) => path.insert(0, Ident::with_quote('`', of)),

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use datafusion::logical_expr::ScalarUDF;
 use datafusion::sql::sqlparser::ast::{Array, Expr, Value};
 use serde_json::Value as Json;
 
@@ -10,6 +11,26 @@ use crate::query::rewrite::build;
 use crate::query::sql_types::{plain, range, unnamed};
 use crate::query::{QueryError, unsupported};
 use crate::schema::FieldSchema;
+
+mod lists;
+
+/// How an array among the parameters is written into a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrays {
+    /// As one value, which the planner of the statement knows by a name.
+    Held,
+    /// Element by element, where the text of the statement is kept.
+    Written,
+}
+
+/// The functions that give the arrays among parameters.
+pub(in crate::query) fn functions(
+    parameters: &[Parameter],
+) -> impl Iterator<Item = ScalarUDF> + '_ {
+    let all = parameters.iter().enumerate();
+    let held = all.filter(|(_, given)| lists::is_held(&given.field));
+    held.map(|(index, given)| lists::function(index, &given.field, &given.value))
+}
 
 /// One parameter.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,8 +61,11 @@ impl Parameter {
             .collect()
     }
 
-    /// The expression that stands for it, or for the part of it that `path` leads to.
-    pub fn literal(&self, path: &[String]) -> Option<Expr> {
+    /// The expression that stands for it, which is the parameter at `index`, or for the part of it that `path` leads to.
+    pub fn literal(&self, index: usize, path: &[String], arrays: Arrays) -> Option<Expr> {
+        if path.is_empty() && arrays == Arrays::Held && lists::is_held(&self.field) {
+            return Some(build::cast(lists::call(index), &self.field));
+        }
         let (mut field, mut value) = (&self.field, &self.value);
         for step in path {
             field = field

@@ -1,6 +1,9 @@
 //! What a SELECT is made of before its tables are known: names of its columns, what it groups by, and the operators between several.
 
-use datafusion::sql::sqlparser::ast::{self, Expr, Ident, SelectItem, SetExpr};
+use std::convert::Infallible;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{self, Expr, Ident, SelectItem, SetExpr, Visitor};
 
 use crate::query::rewrite::is_name;
 use crate::query::{
@@ -8,6 +11,7 @@ use crate::query::{
     rewrite::{build, names},
     unsupported,
 };
+use crate::syntax_walk;
 
 /// Columns without a name are called `f0_`, `f1_` and so on.
 pub(in crate::query) fn name_columns(body: &mut SetExpr) {
@@ -105,6 +109,113 @@ pub(in crate::query) fn check_limit(query: &ast::Query) -> Result<(), QueryError
         }
     }
     Ok(())
+}
+
+/// Functions of many rows.
+const AGGREGATES: &[&str] = &[
+    "any_value",
+    "approx_count_distinct",
+    "approx_quantiles",
+    "approx_top_count",
+    "approx_top_sum",
+    "array_agg",
+    "array_concat_agg",
+    "avg",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "corr",
+    "count",
+    "countif",
+    "covar_pop",
+    "covar_samp",
+    "grouping",
+    "logical_and",
+    "logical_or",
+    "max",
+    "max_by",
+    "min",
+    "min_by",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "string_agg",
+    "sum",
+    "var_pop",
+    "var_samp",
+    "variance",
+];
+
+/// `GROUP BY ALL` beside functions of windows, by which the planner would group, too: the places of the columns that have neither them nor
+/// aggregates.
+pub(in crate::query) fn group_by_all(body: &mut SetExpr) {
+    let SetExpr::Select(select) = body else {
+        return;
+    };
+    let whole = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+            Some(of_rows(expr))
+        }
+        _ => None,
+    };
+    let kinds: Option<Vec<OfRows>> = select.projection.iter().map(whole).collect();
+    let ast::GroupByExpr::All(modifiers) = &select.group_by else {
+        return;
+    };
+    let Some(kinds) = kinds.filter(|kinds| kinds.contains(&OfRows::Window)) else {
+        return;
+    };
+    let places = (1..).zip(kinds).filter(|(_, kind)| *kind == OfRows::One);
+    let places = places.map(|(place, _)| build::number(place)).collect();
+    select.group_by = ast::GroupByExpr::Expressions(places, modifiers.clone());
+}
+
+/// Of which rows a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OfRows {
+    One,
+    Group,
+    Window,
+}
+
+fn of_rows(expr: &Expr) -> OfRows {
+    struct Calls {
+        found: OfRows,
+        depth: usize,
+    }
+    impl Visitor for Calls {
+        type Break = Infallible;
+
+        fn pre_visit_query(&mut self, _: &ast::Query) -> ControlFlow<Infallible> {
+            self.depth += 1;
+            ControlFlow::Continue(())
+        }
+
+        fn post_visit_query(&mut self, _: &ast::Query) -> ControlFlow<Infallible> {
+            self.depth -= 1;
+            ControlFlow::Continue(())
+        }
+
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Infallible> {
+            if let Expr::Function(function) = expr
+                && self.depth == 0
+            {
+                let name = function.name.to_string().to_ascii_lowercase();
+                if function.over.is_some() {
+                    self.found = OfRows::Window;
+                } else if self.found == OfRows::One && AGGREGATES.contains(&name.as_str()) {
+                    self.found = OfRows::Group;
+                }
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut calls = Calls {
+        found: OfRows::One,
+        depth: 0,
+    };
+    let Ok(()) = syntax_walk::visit(expr, &mut calls);
+    calls.found
 }
 
 /// A name in GROUP BY is that of a column of the result before it is that of a table's.

@@ -4,32 +4,26 @@ use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, Query, SelectItem, SetExpr, TableFactor, TableWithJoins, Visitor,
+    Expr, Ident, Query, SetExpr, TableFactor, TableWithJoins, Visitor,
 };
 
+use crate::query::planning::lateral;
 use crate::query::rewrite::name_parts;
 use crate::query::rewrite::names::same;
-use crate::query::{QueryError, rewrite::build, unsupported};
+use crate::query::{QueryError, rewrite::build};
 use crate::syntax_walk;
 
 /// The name of an element while its fields are taken out.
 const ELEMENT: &str = "millpond_element";
 
-/// Turns arrays of structs among the tables into tables of the structs' fields, unless somebody wants a whole struct, and
-/// refuses a wildcard beside such a struct.
+/// Turns arrays of structs among the tables into tables of the structs' fields, unless somebody wants a whole struct.
 pub(in crate::query) fn expand(query: &mut Query) -> Result<(), QueryError> {
     let mut names = Names::default();
     let Ok(()) = syntax_walk::visit(query, &mut names);
     let SetExpr::Select(select) = query.body.as_mut() else {
         return Ok(());
     };
-    paths(&mut select.from);
-    let everything = select.projection.iter().any(|item| {
-        matches!(
-            item,
-            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(_, _)
-        )
-    });
+    paths(&mut select.from, Vec::new());
     let relations = select.from.iter_mut().flat_map(|t| {
         std::iter::once(&mut t.relation).chain(t.joins.iter_mut().map(|j| &mut j.relation))
     });
@@ -47,7 +41,9 @@ pub(in crate::query) fn expand(query: &mut Query) -> Result<(), QueryError> {
             continue;
         };
         let name = alias.as_ref().map(|a| a.name.value.clone());
-        if name.as_deref() == Some(ELEMENT) {
+        // What is of the rows before cannot be put into a query of its own.
+        let of_rows = !lateral::first_names(array).is_empty();
+        if of_rows || name.as_deref() == Some(ELEMENT) {
             continue;
         }
         let fields = match fields_of(array) {
@@ -55,9 +51,7 @@ pub(in crate::query) fn expand(query: &mut Query) -> Result<(), QueryError> {
             None => continue,
         };
         if name.as_ref().is_some_and(|name| names.0.contains(name)) {
-            if everything {
-                return Err(unsupported("a wildcard beside a whole element of UNNEST"));
-            }
+            // Their fields are found by their types.
             continue;
         }
         let columns: Vec<String> = fields
@@ -87,9 +81,36 @@ pub(in crate::query) fn expand(query: &mut Query) -> Result<(), QueryError> {
     Ok(())
 }
 
+/// In a query in an expression, `FROM t.array` means `FROM UNNEST(t.array)` if `t` is one of the tables around.
+pub(in crate::query) fn of_row(query: &mut Query, around: &[Vec<String>]) {
+    fn within(body: &mut SetExpr, around: &[Vec<String>]) {
+        match body {
+            SetExpr::Select(select) => paths(&mut select.from, around.concat()),
+            SetExpr::Query(query) => within(&mut query.body, around),
+            SetExpr::SetOperation { left, right, .. } => {
+                within(left, around);
+                within(right, around);
+            }
+            _ => {}
+        }
+    }
+    within(&mut query.body, around);
+}
+
+/// What the tables of a query are called.
+pub(in crate::query) fn tables(query: &Query) -> Vec<String> {
+    let SetExpr::Select(select) = query.body.as_ref() else {
+        return Vec::new();
+    };
+    let all = select.from.iter();
+    let all = all.flat_map(|t| {
+        std::iter::once(&t.relation).chain(t.joins.iter().map(|join| &join.relation))
+    });
+    all.filter_map(called).collect()
+}
+
 /// `FROM t, t.array` means `FROM t, UNNEST(t.array)`.
-fn paths(from: &mut [TableWithJoins]) {
-    let mut before: Vec<String> = Vec::new();
+fn paths(from: &mut [TableWithJoins], mut before: Vec<String>) {
     let relations = from.iter_mut().flat_map(|t| {
         std::iter::once(&mut t.relation).chain(t.joins.iter_mut().map(|j| &mut j.relation))
     });
@@ -150,46 +171,63 @@ impl Visitor for Names {
     }
 }
 
-/// Gives the fields of all structs in an array the names that the first one's have.
+/// Gives the fields of all structs in an array the names that the first one's have, those of structs within them, too.
 pub(in crate::query) fn name_fields(elements: &mut [Expr]) {
-    let Some((Expr::Struct { values, fields }, rest)) = elements.split_first_mut() else {
+    if let Some((first, rest)) = elements.split_first_mut() {
+        rest.iter_mut()
+            .for_each(|element| named_like(first, element));
+    }
+}
+
+fn named_like(first: &Expr, element: &mut Expr) {
+    match (first, &mut *element) {
+        (Expr::Array(first), Expr::Array(array)) => {
+            if let Some(first) = first.elem.first() {
+                let elements = array.elem.iter_mut();
+                elements.for_each(|element| named_like(first, element));
+            }
+            return;
+        }
+        (Expr::Struct { fields, .. }, _) if fields.is_empty() => {}
+        _ => return,
+    }
+    let Expr::Struct { values, .. } = first else {
         return;
     };
-    if !fields.is_empty() {
-        return;
-    }
-    let names: Vec<Option<Ident>> = values
-        .iter()
-        .map(|value| match value {
-            Expr::Named { name, .. } | Expr::Identifier(name) => Some(name.clone()),
-            Expr::CompoundIdentifier(path) => path.last().cloned(),
+    let own = match element {
+        Expr::Struct { values, fields } if fields.is_empty() => std::mem::take(values),
+        Expr::Tuple(values) => std::mem::take(values),
+        _ => return,
+    };
+    let own = own.into_iter().enumerate().map(|(index, value)| {
+        let mut value = match value {
+            Expr::Named { expr, .. } => *expr,
+            other => other,
+        };
+        let model = match values.get(index) {
+            Some(Expr::Named { expr, .. }) => Some(expr.as_ref()),
+            other => other,
+        };
+        if let Some(model) = model {
+            named_like(model, &mut value);
+        }
+        let name = match values.get(index) {
+            Some(Expr::Named { name, .. } | Expr::Identifier(name)) => Some(name),
+            Some(Expr::CompoundIdentifier(path)) => path.last(),
             _ => None,
-        })
-        .collect();
-    for element in rest {
-        let own = match element {
-            Expr::Struct { values, fields } if fields.is_empty() => std::mem::take(values),
-            Expr::Tuple(values) => std::mem::take(values),
-            _ => continue,
         };
-        let values = own.into_iter().enumerate().map(|(index, value)| {
-            let value = match value {
-                Expr::Named { expr, .. } => *expr,
-                other => other,
-            };
-            match names.get(index).cloned().flatten() {
-                Some(name) => Expr::Named {
-                    expr: Box::new(value),
-                    name,
-                },
-                None => value,
-            }
-        });
-        *element = Expr::Struct {
-            values: values.collect(),
-            fields: Vec::new(),
-        };
-    }
+        match name.cloned() {
+            Some(name) => Expr::Named {
+                expr: Box::new(value),
+                name,
+            },
+            None => value,
+        }
+    });
+    *element = Expr::Struct {
+        values: own.collect(),
+        fields: Vec::new(),
+    };
 }
 
 /// The names of an element's fields; `None` when it is no struct.

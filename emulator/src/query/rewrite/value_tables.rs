@@ -1,7 +1,7 @@
 //! `SELECT AS VALUE`: rows that are values. Where rows have columns, a struct gives its fields; in an expression it stays what it is.
 
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, Function, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, SelectItem,
+    self, Expr, Ident, ObjectName, ObjectNamePart, Query, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, ValueTableMode,
 };
 
@@ -80,19 +80,8 @@ fn called(query: &mut Query, name: &Ident) {
 
 /// Leaves values of queries in an expression as they are.
 pub(in crate::query) fn keep(expr: &mut Expr) {
-    match expr {
-        Expr::Subquery(query)
-        | Expr::Exists {
-            subquery: query, ..
-        }
-        | Expr::InSubquery {
-            subquery: query, ..
-        } => kept(&mut query.body),
-        Expr::Function(Function {
-            args: FunctionArguments::Subquery(query),
-            ..
-        }) => kept(&mut query.body),
-        _ => {}
+    if let Some(query) = build::query_within(expr) {
+        kept(&mut query.body);
     }
 }
 

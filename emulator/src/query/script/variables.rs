@@ -5,15 +5,17 @@
 use std::hash::{Hash, Hasher};
 
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{Result as Planned, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility,
 };
 use datafusion::sql::sqlparser::ast::Expr;
 
+use crate::lengths::{self, TooLong};
 use crate::query::rewrite::build;
 use crate::query::rewrite::names::same;
+use crate::schema::FieldSchema;
 
 /// What names of system variables begin with.
 pub(crate) const SYSTEM: &str = "@@";
@@ -25,6 +27,22 @@ pub(crate) struct Variable {
     /// Its type as a column.
     pub field: FieldRef,
     pub value: ScalarValue,
+    /// The type, where it says how long texts or bytes may be.
+    pub bounds: Option<FieldSchema>,
+}
+
+impl Variable {
+    /// Puts another value into it.
+    ///
+    /// # Errors
+    /// [`TooLong`] for a text or bytes that are longer than its type allows.
+    pub fn hold(&mut self, value: ScalarValue) -> Result<(), TooLong> {
+        if let (Some(bounds), Ok(one)) = (&self.bounds, value.to_array()) {
+            lengths::check_column(bounds, &one)?;
+        }
+        self.value = value;
+        Ok(())
+    }
 }
 
 /// The call that gives the value of the innermost variable of a name.
@@ -60,12 +78,18 @@ fn function_name(index: usize) -> String {
 /// The functions that give the values of variables.
 pub(in crate::query) fn functions(variables: &[Variable]) -> impl Iterator<Item = ScalarUDF> + '_ {
     variables.iter().enumerate().map(|(index, variable)| {
-        ScalarUDF::new_from_impl(Held {
-            name: function_name(index),
-            value: variable.value.clone(),
-            field: FieldRef::new(variable.field.as_ref().clone().with_nullable(true)),
-            signature: Signature::nullary(Volatility::Immutable),
-        })
+        let field = FieldRef::new(variable.field.as_ref().clone().with_nullable(true));
+        held(function_name(index), field, variable.value.clone())
+    })
+}
+
+/// A function without arguments that gives a value.
+pub(in crate::query) fn held(name: String, field: FieldRef, value: ScalarValue) -> ScalarUDF {
+    ScalarUDF::new_from_impl(Held {
+        name,
+        value,
+        field,
+        signature: Signature::nullary(Volatility::Immutable),
     })
 }
 
@@ -100,15 +124,15 @@ impl ScalarUDFImpl for Held {
         &self.signature
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+    fn return_type(&self, _: &[DataType]) -> Planned<DataType> {
         Ok(self.field.data_type().clone())
     }
 
-    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Planned<FieldRef> {
         Ok(FieldRef::clone(&self.field))
     }
 
-    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Planned<ColumnarValue> {
         Ok(ColumnarValue::Scalar(self.value.clone()))
     }
 }

@@ -186,3 +186,101 @@ async fn functions_that_are_told_a_name_are_fine_without_rows() {
                WHERE object_schema = 'd' AND object_name = 't' AND SPLIT(grantee, ':')[OFFSET(1)] != 'x'";
     assert_eq!(lines(&catalog, sql).await, ["g"]);
 }
+
+#[tokio::test]
+async fn fields_of_elements_come_before_columns_around() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let of = "FROM (SELECT 'out' AS key, 7 AS v, [STRUCT('in' AS key, STRUCT(1 AS x) AS v), STRUCT('other', STRUCT(2))] AS a) AS t";
+    for (select, wanted) in [
+        ("(SELECT COUNT(*) FROM UNNEST(t.a) WHERE key = 'in')", "1"),
+        ("(SELECT STRING_AGG(key) FROM UNNEST(a))", "in,other"),
+        ("(SELECT v.x FROM UNNEST(a) WHERE key = 'in')", "1"),
+        // What elements do not have is around them.
+        (
+            "(SELECT MAX(k) FROM UNNEST([STRUCT(5 AS k)]) WHERE key = 'out')",
+            "5",
+        ),
+        (
+            "(SELECT COUNT(*) FROM UNNEST(a) AS t WHERE key = 'in')",
+            "1",
+        ),
+        (
+            "(SELECT SUM(x) FROM UNNEST([3, 4]) AS x WHERE x > v - 4)",
+            "4",
+        ),
+    ] {
+        let sql = format!("SELECT {select} AS r {of}");
+        assert_eq!(lines(&catalog, &sql).await, ["r", wanted], "{sql}");
+    }
+    let sql = "SELECT * FROM d.t JOIN UNNEST([STRUCT(id AS Key, 'z' AS v)]) AS Pair ON Pair.key = 3 AND pair.V = 'z'";
+    assert_eq!(lines(&catalog, sql).await, ["id|Name|x|Key|v", "3|b||3|z"]);
+    assert_eq!(
+        lines(&catalog, "SELECT *, s FROM UNNEST([STRUCT(1 AS x)]) AS s").await,
+        ["x|s", "1|{x:1}"]
+    );
+}
+
+#[tokio::test]
+async fn columns_become_rows_by_an_array_of_structs() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (select, array) in [
+        ("id, k, v", "[STRUCT('a' AS k, a AS v), STRUCT('b', b)]"),
+        (
+            "id, p.k, p.v",
+            "[STRUCT('a' AS k, t.a AS v), ('b', t.b)] AS p",
+        ),
+        (
+            "* EXCEPT (a, b)",
+            "[STRUCT('a' AS k, a AS v), STRUCT('b', b)]",
+        ),
+    ] {
+        let array = array.replace(']', "])");
+        let sql = format!(
+            "SELECT {select} FROM (SELECT 1 AS id, 2 AS a, 3 AS b) AS t CROSS JOIN UNNEST({array} ORDER BY 2"
+        );
+        assert_eq!(
+            lines(&catalog, &sql).await,
+            ["id|k|v", "1|a|2", "1|b|3"],
+            "{sql}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn fields_of_no_struct_are_null() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let sql = "SELECT k, x.a, x IS NULL AS n FROM (SELECT k, IF(k = 1, s, NULL) AS x FROM (SELECT 1 AS k, STRUCT(5 AS a) AS s UNION ALL SELECT 2, STRUCT(6))) ORDER BY k";
+    assert_eq!(
+        lines(&catalog, sql).await,
+        ["k|a|n", "1|5|false", "2||true"]
+    );
+}
+
+#[tokio::test]
+async fn literals_get_their_types_from_those_beside_them() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (sql, wanted) in [
+        ("SELECT [] AS a UNION ALL SELECT [1.5]", "[]-[1.5]"),
+        (
+            "SELECT NULL AS a UNION ALL SELECT [STRUCT(1 AS x)]",
+            "[]-[{x:1}]",
+        ),
+        (
+            "SELECT [STRUCT('p' AS k, STRUCT(1 AS i, 'x' AS s) AS v), STRUCT('q', STRUCT(2, NULL))] AS a",
+            "[{k:p,v:{i:1,s:x}},{k:q,v:{i:2,s:}}]",
+        ),
+        (
+            "SELECT TO_JSON_STRING([STRUCT(1 AS i, [STRUCT('k' AS k, 1 AS v)] AS p), STRUCT(2, []), (3, [STRUCT('z', NULL)])]) AS a",
+            r#"[{"i":1,"p":[{"k":"k","v":1}]},{"i":2,"p":[]},{"i":3,"p":[{"k":"z","v":null}]}]"#,
+        ),
+    ] {
+        let rows = lines(&catalog, sql).await;
+        assert_eq!(rows.get(1..).unwrap().join("-"), wanted, "{sql}");
+    }
+    let refused = answer(&catalog, "SELECT [STRUCT(1 AS a), STRUCT('x')]", &[]).await;
+    assert!(refused.unwrap_err().contains("common supertype"));
+}

@@ -3,7 +3,7 @@
 
 use tempfile::TempDir;
 
-use super::{Defaults, answer, catalog, plan, select};
+use super::{Defaults, answer, catalog, lines, plan, select};
 use crate::query::sql_types::shown;
 use crate::schema::FieldSchema;
 
@@ -149,4 +149,49 @@ async fn values_of_rows_give_their_fields() {
     let catalog = catalog(&root);
     let refused = answer(&catalog, "SELECT AS VALUE 1, 2", &[]).await;
     assert!(refused.unwrap_err().contains("exactly one column"));
+}
+
+#[tokio::test]
+async fn bytes_are_like_patterns_of_bytes() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (condition, wanted) in [
+        (r"b'abc' LIKE b'a%'", "true"),
+        (r"b'abc' LIKE b'%b_'", "true"),
+        (r"b'abc' LIKE b'a_'", "false"),
+        (r"b'aab\xffab' LIKE b'%a\xff%'", "false"),
+        (r"b'aab\xffab' LIKE b'%b\xff%ab'", "true"),
+        (r"b'a%c' LIKE b'a\\%c'", "true"),
+        (r"b'abc' LIKE b'a\\%c'", "false"),
+        (r"b'' LIKE b'%'", "true"),
+        (r"b'x' NOT LIKE b'_'", "false"),
+        (r"b'x' LIKE CAST(NULL AS BYTES)", ""),
+    ] {
+        let sql = format!("SELECT {condition} AS r");
+        assert_eq!(lines(&catalog, &sql).await, ["r", wanted], "{sql}");
+    }
+    let refused = answer(&catalog, r"SELECT b'a' LIKE b'a\\'", &[]).await;
+    assert!(refused.unwrap_err().contains("ends with a backslash"));
+    let refused = answer(&catalog, "SELECT b'a' LIKE 'a'", &[]).await;
+    assert!(refused.is_err());
+}
+
+#[tokio::test]
+async fn intervals_have_sums_and_means() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let of = "FROM UNNEST([INTERVAL 1 DAY, INTERVAL '3:00:01' HOUR TO SECOND, INTERVAL 2 MONTH, INTERVAL -1 YEAR, NULL]) AS x";
+    for (select, wanted) in [
+        ("CAST(SUM(x) AS STRING)", "-0-1013:0:1"),
+        ("CAST(AVG(x) AS STRING)", "-0-2-14-17:14:59.750"),
+        ("SUM(IF(FALSE, x, NULL)) IS NULL", "true"),
+    ] {
+        let rows = lines(&catalog, &format!("SELECT {select} AS r {of}")).await;
+        assert_eq!(rows.get(1).unwrap(), wanted, "{select}");
+    }
+    let sql = "SELECT CAST(SUM(x) OVER (ORDER BY x ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS STRING) AS r FROM UNNEST([INTERVAL 1 HOUR, INTERVAL 2 HOUR, INTERVAL 3 HOUR]) AS x ORDER BY x";
+    assert_eq!(
+        lines(&catalog, sql).await,
+        ["r", "0-001:0:0", "0-003:0:0", "0-005:0:0"]
+    );
 }

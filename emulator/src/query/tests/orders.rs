@@ -3,7 +3,7 @@
 
 use tempfile::TempDir;
 
-use super::{catalog, lines};
+use super::{answer, catalog, lines};
 
 #[tokio::test]
 async fn parts_of_a_union_keep_each_others_rows() {
@@ -59,4 +59,60 @@ async fn parts_of_a_union_come_one_after_the_other() {
     assert_eq!(lines(&catalog, &sql).await, ["x", "1", "2", "3"]);
     let sql = format!("SELECT ARRAY_AGG(x) AS a FROM ({parts}) WHERE MOD(x, 4) = 0");
     assert_eq!(lines(&catalog, &sql).await, ["a", "[4,8,12,16,20]"]);
+}
+
+#[tokio::test]
+async fn windows_are_given_by_their_names() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let of =
+        "FROM UNNEST([STRUCT('a' AS k, 1 AS n), STRUCT('a', 2), STRUCT('b', 4), STRUCT('b', 8)])";
+    for (select, windows, wanted) in [
+        (
+            "SUM(n) OVER w",
+            "w AS (PARTITION BY k ORDER BY n)",
+            "1 3 4 12",
+        ),
+        (
+            "SUM(n) OVER (W)",
+            "w AS (PARTITION BY k ORDER BY n)",
+            "1 3 4 12",
+        ),
+        (
+            "SUM(n) OVER (w ORDER BY n DESC)",
+            "w AS (PARTITION BY k)",
+            "3 2 12 8",
+        ),
+        (
+            "SUM(n) OVER (w ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING)",
+            "w AS (PARTITION BY k ORDER BY n)",
+            "3 2 12 8",
+        ),
+        (
+            "LAST_VALUE(n) OVER (w)",
+            "w AS (PARTITION BY k ORDER BY n ROWS BETWEEN 2 PRECEDING AND 2 FOLLOWING)",
+            "2 2 8 8",
+        ),
+        (
+            "SUM(n) OVER c",
+            "a AS (PARTITION BY k), b AS (a ORDER BY n), c AS b",
+            "1 3 4 12",
+        ),
+    ] {
+        let sql = format!("SELECT {select} AS r {of} WINDOW {windows} ORDER BY k, n");
+        let rows = lines(&catalog, &sql).await;
+        assert_eq!(rows.get(1..).unwrap().join(" "), wanted, "{sql}");
+    }
+    for (select, said) in [
+        (
+            "SUM(n) OVER (w PARTITION BY n)",
+            "PARTITION BY is not allowed",
+        ),
+        ("SUM(n) OVER (w ORDER BY n)", "ORDER BY is not allowed"),
+        ("SUM(n) OVER x", "Unrecognized window alias x"),
+    ] {
+        let sql = format!("SELECT {select} {of} WINDOW w AS (PARTITION BY k ORDER BY n)");
+        let refused = answer(&catalog, &sql, &[]).await.unwrap_err();
+        assert!(refused.contains(said), "{sql}: {refused}");
+    }
 }

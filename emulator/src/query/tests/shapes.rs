@@ -439,3 +439,111 @@ async fn labels_of_unpivoted_columns_may_be_integers() {
     )])
     .await;
 }
+
+#[tokio::test]
+async fn set_operations_match_columns_by_name() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let (left, right) = (
+        "SELECT 1 AS a, 2 AS b, 3 AS c",
+        "SELECT 4 AS b, 5 AS a, 6 AS d",
+    );
+    for (operation, wanted) in [
+        ("INNER UNION ALL BY NAME", "a|b 1|2 5|4"),
+        ("UNION ALL CORRESPONDING", "a|b 1|2 5|4"),
+        ("LEFT OUTER UNION ALL BY NAME", "a|b|c 1|2|3 5|4|"),
+        ("LEFT UNION DISTINCT CORRESPONDING", "a|b|c 1|2|3 5|4|"),
+        ("FULL OUTER UNION ALL BY NAME", "a|b|c|d 1|2|3| 5|4||6"),
+        ("OUTER UNION ALL BY NAME", "a|b|c|d 1|2|3| 5|4||6"),
+        ("UNION ALL BY NAME ON (b, a)", "b|a 2|1 4|5"),
+        ("FULL UNION ALL BY NAME ON (d, a)", "d|a |1 6|5"),
+        ("UNION ALL STRICT CORRESPONDING BY (b)", "b 2 4"),
+        ("INNER EXCEPT DISTINCT BY NAME", "a|b 1|2"),
+    ] {
+        let sql = format!("{left} {operation} {right} ORDER BY a");
+        let sql = match wanted.contains('a') {
+            true => sql,
+            false => sql.replace(" ORDER BY a", ""),
+        };
+        assert_eq!(lines(&catalog, &sql).await.join(" "), wanted, "{sql}");
+    }
+    for (operation, said) in [
+        (
+            "UNION ALL STRICT CORRESPONDING",
+            "identical set of column names",
+        ),
+        (
+            "UNION ALL BY NAME ON (a, d)",
+            "Columns in the list of BY NAME are missing",
+        ),
+    ] {
+        let refused = answer(&catalog, &format!("{left} {operation} {right}"), &[]).await;
+        assert!(refused.unwrap_err().contains(said), "{operation}");
+    }
+    // A join on the left is none of it.
+    let sql = "SELECT t.id FROM d.t LEFT JOIN d.v USING (id) WHERE t.id = 1 UNION ALL SELECT 9 AS id ORDER BY id";
+    assert_eq!(lines(&catalog, sql).await, ["id", "1", "9"]);
+}
+
+#[tokio::test]
+async fn values_have_names_in_expressions() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (expression, wanted) in [
+        ("WITH(a AS 2, b AS a + 1, a * b)", "6"),
+        (
+            "WITH(a AS [1, 2, 3], n AS ARRAY_LENGTH(a), a[ORDINAL(n)])",
+            "3",
+        ),
+        ("WITH(s AS STRUCT(1 AS x, 2 AS y), s.x + s.y)", "3"),
+        ("WITH(a AS 1, WITH(a AS a + 1, a * 10) + a)", "21"),
+        ("WITH(n AS SUM(id), n / 2)", "3.0"),
+    ] {
+        let sql = format!("SELECT {expression} AS r FROM d.t");
+        let rows = lines(&catalog, &sql).await;
+        assert_eq!(rows.get(1).unwrap(), wanted, "{sql}");
+    }
+    for (expression, said) in [
+        ("WITH(r AS RAND(), r - r)", "the volatile value r"),
+        (
+            "WITH(a AS 1, (SELECT a FROM d.t))",
+            "a query in WITH that names a",
+        ),
+    ] {
+        let refused = answer(&catalog, &format!("SELECT {expression}"), &[]).await;
+        assert!(refused.unwrap_err().contains(said), "{expression}");
+    }
+}
+
+#[tokio::test]
+async fn recursive_queries_come_in_any_order() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    let sql = "WITH RECURSIVE a AS (SELECT n + 10 AS n FROM B), b AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM b WHERE n < 3) SELECT SUM(n) AS s FROM a";
+    assert_eq!(lines(&catalog, sql).await, ["s", "36"]);
+    let sql = "WITH RECURSIVE a AS (SELECT * FROM b), b AS (SELECT * FROM a) SELECT * FROM a";
+    let refused = answer(&catalog, sql, &[]).await.unwrap_err();
+    assert!(refused.contains("mutual recursion"), "{refused}");
+}
+
+#[tokio::test]
+async fn functions_that_nobody_has_are_not_found() {
+    let root = TempDir::new().unwrap();
+    let catalog = catalog(&root);
+    for (call, said) in [
+        ("NoSuch(1)", "Function not found: NoSuch"),
+        ("SAFE.nosuch(1)", "Function not found: nosuch"),
+        ("NET.nosuch(1)", "Function not found: NET.nosuch"),
+        (
+            "ST_UNION(1)",
+            "the function ST_UNION is not supported by this emulator",
+        ),
+        (
+            "KEYS.NEW_KEYSET('x')",
+            "the function KEYS.NEW_KEYSET is not supported",
+        ),
+    ] {
+        let refused = answer(&catalog, &format!("SELECT {call}"), &[]).await;
+        assert!(refused.unwrap_err().contains(said), "{call}");
+    }
+}

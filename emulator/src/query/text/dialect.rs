@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use crate::query::rewrite::{build, likes};
+use crate::query::rewrite::{build, likes, named_values};
 
 /// Shifts bind tighter than `&`, `^` and `|`, and looser than `+`.
 const SHIFT: u8 = 26;
@@ -61,6 +61,35 @@ fn like_each(parser: &mut Parser, value: &Expr) -> Option<Result<Expr, ParserErr
     Some(patterns(parser))
 }
 
+/// `WITH(a AS 1, b AS a + 1, a * b)`, if that is what comes next, as a call of the names, their values and the result.
+fn with_names(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+    let begins = matches!(&parser.peek_token_ref().token, Token::Word(w) if w.keyword == Keyword::WITH)
+        && parser.peek_nth_token_ref(1).token == Token::LParen;
+    if !begins {
+        return None;
+    }
+    let arguments = |parser: &mut Parser| {
+        (0..2).for_each(|_| parser.advance_token());
+        let mut arguments = Vec::new();
+        loop {
+            let named = matches!(&parser.peek_token_ref().token, Token::Word(_))
+                && matches!(&parser.peek_nth_token_ref(1).token, Token::Word(w) if w.keyword == Keyword::AS);
+            if !named {
+                break;
+            }
+            let name = parser.parse_identifier()?;
+            parser.expect_keyword(Keyword::AS)?;
+            arguments.push(build::text(&name.value));
+            arguments.push(parser.parse_expr()?);
+            parser.expect_token(&Token::Comma)?;
+        }
+        arguments.push(parser.parse_expr()?);
+        parser.expect_token(&Token::RParen)?;
+        Ok(build::call(named_values::CALL, arguments))
+    };
+    Some(arguments(parser))
+}
+
 macro_rules! as_bigquery {
     ($($method:ident),* $(,)?) => {
         $(fn $method(&self) -> bool {
@@ -76,6 +105,10 @@ impl Dialect for GoogleSql {
 
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
         shift(&parser.peek_token_ref().token).map(|_| Ok(SHIFT))
+    }
+
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        with_names(parser)
     }
 
     fn parse_infix(

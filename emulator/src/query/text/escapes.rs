@@ -9,7 +9,9 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer, Whitespace};
 
 use crate::query::text::dialect::GoogleSql;
-use crate::query::text::{inserted_queries, marked_quotes, pipes, table_versions, unpivot_labels};
+use crate::query::text::{
+    inserted_queries, marked_quotes, matched_columns, pipes, table_versions, unpivot_labels,
+};
 use crate::query::{QueryError, unsupported};
 
 /// How deep parts of a query may stand in each other; a derived table takes some four. The parser's own bound is at fifteen derived tables,
@@ -56,6 +58,7 @@ pub(crate) fn parser(sql: &str) -> Result<Parser<'static>, QueryError> {
     unpivot_labels::named(&mut tokens);
     let tokens = with_digits(tokens);
     let tokens = table_versions::before_aliases(tokens);
+    let tokens = matched_columns::readable(tokens);
     let tokens = pipes::readable(tokens);
     let parser = Parser::new(&GoogleSql).with_recursion_limit(MAX_NESTING);
     Ok(parser.with_tokens_with_locations(typed(required(joined(tokens)))))

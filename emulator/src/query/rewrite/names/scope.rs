@@ -2,7 +2,9 @@
 
 use datafusion::sql::sqlparser::ast::{Expr, Ident, JoinOperator};
 
+use super::elements::Elements;
 use super::{Columns, Names, QueryError, at, build, same, variables};
+use crate::query::rewrite::gathered::AT;
 
 /// Something behind FROM.
 #[derive(Debug, Clone)]
@@ -11,6 +13,8 @@ pub(super) struct Relation {
     pub columns: Columns,
     /// Whether it is the elements of an array, whose fields may stand alone.
     pub elements: bool,
+    /// The array that it is the elements of, if it is.
+    pub array: Option<Box<Elements>>,
 }
 
 /// What the names of one SELECT can mean.
@@ -99,7 +103,8 @@ fn row(table: &str, columns: &[String]) -> Expr {
 /// Whether a column is none of the table's own.
 fn is_pseudo(column: &str) -> bool {
     let column = column.to_ascii_uppercase();
-    ["_TABLE_SUFFIX", "_PARTITIONTIME", "_PARTITIONDATE"].contains(&column.as_str())
+    let named = ["_TABLE_SUFFIX", "_PARTITIONTIME", "_PARTITIONDATE"].contains(&column.as_str());
+    named || column.eq_ignore_ascii_case(AT)
 }
 
 impl Names<'_> {
@@ -124,6 +129,13 @@ impl Names<'_> {
         );
         let within = known || scope.relations.iter().any(named);
         !around.is_empty() && !within
+    }
+
+    /// Whether a relation of the innermost SELECT that is called otherwise has a column of this name.
+    pub(super) fn is_column_beside(&self, name: &str) -> bool {
+        let relations = self.scopes.last().into_iter().flat_map(|s| &s.relations);
+        let mut others = relations.filter(|r| r.name.as_ref().is_none_or(|n| !same(n, name)));
+        others.any(|r| r.columns.iter().flatten().any(|c| same(c, name)))
     }
 
     pub(super) fn is_column(&self, path: &[Ident]) -> bool {
@@ -169,14 +181,15 @@ impl Names<'_> {
         }
     }
 
-    /// What a name that stands alone means.
-    pub(super) fn find(&self, ident: &Ident, first: First) -> Result<Found, QueryError> {
+    /// What a name that stands alone means. Where it may be a field of elements or something farther out, their fields are looked at.
+    pub(super) fn find(&mut self, ident: &Ident, first: First) -> Result<Found, QueryError> {
         let name = &ident.value;
-        let mut field = None;
-        for scope in self.scopes.iter().rev() {
+        let mut perhaps: Vec<usize> = Vec::new();
+        for (index, scope) in self.scopes.iter().enumerate().rev() {
             let result = scope.results.iter().find(|r| same(r, name));
             if let (Some(result), First::Results) = (result, first) {
-                return Ok(Found::Name(result.clone()));
+                let found = Found::Name(result.clone());
+                return self.unless_field(&perhaps, name, found);
             }
             match self.find_in(scope, name).map_err(|e| match e {
                 QueryError::Invalid { message } => QueryError::Invalid {
@@ -184,27 +197,29 @@ impl Names<'_> {
                 },
                 other => other,
             })? {
-                Found::Nothing => {}
-                Found::Field(of) => {
-                    field.get_or_insert(of);
-                }
-                other => return Ok(other),
+                Found::Nothing | Found::Field(_) => {}
+                other => return self.unless_field(&perhaps, name, other),
             }
             if let Some(result) = result {
-                return Ok(Found::Name(result.clone()));
+                let found = Found::Name(result.clone());
+                return self.unless_field(&perhaps, name, found);
             }
             let named = scope.relations.iter();
             let mut named = named.filter_map(|r| Some((r.name.as_ref()?, r)));
             if let Some((relation, of)) = named.find(|(n, _)| same(n, name)) {
-                return Ok(match &of.columns {
+                let found = match &of.columns {
                     Some(columns) if !of.elements => Found::Row(Box::new(row(relation, columns))),
                     _ => Found::Name(relation.clone()),
-                });
+                };
+                return self.unless_field(&perhaps, name, found);
+            }
+            if scope.relations.iter().any(|relation| relation.elements) {
+                perhaps.push(index);
             }
         }
         if variables::find(self.variables, name).is_some() {
-            return Ok(Found::Nothing);
+            return self.unless_field(&perhaps, name, Found::Nothing);
         }
-        Ok(field.map_or(Found::Nothing, Found::Field))
+        self.field_of_any(&perhaps, name)
     }
 }

@@ -2,11 +2,11 @@
 
 use datafusion::sql::sqlparser::ast::{
     self, Expr, Ident, ObjectNamePart, Select, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, WildcardAdditionalOptions,
+    SetExpr, TableWithJoins, WildcardAdditionalOptions,
 };
 
 use super::scope::First;
-use super::{Names, QueryError, build, same, unsupported};
+use super::{Asked, Names, Of, QueryError, build, same, unsupported};
 use crate::query;
 use crate::query::rewrite::value_tables::VALUES;
 
@@ -42,7 +42,7 @@ impl Names<'_> {
                     }
                 }
             };
-            let fields = self.fields_of(value.clone(), select)?;
+            let fields = self.fields_of_value(value.clone())?;
             match (&value, fields) {
                 (_, Some(fields)) => items.extend(star_of(&value, fields, &options)?),
                 // A value without fields is what a row of values is.
@@ -94,28 +94,59 @@ impl Names<'_> {
     }
 
     /// The fields of a value, if it has any; the first time they are asked for.
-    fn fields_of(
-        &mut self,
-        mut value: Expr,
-        select: &Select,
-    ) -> Result<Option<Vec<String>>, QueryError> {
+    fn fields_of_value(&mut self, mut value: Expr) -> Result<Option<Vec<String>>, QueryError> {
         if let Some(fields) = self.fields.next() {
             return Ok(fields.clone());
         }
         self.expressions(&mut value, First::Columns)?;
-        self.asked = Some(self.asking(value, select)?);
+        let query = self.asking(value, self.seen_with(&[]))?;
+        self.asked = Some(Asked {
+            query,
+            of: Of::Value,
+        });
         Err(unsupported(
             "a star behind a value whose fields are not known",
         ))
     }
 
-    /// A query of nothing but this value.
-    fn asking(&self, value: Expr, select: &Select) -> Result<ast::Query, QueryError> {
-        let mut asked = query::select("SELECT 1")?;
-        if let SetExpr::Select(own) = asked.body.as_mut() {
-            own.projection = vec![SelectItem::UnnamedExpr(value)];
-            own.from = select.from.clone();
+    /// The fields of an array's elements, none if they are no structs; the first time they are asked for. `None` if that cannot be told.
+    pub(super) fn fields_of_elements(
+        &mut self,
+        array: &Expr,
+        tables: Vec<Vec<TableWithJoins>>,
+    ) -> Result<Option<Vec<String>>, QueryError> {
+        if let Some(fields) = self.fields.next() {
+            return Ok(fields.clone());
         }
+        let query = self.asking(array.clone(), tables)?;
+        self.asked = Some(Asked {
+            query,
+            of: Of::Elements,
+        });
+        Err(unsupported("elements whose fields are not known"))
+    }
+
+    /// A query of nothing but this value, in queries of the tables around.
+    fn asking(
+        &self,
+        value: Expr,
+        tables: Vec<Vec<TableWithJoins>>,
+    ) -> Result<ast::Query, QueryError> {
+        let of = |value: Expr, from: Vec<TableWithJoins>| {
+            let mut asked = query::select("SELECT 1")?;
+            if let SetExpr::Select(own) = asked.body.as_mut() {
+                own.projection = vec![SelectItem::UnnamedExpr(value)];
+                own.from = from;
+            }
+            Ok::<_, QueryError>(asked)
+        };
+        let mut tables = tables.into_iter();
+        let outermost = tables.next().unwrap_or_default();
+        let mut value = value;
+        for within in tables.rev() {
+            value = Expr::Subquery(Box::new(of(value, within)?));
+        }
+        let mut asked = of(value, outermost)?;
         let mut tables: Vec<ast::Cte> = Vec::new();
         for table in self.queries.iter().rev() {
             let name = &table.alias.name.value;

@@ -19,11 +19,11 @@ impl Names<'_> {
             let correlated = self.factor(&mut table.relation)?;
             if let Some(unnest) = lateral::Unnest::of(&table.relation, &select.projection) {
                 let input = before.filter(|_| correlated);
+                self.take_elements(&unnest, &done)?;
                 if correlated {
                     done.clear();
                 }
-                self.forget_elements(&unnest);
-                table.relation = unnest.over(input, lateral::Rows::Some)?;
+                table.relation = unnest.over(input, lateral::Rows::Some, None)?;
             }
             for join in joins {
                 self.join(&mut table, join, &select.projection, &mut conditions)?;
@@ -55,17 +55,21 @@ impl Names<'_> {
         let correlated = self.factor(&mut join.relation)?;
         let unnest = lateral::Unnest::of(&join.relation, projection);
         if let Some(unnest) = unnest {
-            self.forget_elements(&unnest);
+            self.take_elements(&unnest, std::slice::from_ref(table))?;
             if !correlated {
-                join.relation = unnest.over(None, lateral::Rows::Some)?;
+                join.relation = unnest.over(None, lateral::Rows::Some, None)?;
             } else {
                 let rows = lateral::Rows::of(&join.join_operator)?;
+                let mut condition = lateral::condition(&join.join_operator)?;
+                if rows == lateral::Rows::Some {
+                    conditions.extend(condition.take());
+                }
+                if let Some(condition) = &mut condition {
+                    self.expressions(condition, First::Columns)?;
+                }
                 let input = lateral::joined(std::slice::from_ref(table));
                 table.joins.clear();
-                table.relation = unnest.over(input, rows)?;
-                if let Some(condition) = lateral::condition(&join.join_operator, rows)? {
-                    conditions.push(condition);
-                }
+                table.relation = unnest.over(input, rows, condition)?;
                 return Ok(());
             }
         }
@@ -99,17 +103,6 @@ impl Names<'_> {
                 scope.relations.drain(..left.min(scope.relations.len()));
             }
             _ => {}
-        }
-    }
-
-    /// The columns of the last relation are the fields of elements, if they become columns.
-    pub(super) fn forget_elements(&mut self, unnest: &lateral::Unnest) {
-        let scope = self.scopes.last_mut();
-        if let Some(relation) = scope.and_then(|s| s.relations.last_mut())
-            && unnest.gives_fields()
-        {
-            relation.columns = unnest.columns();
-            relation.elements = false;
         }
     }
 
@@ -209,6 +202,7 @@ impl Names<'_> {
                     },
                     name: Some(name),
                     elements: false,
+                    array: None,
                 }
             }
             TableFactor::Derived {
@@ -226,6 +220,7 @@ impl Names<'_> {
                         None => columns,
                     },
                     elements: false,
+                    array: None,
                 }
             }
             TableFactor::UNNEST {
@@ -239,20 +234,28 @@ impl Names<'_> {
                 self.expressions(array_exprs, First::Columns)?;
                 correlated = self.concerns(&before);
                 let name = alias.as_ref().map(|a| a.name.value.clone());
-                let mut relation = Relation {
+                let elements = Relation {
                     columns: name.clone().map(|n| vec![n]),
                     name,
                     elements: true,
+                    array: None,
                 };
-                if *with_offset {
+                if !*with_offset {
+                    elements
+                } else {
                     let offset = with_offset_alias.as_ref().map(|a| a.value.clone());
                     let offset = offset.unwrap_or_else(|| "offset".to_owned());
-                    relation
-                        .columns
-                        .iter_mut()
-                        .for_each(|c| c.push(offset.clone()));
+                    if let Some(scope) = self.scopes.last_mut() {
+                        scope.relations.push(elements);
+                    }
+                    // Positions are beside the elements, and not of them.
+                    Relation {
+                        name: None,
+                        columns: Some(vec![offset]),
+                        elements: false,
+                        array: None,
+                    }
                 }
-                relation
             }
             TableFactor::NestedJoin {
                 table_with_joins, ..
@@ -268,6 +271,7 @@ impl Names<'_> {
                 name: None,
                 columns: None,
                 elements: false,
+                array: None,
             },
         };
         if let Some(scope) = self.scopes.last_mut() {
@@ -281,10 +285,12 @@ impl Names<'_> {
         let Some(scope) = self.scopes.last() else {
             return false;
         };
+        let elements = scope.relations.iter().any(|relation| relation.elements);
         expressions.iter().any(|expr| {
             lateral::first_names(expr).iter().any(|name| {
                 let named = |r: &Relation| r.name.as_ref().is_some_and(|n| same(n, name));
-                scope.relations.iter().any(named)
+                elements
+                    || scope.relations.iter().any(named)
                     || !matches!(self.find_in(scope, name), Ok(Found::Nothing))
             })
         })
